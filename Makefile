@@ -1,0 +1,56 @@
+# Lockstep: every command a person needs. `make` alone lists them.
+SHELL       := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+MODULES     := proto pkg services/console services/ingest services/lockstep services/mapper services/writer
+TOOL        := GOWORK=off go tool -modfile=$(CURDIR)/deploy/tools/go.mod
+BIN         := $(CURDIR)/bin
+export GOFLAGS ?= -buildvcs=false
+
+.PHONY: help
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: deps build ## Run everything in one process, with both simulated systems
+	@$(BIN)/lockstep standalone --demo
+
+.PHONY: test
+test: deps ## Run all tests: PostgreSQL, NATS and the HubSpot client are real
+	@for m in $(MODULES); do echo "== $$m"; (cd $$m && go test -race -timeout 15m ./...); done
+
+.PHONY: lint
+lint: ## Check format, vet, generated code, and each module by itself
+	@out=$$(git ls-files -co --exclude-standard '*.go' | xargs gofmt -l); test -z "$$out" || { echo "gofmt: $$out"; exit 1; }
+	@for m in $(MODULES); do echo "== $$m"; (cd $$m && GOWORK=off go mod verify >/dev/null && GOWORK=off go vet ./...); done
+	@$(MAKE) --no-print-directory proto-check
+
+.PHONY: build
+build: ## Build all programs into bin/
+	@mkdir -p $(BIN)
+	@go build -o $(BIN)/ ./services/lockstep/cmd/lockstep ./services/ingest/cmd/ingest ./services/mapper/cmd/mapper ./services/writer/cmd/writer ./services/console/cmd/console
+
+.PHONY: proto
+proto: ## Generate the Go code of the events
+	@cd proto && $(TOOL) buf lint && GOWORK=off $(TOOL) buf generate
+
+.PHONY: proto-check
+proto-check: ## Fail if the generated code is not what the sources give
+	@before=$$(cat proto/contact/v1/*.pb.go | sha256sum); $(MAKE) --no-print-directory proto; \
+	 after=$$(cat proto/contact/v1/*.pb.go | sha256sum); test "$$before" = "$$after" || { echo "proto: run make proto and commit the result"; exit 1; }
+
+.PHONY: fuzz
+fuzz: ## Fuzz every decoder for a while (FUZZTIME=30s each)
+	@for p in hubspot:FuzzDecodeWebhook aloware:FuzzDecodeWebhook bus:FuzzDecode; do \
+	  (cd pkg && go test -run '^$$' -fuzz "^$${p#*:}$$" -fuzztime $${FUZZTIME:-30s} ./$${p%:*}); done
+
+.PHONY: bench
+bench: deps ## Run the benchmarks
+	@for m in $(MODULES); do (cd $$m && go test -run '^$$' -bench . -benchmem ./...); done
+
+.PHONY: deps
+deps: ## Install what the demo and the tests need (PostgreSQL, Node.js) on Debian
+	@./deploy/install-deps
+
+.PHONY: clean
+clean: ## Remove built programs (data of the demo stays; see README)
+	@rm -rf $(BIN)

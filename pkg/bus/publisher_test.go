@@ -1,0 +1,156 @@
+package bus_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"lockstep.internal/pkg/bus"
+	"lockstep.internal/pkg/bus/bustest"
+	"lockstep.internal/pkg/contact"
+	"lockstep.internal/pkg/fault"
+)
+
+// big is a change with a long text.
+func big(n, size int) contact.Incoming {
+	in := change(n)
+	in.Change.Values[0].Text = strings.Repeat("x", size)
+	return in
+}
+
+func TestAFullStreamReachesTheCallerAndReordersNothing(t *testing.T) {
+	t.Parallel()
+	b := bustest.New(t, bustest.MaxBytes(1<<20))
+	p := b.Publisher(bus.Changes, 0)
+	sent, n := 0, 0
+	var err error
+	for err == nil && n < 1000 {
+		// A large one that will not fit, followed by small ones that would.
+		messages := []bus.Message{{Tenant: "acme", Incoming: []contact.Incoming{big(n+1, 40<<10)}}, changes("acme", n+2), changes("acme", n+3)}
+		if err = p.Publish(within(t, 20*time.Second), messages...); err == nil {
+			sent = n + 3
+		}
+		n += 3
+	}
+	if !errors.Is(err, bus.ErrFull) || !fault.Is(err, fault.Transient) {
+		t.Fatalf("got %v, want a full stream", err)
+	}
+	if err := b.Trim(t.Context(), bus.Changes, 0, 5); err != nil {
+		t.Fatal(err)
+	}
+	publish(t, b, bus.Changes, changes("acme", 9999))
+	r := read(t, b, bus.Changes, 5)
+	last := 5
+	for {
+		got := numbers(next(t, r))[0]
+		if got == 9999 {
+			break
+		}
+		if got != last+1 {
+			t.Fatalf("%d after %d", got, last)
+		}
+		last = got
+	}
+	if last != sent {
+		t.Errorf("the stream ends with %d, the last call without error with %d", last, sent)
+	}
+}
+
+func TestConcurrentCallersShareAPublisher(t *testing.T) {
+	t.Parallel()
+	b := bustest.New(t)
+	p := b.Publisher(bus.Changes, 0)
+	var wg sync.WaitGroup
+	for c := range 20 {
+		wg.Go(func() {
+			for i := range 20 {
+				if err := p.Publish(within(t, 20*time.Second), changes(contact.Tenant(fmt.Sprintf("t%d", c%5)), c*100+i)); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	r := read(t, b, bus.Changes, 0)
+	want := map[int]int{}
+	for range 400 {
+		n := numbers(next(t, r))[0]
+		if n%100 != want[n/100] {
+			t.Fatalf("caller %d: %d, want %d", n/100, n%100, want[n/100])
+		}
+		want[n/100]++
+	}
+}
+
+func TestTheSameIDIsStoredOnce(t *testing.T) {
+	t.Parallel()
+	b := bustest.New(t)
+	m := changes("acme", 1)
+	m.ID = "x"
+	publish(t, b, bus.Changes, m)
+	publish(t, b, bus.Changes, m)
+	if seq, at, err := b.Last(t.Context(), bus.Changes, 0); err != nil || seq != 1 || at.IsZero() {
+		t.Error(seq, at, err)
+	}
+}
+
+func TestABigRunIsSplitAndAnOversizedEventToldWhileTheRestGoesOut(t *testing.T) {
+	t.Parallel()
+	b := bustest.New(t)
+	m := bus.Message{Tenant: "acme", ID: "run"}
+	for i := range 10 {
+		m.Incoming = append(m.Incoming, big(i, 20<<10))
+	}
+	m.Incoming[4] = big(4, 70<<10)
+	end := changes("acme", 10)
+	end.ID = "end"
+	for range 2 { // the parts of a copy are copies
+		err := b.Publisher(bus.Changes, 0).Publish(within(t, 20*time.Second), m, end)
+		if !errors.Is(err, bus.ErrTooLarge) || !fault.Is(err, fault.Permanent) || !strings.Contains(err.Error(), `"4"`) {
+			t.Fatalf("got %v, want the oversized event named", err)
+		}
+	}
+	r := read(t, b, bus.Changes, 0)
+	var got []int
+	messages := 0
+	for len(got) < 10 {
+		d := next(t, r)
+		if d.Err != nil || d.Size > 48<<10 {
+			t.Fatal(d.Size, d.Err)
+		}
+		got = append(got, numbers(d)...)
+		messages++
+	}
+	if fmt.Sprint(got) != "[0 1 2 3 5 6 7 8 9 10]" || messages != 6 {
+		t.Errorf("got %v in %d messages", got, messages)
+	}
+	if seq, _, err := b.Last(t.Context(), bus.Changes, 0); err != nil || seq != 6 {
+		t.Errorf("the copy was stored too: last is %d, %v", seq, err)
+	}
+}
+
+func TestPublishWaitsForTheServerAndGivesUpInTime(t *testing.T) {
+	t.Parallel()
+	e := bustest.Start(t)
+	e.StopServer()
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	m := changes("acme", 1)
+	m.ID = "one"
+	if err := e.Bus.Publisher(bus.Changes, 0).Publish(ctx, m); !errors.Is(err, bus.ErrUnavailable) || !fault.Is(err, fault.Transient) {
+		t.Fatalf("got %v", err)
+	}
+	published := make(chan error)
+	go func() { published <- e.Bus.Publisher(bus.Changes, 0).Publish(within(t, 20*time.Second), m) }()
+	e.StartServer()
+	if err := <-published; err != nil {
+		t.Fatal(err)
+	}
+	if seq, _, err := e.Bus.Last(t.Context(), bus.Changes, 0); err != nil || seq != 1 {
+		t.Error(seq, err)
+	}
+}

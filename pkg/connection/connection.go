@@ -1,0 +1,42 @@
+// Package connection makes the clients of a tenant's two connections out of
+// its configuration. It calls nothing itself.
+package connection
+
+import (
+	"net/http"
+
+	"lockstep.internal/pkg/aloware"
+	"lockstep.internal/pkg/contact"
+	"lockstep.internal/pkg/hubspot"
+	"lockstep.internal/pkg/quota"
+	"lockstep.internal/pkg/tenant"
+)
+
+// The parts of a system's limits: what the writer does not need is for reading.
+const (
+	WriterShare = 0.9
+	ReaderShare = 0.1
+)
+
+// Limits are the part of a system's limits that a role may use.
+func Limits(t *tenant.Tenant, system contact.System, share float64) quota.Limits {
+	if system == contact.HubSpot {
+		return quota.HubSpot(t.HubSpot.WindowLimit, t.HubSpot.DailyLimit, share)
+	}
+	return quota.Aloware(t.Aloware.Rate, t.Aloware.Burst, share)
+}
+
+// HubSpot makes a client of the tenant's portal; a nil http is the adapter's
+// default.
+func HubSpot(t *tenant.Tenant, budget quota.Budget, client *http.Client) *hubspot.Client {
+	return hubspot.NewClient(hubspot.ClientConfig{
+		BaseURL: t.HubSpot.BaseURL, Token: hubspot.StaticToken(t.HubSpot.AccessToken.Reveal()), Budget: budget, HTTP: client, AppID: t.HubSpot.AppID,
+	})
+}
+
+// Aloware makes a client of the tenant's account.
+func Aloware(t *tenant.Tenant, budget quota.Budget, client *http.Client) (*aloware.Client, error) {
+	return aloware.NewClient(aloware.ClientConfig{
+		BaseURL: t.Aloware.BaseURL, Token: t.Aloware.Token.Reveal(), Budget: budget, HTTP: client, Profile: aloware.Profile(t.Aloware.Profile),
+	})
+}

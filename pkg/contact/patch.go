@@ -1,0 +1,96 @@
+package contact
+
+import "lockstep.internal/pkg/fault"
+
+// Version numbers the decisions for one contact. It rises with each and is
+// never used for two different decisions, not even over a crash.
+type Version int64
+
+// Patch is what must be done to one contact in one system.
+type Patch struct {
+	Contact        Key
+	System         System
+	Version        Version
+	TargetID       string // id in System; "" while unknown
+	Properties     []Property
+	Create         *Create // how to find the contact, and whether to create it
+	Fetch          *Fetch  // read it and report what it holds
+	Archive        bool    // archive it in System
+	CauseEventID   string
+	EditedAt       Millis // the edit's time by its own system's clock
+	ReceivedAt     Millis // when ingest received that edit, our clock
+	MappingVersion int64
+	Traceparent    string // W3C trace context of the edit, for rows that wait
+}
+
+// Property is one value to write.
+type Property struct {
+	Name    string // in the target system, as it is written there
+	Type    Type
+	Value   string // canonical, users and options as the target's own values; "" clears
+	Version Version
+}
+
+// Create says how to find a contact before creating it.
+type Create struct {
+	Phones    []string // E.164, the main one first
+	Email     string   // lower case
+	MayCreate bool     // false: find only
+}
+
+// Fetch asks for a read of the named properties, not before a time.
+type Fetch struct {
+	Properties []string
+	NotBefore  Millis // our clock; 0 at once
+}
+
+// Result is what happened to the contact of a patch as a whole.
+type Result uint8
+
+// The results; see proto/contact/v1/outcome.proto for each.
+const (
+	Written  Result = 1
+	Made     Result = 2 // it did not exist and was created
+	Fetched  Result = 3
+	Absent   Result = 4
+	Rejected Result = 5
+	Gone     Result = 6
+	Conflict Result = 7
+)
+
+// Outcome is the writer's answer for a patch or for several merged ones.
+type Outcome struct {
+	System     System
+	Contact    Key
+	Version    Version // settles this and all lower versions
+	TargetID   string
+	Result     Result
+	AppliedAt  Millis // the system's clock, with Precision as in Change
+	Precision  Millis
+	AnsweredAt Millis // our clock
+	Properties []PropertyOutcome
+	Holds      []Value // what the contact holds, where it was read
+	Refusal    *fault.Refusal
+	Candidates []string // ids to choose from, with Conflict
+	MergedIDs  []string
+	Attempts   int
+	EditedAt   Millis
+	ReceivedAt Millis
+	EventID    string
+}
+
+// PropertyOutcome is what became of one property of a patch.
+type PropertyOutcome struct {
+	Name    string
+	Version Version
+	Value   string         // as in the patch
+	Refusal *fault.Refusal // nil when it was accepted
+}
+
+// Delivery is a destination's answer for one patch: an outcome, or an error
+// that leaves the patch to be tried again. The error's class (package fault)
+// says when.
+type Delivery struct {
+	Outcome Outcome
+	Err     error
+}

@@ -1,0 +1,220 @@
+package hubspot
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"lockstep.internal/pkg/contact"
+	"lockstep.internal/pkg/fault"
+)
+
+const (
+	// changedPage is how many changed contacts one call of ChangedSince gives.
+	changedPage = 100
+	// indexLag is how far a finished poll stays behind HubSpot's clock, because
+	// the search index shows changes late and out of order.
+	indexLag = contact.Millis(2 * 60 * 1000)
+	// earliest is the least time that a search may be asked for; 0 was seen to
+	// fail.
+	earliest = contact.Millis(1000)
+)
+
+// ErrCursor marks a cursor that ChangedSince did not give.
+var ErrCursor = errors.New("hubspot: not a cursor of a changed-since read")
+
+// cursor is where a changed-since read stands: at a time with the ids of it
+// that were given already, or within one time at an id.
+type cursor struct {
+	at    contact.Millis
+	given []string // at that time, already given
+	above string   // give only greater ids of that time; "" for a normal page
+}
+
+func (c cursor) String() string {
+	if c.above != "" {
+		return fmt.Sprintf("i%d:%s", c.at, c.above)
+	}
+	return fmt.Sprintf("t%d:%s", c.at, strings.Join(c.given, ","))
+}
+
+func parseCursor(after string, since time.Time) (cursor, error) {
+	if after == "" {
+		return cursor{at: max(contact.Millis(since.UnixMilli()), earliest)}, nil
+	}
+	head, ids, found := strings.Cut(after[1:], ":")
+	at, err := strconv.ParseInt(head, 10, 64)
+	c := cursor{at: contact.Millis(at)}
+	switch {
+	case err != nil || !found || c.at < earliest:
+		return cursor{}, ErrCursor
+	case after[0] == 'i' && isID(ids):
+		c.above = ids
+	case after[0] == 't':
+		if ids != "" {
+			c.given = strings.Split(ids, ",")
+		}
+	default:
+		return cursor{}, ErrCursor
+	}
+	return c, nil
+}
+
+// ChangedSince gives one page of the contacts that changed at or after a time,
+// oldest change first, each as a Snapshot of the named properties with the time
+// and origin of every value. after is "" for the first page and then the last
+// page's next; next is "" on the last page. upTo is how far the read is
+// complete, for the next since; it stays two minutes behind HubSpot's clock,
+// because the search index lags, and a contact may be given again.
+//
+// Pages go by time, not by offset, so that contacts that change meanwhile hide
+// none, and HubSpot's bound of 10,000 results is never met.
+func (c *Client) ChangedSince(ctx context.Context, since time.Time, after string, properties []string) (changes []contact.Change, next string, upTo time.Time, err error) {
+	upTo = since
+	at, err := parseCursor(after, since)
+	if err != nil {
+		return nil, "", upTo, err
+	}
+	body := searchBody{Properties: []string{modifiedName}, Limit: min(changedPage+len(at.given), mostFound)}
+	from := strconv.FormatInt(int64(at.at), 10)
+	if at.above == "" {
+		body.Groups = []filterGroup{{Filters: []filter{{Property: modifiedName, Operator: "GTE", Value: from}}}}
+		body.Sorts = []sortBy{{modifiedName, "ASCENDING"}}
+	} else {
+		body.Groups = []filterGroup{{Filters: []filter{
+			{Property: modifiedName, Operator: "EQ", Value: from}, {Property: objectName, Operator: "GT", Value: at.above},
+		}}}
+		body.Sorts = []sortBy{{objectName, "ASCENDING"}}
+	}
+	found, a, err := c.search(ctx, body)
+	if err != nil {
+		return nil, "", upTo, fmt.Errorf("search changed contacts: %w", err)
+	}
+	more := len(found.Results) >= body.Limit || found.Paging.after() != "" && len(found.Results) > 0
+	ids, following := at.follow(found.Results, more)
+	if changes, err = c.snapshots(ctx, ids, properties, contact.Poll); err != nil {
+		return nil, "", upTo, err
+	}
+	complete := a.date - indexLag
+	if a.date == 0 {
+		complete = contact.Millis(c.now().UnixMilli()) - indexLag
+	}
+	if following != nil {
+		next = following.String()
+		complete = min(complete, following.at)
+	}
+	if reached := time.UnixMilli(int64(complete)); reached.After(upTo) {
+		upTo = reached
+	}
+	return changes, next, upTo, nil
+}
+
+// follow picks the ids of a page that were not given yet, and says where the
+// next page begins; nil after the last one.
+func (c cursor) follow(results []record, full bool) (ids []string, next *cursor) {
+	last := c.at
+	for _, result := range results {
+		if id := string(result.ID); !slices.Contains(c.given, id) {
+			ids = append(ids, id)
+		}
+		last = max(last, result.modified())
+	}
+	if c.above != "" {
+		if full && len(ids) > 0 {
+			return ids, &cursor{at: c.at, above: ids[len(ids)-1]}
+		}
+		return ids, &cursor{at: c.at + 1}
+	}
+	if !full {
+		return ids, nil
+	}
+	if last == c.at {
+		// A whole page of one time (an import): go through that time by id.
+		return nil, &cursor{at: c.at, above: "1"}
+	}
+	following := &cursor{at: last}
+	for _, result := range results {
+		if result.modified() == last {
+			following.given = append(following.given, string(result.ID))
+		}
+	}
+	if len(following.given) >= changedPage {
+		return ids, &cursor{at: last, above: "1"}
+	}
+	return ids, following
+}
+
+// WalkContacts gives one page of all contacts in the order of their ids, as
+// ChangedSince does. after is "" for the first page; next is "" on the last.
+func (c *Client) WalkContacts(ctx context.Context, after string, properties []string) (changes []contact.Change, next string, err error) {
+	query := url.Values{"limit": {"100"}, "properties": {modifiedName}}
+	if after != "" {
+		query.Set("after", after)
+	}
+	var got struct {
+		Results []record `json:"results"`
+		Paging  *page    `json:"paging"`
+	}
+	path := c.contacts("")
+	if _, err := c.do(ctx, request{method: http.MethodGet, path: path, pattern: path, query: query}, &got); err != nil {
+		return nil, "", fmt.Errorf("list contacts: %w", err)
+	}
+	var ids []string
+	for _, result := range got.Results {
+		ids = append(ids, string(result.ID))
+	}
+	changes, err = c.snapshots(ctx, ids, properties, contact.Walk)
+	if err != nil {
+		return nil, "", err
+	}
+	return changes, got.Paging.after(), nil
+}
+
+// snapshots reads contacts with history, in the order of their ids as given;
+// one that is gone meanwhile is left out.
+func (c *Client) snapshots(ctx context.Context, ids, properties []string, channel contact.Channel) ([]contact.Change, error) {
+	names := withAlways(properties)
+	changes := make([]contact.Change, 0, len(ids))
+	for chunk := range slices.Chunk(ids, mostHistories) {
+		results, _, err := c.read(ctx, chunk, "", names, names)
+		if fault.Is(err, fault.Gone) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read contacts with history: %w", err)
+		}
+		byID := make(map[string]record, len(results))
+		for _, result := range results {
+			byID[string(result.ID)] = result
+		}
+		received := contact.Millis(c.now().UnixMilli())
+		for _, id := range chunk {
+			if result, ok := byID[id]; ok {
+				changes = append(changes, c.snapshot(result, names, channel, received))
+			}
+		}
+	}
+	return changes, nil
+}
+
+// snapshot is a record as a change. Equal readings have equal event ids.
+func (c *Client) snapshot(r record, names []string, channel contact.Channel, received contact.Millis) contact.Change {
+	change := contact.Change{
+		System: contact.HubSpot, ID: string(r.ID), Event: contact.Snapshot, OccurredAt: r.modified(), ReceivedAt: received,
+		Channel: channel, Values: r.values(names, c.app), MergedIDs: mergedInto(string(r.ID), string(r.Properties[mergedName])),
+	}
+	hash := sha256.New()
+	for _, value := range change.Values {
+		fmt.Fprintf(hash, "%s\x00%s\x00%d\x00", value.Name, value.Text, value.OccurredAt)
+	}
+	change.EventID = fmt.Sprintf("read/%s/%d/%s", r.ID, change.OccurredAt, hex.EncodeToString(hash.Sum(nil)[:12]))
+	return change
+}

@@ -1,0 +1,115 @@
+package mapping
+
+import (
+	_ "embed"
+	"fmt"
+	"strings"
+
+	"lockstep.internal/pkg/contact"
+)
+
+//go:embed catalogue.tsv
+var catalogueText string
+
+// Row is one built-in mapping of the catalogue.
+type Row struct {
+	Key          string
+	Category     Category
+	AlowareLabel string
+	Aloware      string // property name in Aloware
+	HubSpotLabel string
+	// HubSpot is the catalogue's property name. The portal's own name can
+	// differ; connect resolves it (see Names).
+	HubSpot string
+	Type    contact.Type
+	Allowed []contact.Direction
+	Default contact.Direction
+	// Create tells that the property is ours to create in HubSpot.
+	Create bool
+	// Options are the labels (equal to the values) of an enumeration that we
+	// create; nil otherwise.
+	Options []string
+}
+
+// Removable reports whether people may remove the mapping.
+func (r Row) Removable() bool { return r.Category != Locked && r.Category != Special }
+
+// aliases are the names that HubSpot itself uses where the catalogue's name
+// does not exist there (reference: HubSpot's default contact properties).
+var aliases = map[string][]string{
+	"phonenumber": {"phone"},
+	"lead_status": {"hs_lead_status"},
+	"timezone":    {"hs_timezone"},
+}
+
+// Names are the HubSpot property names to try for a row, best first.
+func (r Row) Names() []string { return append([]string{r.HubSpot}, aliases[r.HubSpot]...) }
+
+var catalogue = parseCatalogue(catalogueText)
+
+// Catalogue gives the 55 built-in rows in their order.
+func Catalogue() []Row { return append([]Row(nil), catalogue...) }
+
+// parseCatalogue reads the embedded table; a fault in it is ours, so it panics.
+func parseCatalogue(text string) []Row {
+	var rows []Row
+	for number, line := range strings.Split(strings.TrimRight(text, "\n"), "\n")[1:] {
+		row, err := parseRow(strings.Split(line, "\t"))
+		if err != nil {
+			panic(fmt.Sprintf("mapping: catalogue line %d: %v", number+2, err))
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+func parseRow(cells []string) (Row, error) {
+	if len(cells) != 10 {
+		return Row{}, fmt.Errorf("%d cells, want 10", len(cells))
+	}
+	row := Row{
+		Key: cells[0], Category: Category(cells[1]), AlowareLabel: cells[2], Aloware: cells[3],
+		HubSpotLabel: cells[4], HubSpot: cells[5],
+		Create: strings.HasPrefix(cells[5], "aloware_"),
+	}
+	var err error
+	if row.Type, err = contact.ParseType(cells[6]); err != nil {
+		return Row{}, err
+	}
+	for _, name := range strings.Split(cells[7], ",") {
+		direction, err := contact.ParseDirection(name)
+		if err != nil {
+			return Row{}, err
+		}
+		row.Allowed = append(row.Allowed, direction)
+	}
+	if row.Default, err = contact.ParseDirection(cells[8]); err != nil {
+		return Row{}, err
+	}
+	if cells[9] != "" {
+		row.Options = strings.Split(cells[9], "|")
+	}
+	return row, nil
+}
+
+// Default makes the built-in set in its default directions. name gives the
+// portal's property for a row; nil takes the first alias, which is what a
+// portal with HubSpot's default properties calls it. A name of "" stops the
+// mapping.
+func Default(name func(Row) string) *Set {
+	set := &Set{Version: 1}
+	for _, row := range catalogue {
+		m := Mapping{Key: row.Key, Category: row.Category, Aloware: row.Aloware, Type: row.Type, Direction: row.Default}
+		if name != nil {
+			m.HubSpot = name(row)
+		} else {
+			names := row.Names()
+			m.HubSpot = names[len(names)-1]
+		}
+		if m.HubSpot == "" {
+			m.HubSpot, m.Stopped = row.HubSpot, "the portal has no such property"
+		}
+		set.Mappings = append(set.Mappings, m)
+	}
+	return set.Index()
+}

@@ -1,0 +1,112 @@
+// Package mapping says what may be kept in step: the catalogue of built-in
+// mappings as data, a tenant's set of mappings, and who may edit what.
+//
+// It is pure: no I/O and no clock. It knows neither system's wire forms.
+package mapping
+
+import (
+	"lockstep.internal/pkg/contact"
+)
+
+// Category groups mappings for people and decides what they may edit.
+type Category string
+
+// The categories, as the catalogue names them; Custom is the user's own.
+const (
+	Locked            Category = "locked"
+	Special           Category = "special"
+	Open              Category = "open"
+	AlowareCustom     Category = "aloware_custom"
+	Compliance        Category = "compliance"
+	MessagingActivity Category = "messaging_activity"
+	CallActivity      Category = "call_activity"
+	Tracking          Category = "call_message_tracking"
+	Engagement        Category = "engagement_tracking"
+	FirstActivity     Category = "first_activity_tracking"
+	Custom            Category = "custom"
+)
+
+// Computed reports whether a category's values are computed from calls and
+// texts instead of being read from Aloware's contact.
+func (c Category) Computed() bool {
+	switch c {
+	case MessagingActivity, CallActivity, Tracking, Engagement, FirstActivity:
+		return true
+	}
+	return false
+}
+
+// Mapping joins one Aloware field with one HubSpot property.
+type Mapping struct {
+	// Key names the mapping for ever; built-in ones have the catalogue's key.
+	Key string `json:"key"`
+	// Category of the catalogue, or Custom.
+	Category Category `json:"category"`
+	// Aloware and HubSpot are the property names as they are written there.
+	Aloware string `json:"aloware"`
+	HubSpot string `json:"hubspot"`
+	// Type is the canonical type of the values.
+	Type contact.Type `json:"type"`
+	// Direction tells who may receive.
+	Direction contact.Direction `json:"direction"`
+	// IgnoreBlank keeps a cleared value on one side from clearing the other.
+	IgnoreBlank bool `json:"ignore_blank,omitempty"`
+	// Stopped is why the mapping is at rest ("" when it is not): the property
+	// is missing, incompatible or read-only in the portal.
+	Stopped string `json:"stopped,omitempty"`
+}
+
+// Property is the mapping's property name in a system.
+func (m *Mapping) Property(s contact.System) string {
+	if s == contact.HubSpot {
+		return m.HubSpot
+	}
+	return m.Aloware
+}
+
+// Set is one version of a tenant's mappings. It is immutable once indexed.
+type Set struct {
+	Version  int64     `json:"version"`
+	Mappings []Mapping `json:"mappings"`
+
+	byKey      map[string]*Mapping
+	byProperty [2]map[string]*Mapping
+}
+
+// Index prepares the lookups; it must be called once after the mappings are
+// set and before the set is shared.
+func (s *Set) Index() *Set {
+	s.byKey = make(map[string]*Mapping, len(s.Mappings))
+	s.byProperty = [2]map[string]*Mapping{{}, {}}
+	for i := range s.Mappings {
+		m := &s.Mappings[i]
+		s.byKey[m.Key] = m
+		for at, system := range contact.Systems {
+			s.byProperty[at][m.Property(system)] = m
+		}
+	}
+	return s
+}
+
+// ByKey finds a mapping by its key; nil when the set has none.
+func (s *Set) ByKey(key string) *Mapping { return s.byKey[key] }
+
+// ByProperty finds the mapping of a system's property; nil when it has none.
+func (s *Set) ByProperty(system contact.System, property string) *Mapping {
+	if system == contact.HubSpot {
+		return s.byProperty[0][property]
+	}
+	return s.byProperty[1][property]
+}
+
+// Properties are the names of all mapped properties of a system, in the order
+// of the set. Stopped mappings are left out.
+func (s *Set) Properties(system contact.System) []string {
+	names := make([]string, 0, len(s.Mappings))
+	for i := range s.Mappings {
+		if s.Mappings[i].Stopped == "" {
+			names = append(names, s.Mappings[i].Property(system))
+		}
+	}
+	return names
+}

@@ -1,0 +1,80 @@
+// Package postgres is the only room that knows SQL: the pool, the migrations,
+// the partition leases, and one file per table family with its reads and
+// set-based writes.
+//
+// Every table is written by one service, which the head of its migration
+// names; configuration is read by all. Tenant-scoped tables have the tenant
+// first in their key. Values never appear in errors or traces.
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/exaring/otelpgx"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// DB is a pool of connections to one database. It is safe for concurrent use.
+type DB struct{ pool *pgxpool.Pool }
+
+// Tx is one running transaction. The files of this package add what may be
+// done in it.
+type Tx struct{ tx pgx.Tx }
+
+// Options tune a pool; the zero value is good for a service.
+type Options struct {
+	MaxConns int32 // connections at most; 0 means 12
+	// StatementTimeout ends a statement that hangs; 0 means 30 s.
+	StatementTimeout time.Duration
+}
+
+// Open connects to a database and checks that it answers within ctx.
+func Open(ctx context.Context, url string, options Options) (*DB, error) {
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, fmt.Errorf("postgres: the URL cannot be read: want postgres://user:password@host:5432/name")
+	}
+	if options.MaxConns == 0 {
+		options.MaxConns = 12
+	}
+	if options.StatementTimeout == 0 {
+		options.StatementTimeout = 30 * time.Second
+	}
+	config.MaxConns = options.MaxConns
+	config.ConnConfig.Tracer = otelpgx.NewTracer(otelpgx.WithTrimSQLInSpanName())
+	parameters := config.ConnConfig.RuntimeParams
+	parameters["statement_timeout"] = fmt.Sprint(options.StatementTimeout.Milliseconds())
+	parameters["lock_timeout"] = "10000"
+	parameters["idle_in_transaction_session_timeout"] = "60000"
+	if parameters["application_name"] == "" {
+		parameters["application_name"] = "lockstep"
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("postgres: connect: %w", err)
+	}
+	if err := pool.Ping(ctx); err != nil {
+		pool.Close()
+		return nil, fmt.Errorf("postgres: connect: %w", err)
+	}
+	return &DB{pool: pool}, nil
+}
+
+// Close ends all connections.
+func (db *DB) Close() { db.pool.Close() }
+
+// Ping checks that the database answers.
+func (db *DB) Ping(ctx context.Context) error {
+	if err := db.pool.Ping(ctx); err != nil {
+		return fmt.Errorf("postgres: %w", err)
+	}
+	return nil
+}
+
+// InTx runs f in one transaction: committed when f gives no error.
+func (db *DB) InTx(ctx context.Context, f func(*Tx) error) error {
+	return pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error { return f(&Tx{tx: tx}) })
+}

@@ -1,0 +1,368 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"lockstep.internal/pkg/contact"
+	"lockstep.internal/pkg/fault"
+)
+
+// The tables of this file are written by the mapper alone.
+
+// RefKind is a way in which a contact is found.
+type RefKind string
+
+// The kinds of reference.
+const (
+	RefKey     RefKind = "key" // a former key, after two contacts were joined
+	RefHubSpot RefKind = "hubspot"
+	RefAloware RefKind = "aloware"
+	RefPhone   RefKind = "phone"
+	RefEmail   RefKind = "email"
+	RefErased  RefKind = "erased" // hash of an id of a person who was forgotten
+)
+
+// Ref is one thing that a contact is found by.
+type Ref struct {
+	Tenant contact.Tenant
+	Kind   RefKind
+	Value  string
+}
+
+// StoredContact is one row of contact_state.
+type StoredContact struct {
+	Tenant    contact.Tenant
+	Key       contact.Key
+	Revision  int64 // 0 for a contact that is not stored yet
+	Version   contact.Version
+	WaitsList bool
+	State     []byte // contact.v1.ContactState
+}
+
+// ErrRevision tells that somebody else saved one of the contacts meanwhile:
+// load and decide again.
+var ErrRevision = errors.New("a contact was saved by somebody else meanwhile")
+
+// ContactKeys finds the contacts behind references, several per reference
+// where several fit. References without a contact are missing in the result.
+func (db *DB) ContactKeys(ctx context.Context, refs []Ref) (map[Ref][]contact.Key, error) {
+	tenants, kinds, values := make([]string, len(refs)), make([]string, len(refs)), make([]string, len(refs))
+	for i, ref := range refs {
+		tenants[i], kinds[i], values[i] = string(ref.Tenant), string(ref.Kind), ref.Value
+	}
+	rows, err := db.pool.Query(ctx, `
+		SELECT r.tenant, r.kind, r.value, r.contact
+		FROM unnest($1::text[], $2::text[], $3::text[]) AS w(tenant, kind, value)
+		JOIN contact_ref r USING (tenant, kind, value)
+		ORDER BY r.contact`, tenants, kinds, values)
+	if err != nil {
+		return nil, fmt.Errorf("find contacts by reference: %w", err)
+	}
+	found := make(map[Ref][]contact.Key, len(refs))
+	var ref Ref
+	var key contact.Key
+	if _, err := pgx.ForEachRow(rows, []any{&ref.Tenant, &ref.Kind, &ref.Value, &key}, func() error {
+		found[ref] = append(found[ref], key)
+		return nil
+	}); err != nil {
+		return nil, fmt.Errorf("find contacts by reference: %w", err)
+	}
+	return found, nil
+}
+
+// Contacts loads contacts by key. Unknown keys are missing in the result.
+func (db *DB) Contacts(ctx context.Context, tenants []contact.Tenant, keys []contact.Key) ([]StoredContact, error) {
+	rows, err := db.pool.Query(ctx, `
+		SELECT s.tenant, s.contact, s.revision, s.version, s.waits_list, s.state
+		FROM unnest($1::text[], $2::text[]) AS w(tenant, contact)
+		JOIN contact_state s USING (tenant, contact)`, texts(tenants), texts(keys))
+	if err != nil {
+		return nil, fmt.Errorf("load contacts: %w", err)
+	}
+	contacts, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (c StoredContact, err error) {
+		err = row.Scan(&c.Tenant, &c.Key, &c.Revision, &c.Version, &c.WaitsList, &c.State)
+		return c, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("load contacts: %w", err)
+	}
+	return contacts, nil
+}
+
+// SaveContacts inserts or updates contacts; each must still have the revision
+// that it was loaded with, else nothing is saved and the error is ErrRevision
+// (class Transient: decide again).
+func (tx *Tx) SaveContacts(ctx context.Context, contacts []StoredContact) error {
+	if len(contacts) == 0 {
+		return nil
+	}
+	n := len(contacts)
+	tenants, keys := make([]string, n), make([]string, n)
+	revisions, versions := make([]int64, n), make([]int64, n)
+	waits, states := make([]bool, n), make([][]byte, n)
+	for i, c := range contacts {
+		tenants[i], keys[i], revisions[i], versions[i] = string(c.Tenant), string(c.Key), c.Revision, int64(c.Version)
+		waits[i], states[i] = c.WaitsList, c.State
+	}
+	tag, err := tx.tx.Exec(ctx, `
+		INSERT INTO contact_state AS s (tenant, contact, revision, version, waits_list, state)
+		SELECT tenant, contact, revision + 1, version, waits_list, state
+		FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::boolean[], $6::bytea[])
+		     AS w(tenant, contact, revision, version, waits_list, state)
+		ON CONFLICT (tenant, contact) DO UPDATE
+		SET revision = excluded.revision, version = excluded.version, waits_list = excluded.waits_list, state = excluded.state
+		WHERE s.revision = excluded.revision - 1`, tenants, keys, revisions, versions, waits, states)
+	if err != nil {
+		return fmt.Errorf("save %d contacts: %w", n, err)
+	}
+	if tag.RowsAffected() != int64(n) {
+		return fault.Wrap(fault.Transient, ErrRevision)
+	}
+	return nil
+}
+
+// RefChange adds or removes one reference of one contact.
+type RefChange struct {
+	Ref
+	Contact contact.Key
+	Remove  bool
+}
+
+// ChangeRefs applies changes of references; repeating them is harmless.
+func (tx *Tx) ChangeRefs(ctx context.Context, changes []RefChange) error {
+	var add, remove [4][]string
+	for _, c := range changes {
+		into := &add
+		if c.Remove {
+			into = &remove
+		}
+		for i, text := range []string{string(c.Tenant), string(c.Kind), c.Value, string(c.Contact)} {
+			into[i] = append(into[i], text)
+		}
+	}
+	if len(remove[0]) > 0 {
+		if _, err := tx.tx.Exec(ctx, `
+			DELETE FROM contact_ref r USING unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS w(tenant, kind, value, contact)
+			WHERE r.tenant = w.tenant AND r.kind = w.kind AND r.value = w.value AND r.contact = w.contact`,
+			remove[0], remove[1], remove[2], remove[3]); err != nil {
+			return fmt.Errorf("remove references: %w", err)
+		}
+	}
+	if len(add[0]) > 0 {
+		if _, err := tx.tx.Exec(ctx, `
+			INSERT INTO contact_ref (tenant, kind, value, contact)
+			SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[])
+			ON CONFLICT DO NOTHING`, add[0], add[1], add[2], add[3]); err != nil {
+			return fmt.Errorf("add references: %w", err)
+		}
+	}
+	return nil
+}
+
+// DeleteContacts removes contacts and all their references; with history set,
+// also their history and communications (privacy deletion).
+func (tx *Tx) DeleteContacts(ctx context.Context, tenants []contact.Tenant, keys []contact.Key, history bool) error {
+	tables := []string{"contact_state", "contact_ref"}
+	if history {
+		tables = append(tables, "contact_history", "communication")
+	}
+	for _, table := range tables {
+		if _, err := tx.tx.Exec(ctx, `
+			DELETE FROM `+table+` t USING unnest($1::text[], $2::text[]) AS w(tenant, contact)
+			WHERE t.tenant = w.tenant AND t.contact = w.contact`, texts(tenants), texts(keys)); err != nil {
+			return fmt.Errorf("delete contacts from %s: %w", table, err)
+		}
+	}
+	return nil
+}
+
+// ContactsWaiting gives the keys of a tenant's contacts that wait for a user
+// or option list, in order, after a key.
+func (db *DB) ContactsWaiting(ctx context.Context, tenant contact.Tenant, after contact.Key, limit int) ([]contact.Key, error) {
+	rows, err := db.pool.Query(ctx, `
+		SELECT contact FROM contact_state
+		WHERE tenant = $1 AND waits_list AND contact > $2 ORDER BY contact LIMIT $3`, string(tenant), string(after), limit)
+	if err != nil {
+		return nil, fmt.Errorf("find contacts that wait for a list: %w", err)
+	}
+	keys, err := pgx.CollectRows(rows, pgx.RowTo[contact.Key])
+	if err != nil {
+		return nil, fmt.Errorf("find contacts that wait for a list: %w", err)
+	}
+	return keys, nil
+}
+
+// Lists loads all user and option lists of a tenant.
+func (db *DB) Lists(ctx context.Context, tenant contact.Tenant) ([]contact.Directory, error) {
+	rows, err := db.pool.Query(ctx, `SELECT system, list, read_at, entries FROM system_list WHERE tenant = $1`, string(tenant))
+	if err != nil {
+		return nil, fmt.Errorf("load lists: %w", err)
+	}
+	lists, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (d contact.Directory, err error) {
+		var system string
+		var at time.Time
+		var entries []byte
+		if err = row.Scan(&system, &d.List, &at, &entries); err != nil {
+			return d, err
+		}
+		if d.System, err = contact.ParseSystem(system); err != nil {
+			return d, err
+		}
+		d.ReadAt = contact.Millis(at.UnixMilli())
+		return d, json.Unmarshal(entries, &d.Entries)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("load lists: %w", err)
+	}
+	return lists, nil
+}
+
+// SaveList replaces one list; an older reading than the stored one is ignored.
+func (tx *Tx) SaveList(ctx context.Context, tenant contact.Tenant, d contact.Directory) error {
+	entries, err := json.Marshal(d.Entries)
+	if err != nil {
+		return fmt.Errorf("encode list %s: %w", d.List, err)
+	}
+	if _, err := tx.tx.Exec(ctx, `
+		INSERT INTO system_list AS l (tenant, system, list, read_at, entries) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (tenant, system, list) DO UPDATE SET read_at = excluded.read_at, entries = excluded.entries
+		WHERE l.read_at <= excluded.read_at`,
+		string(tenant), d.System.String(), d.List, time.UnixMilli(int64(d.ReadAt)), entries); err != nil {
+		return fmt.Errorf("save list %s: %w", d.List, err)
+	}
+	return nil
+}
+
+// CommunicationID names one communication of a tenant.
+type CommunicationID struct {
+	Tenant contact.Tenant
+	ID     string
+}
+
+// CountedCommunications tells which communications were counted before.
+func (db *DB) CountedCommunications(ctx context.Context, ids []CommunicationID) (map[CommunicationID]bool, error) {
+	counted := make(map[CommunicationID]bool)
+	if len(ids) == 0 {
+		return counted, nil
+	}
+	tenants, names := make([]string, len(ids)), make([]string, len(ids))
+	for i, id := range ids {
+		tenants[i], names[i] = string(id.Tenant), id.ID
+	}
+	rows, err := db.pool.Query(ctx, `
+		SELECT tenant, communication FROM unnest($1::text[], $2::text[]) AS w(tenant, communication)
+		JOIN communication USING (tenant, communication)`, tenants, names)
+	if err != nil {
+		return nil, fmt.Errorf("find communications: %w", err)
+	}
+	var id CommunicationID
+	if _, err := pgx.ForEachRow(rows, []any{&id.Tenant, &id.ID}, func() error {
+		counted[id] = true
+		return nil
+	}); err != nil {
+		return nil, fmt.Errorf("find communications: %w", err)
+	}
+	return counted, nil
+}
+
+// CountCommunications remembers communications as counted.
+func (tx *Tx) CountCommunications(ctx context.Context, ids []CommunicationID, contacts []contact.Key) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	tenants, names := make([]string, len(ids)), make([]string, len(ids))
+	for i, id := range ids {
+		tenants[i], names[i] = string(id.Tenant), id.ID
+	}
+	if _, err := tx.tx.Exec(ctx, `
+		INSERT INTO communication (tenant, communication, contact)
+		SELECT * FROM unnest($1::text[], $2::text[], $3::text[]) ON CONFLICT DO NOTHING`, tenants, names, texts(contacts)); err != nil {
+		return fmt.Errorf("save communications: %w", err)
+	}
+	return nil
+}
+
+// HistoryRow is one decision about one contact.
+type HistoryRow struct {
+	Tenant         contact.Tenant
+	Contact        contact.Key
+	At             time.Time
+	Field          string
+	System         contact.System
+	Rule           string
+	Value          string
+	EditedAt       contact.Millis
+	Version        contact.Version
+	MappingVersion int64
+	EventID        string
+	Reason         string
+	Traceparent    string
+}
+
+var historyColumns = []string{
+	"tenant", "contact", "at", "field", "system", "rule", "value", "edited_ms",
+	"version", "mapping_version", "event_id", "reason", "traceparent",
+}
+
+// AppendHistory adds decisions.
+func (tx *Tx) AppendHistory(ctx context.Context, history []HistoryRow) error {
+	if len(history) == 0 {
+		return nil
+	}
+	_, err := tx.tx.CopyFrom(ctx, pgx.Identifier{"contact_history"}, historyColumns,
+		pgx.CopyFromSlice(len(history), func(i int) ([]any, error) {
+			h := &history[i]
+			return []any{
+				string(h.Tenant), string(h.Contact), h.At, h.Field, h.System.String(), h.Rule, h.Value, int64(h.EditedAt),
+				int64(h.Version), h.MappingVersion, h.EventID, h.Reason, h.Traceparent,
+			}, nil
+		}))
+	if err != nil {
+		return fmt.Errorf("append history: %w", err)
+	}
+	return nil
+}
+
+// KeepHistory makes the partitions ahead and drops those older than keep.
+func (db *DB) KeepHistory(ctx context.Context, keep time.Duration) error {
+	if _, err := db.pool.Exec(ctx, `SELECT history_partitions($1)`, int(keep.Hours()/24)); err != nil {
+		return fmt.Errorf("keep history partitions: %w", err)
+	}
+	return nil
+}
+
+// History gives the newest decisions about a contact.
+func (db *DB) History(ctx context.Context, tenant contact.Tenant, key contact.Key, limit int) ([]HistoryRow, error) {
+	rows, err := db.pool.Query(ctx, `
+		SELECT tenant, contact, at, field, system, rule, value, edited_ms, version, mapping_version, event_id, reason, traceparent
+		FROM contact_history WHERE tenant = $1 AND contact = $2 ORDER BY at DESC LIMIT $3`, string(tenant), string(key), limit)
+	if err != nil {
+		return nil, fmt.Errorf("load history: %w", err)
+	}
+	history, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (h HistoryRow, err error) {
+		var system string
+		err = row.Scan(&h.Tenant, &h.Contact, &h.At, &h.Field, &system, &h.Rule, &h.Value, &h.EditedAt,
+			&h.Version, &h.MappingVersion, &h.EventID, &h.Reason, &h.Traceparent)
+		h.System, _ = contact.ParseSystem(system) // "none" for a decision about no side
+		return h, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("load history: %w", err)
+	}
+	return history, nil
+}
+
+// texts turns named strings into the strings that the driver knows.
+func texts[T ~string](in []T) []string {
+	out := make([]string, len(in))
+	for i, text := range in {
+		out[i] = string(text)
+	}
+	return out
+}

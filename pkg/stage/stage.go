@@ -1,0 +1,126 @@
+// Package stage runs one stage of the pipeline over the partitions of its
+// streams: it holds leases, reads each partition in order from its watermark,
+// hands over batches, publishes what they give and waits for the
+// acknowledgements, and then stores their effects and the new watermark in one
+// transaction.
+//
+// A crash at any moment repeats a batch and loses none. A partition has one
+// owner; one that could not renew its lease stops before it can expire. The
+// room decides nothing about the events themselves.
+package stage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"lockstep.internal/pkg/bus"
+	"lockstep.internal/pkg/postgres"
+)
+
+// Config is what a stage needs.
+type Config struct {
+	Name     string       // of the stage, in leases, dead letters and metrics
+	Owner    string       // unique name of this process
+	Streams  []bus.Stream // each is read with leases and watermarks of its own
+	DB       *postgres.DB
+	Bus      *bus.Bus
+	Logger   *slog.Logger
+	Observer Observer      // nil is none
+	MaxBatch int           // messages handed over at once; 0 means 500
+	LeaseTTL time.Duration // 0 means 12 s
+	Renew    time.Duration // time between renewals; 0 means a quarter of LeaseTTL
+	// Tries is how often a batch that a Permanent error refuses is tried
+	// before it is cut in two; a single message is then dead-lettered. 0 means 3.
+	Tries int
+}
+
+// Handler is the stage's work.
+type Handler interface {
+	// Handle works on one batch of one partition. It may read, but what it
+	// changes and sends goes into the result. It may be called again with the
+	// same deliveries when the result could not be published or stored.
+	Handle(ctx context.Context, b Batch) (Result, error)
+	// Granted tells that a partition of a stream was taken over in an epoch,
+	// before its first batch. Its ctx ends with the ownership.
+	Granted(ctx context.Context, stream bus.Stream, partition int, epoch int64)
+	// Revoked tells that it was given up or lost; no batch of it runs any
+	// more. The partition is given back when Revoked has returned.
+	Revoked(stream bus.Stream, partition int)
+}
+
+// Batch is a run of messages of one partition, in order.
+type Batch struct {
+	Stream     bus.Stream
+	Partition  int
+	Epoch      int64
+	Deliveries []bus.Delivery
+}
+
+// Result is what a batch leads to.
+type Result struct {
+	Publish []Output
+	// Commit stores the effects, in the transaction that moves the watermark;
+	// nil stores nothing.
+	Commit func(context.Context, *postgres.Tx) error
+	// After runs when the transaction is committed; nil for nothing.
+	After func()
+}
+
+// Output is one message to publish.
+type Output struct {
+	Stream  bus.Stream
+	Message bus.Message
+}
+
+// Observer hears what an operator wants to see.
+type Observer interface {
+	// Progress tells how far a partition is behind: messages that are stored
+	// and not applied, and the age of the oldest of the batch just applied.
+	Progress(stage string, partition int, lag uint64, age time.Duration)
+	// Failed counts a batch that had to be repeated.
+	Failed(stage string, partition int)
+}
+
+func (c Config) withDefaults() (Config, error) {
+	if c.Name == "" || c.Owner == "" || c.DB == nil || c.Bus == nil || len(c.Streams) == 0 {
+		return c, errors.New("stage: a name, an owner, streams, a database and a bus are needed")
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	if c.Observer == nil {
+		c.Observer = deaf{}
+	}
+	if c.MaxBatch == 0 {
+		c.MaxBatch = 500
+	}
+	if c.LeaseTTL == 0 {
+		c.LeaseTTL = 12 * time.Second
+	}
+	if c.Renew == 0 {
+		c.Renew = c.LeaseTTL / 4
+	}
+	if c.Tries == 0 {
+		c.Tries = 3
+	}
+	if c.Renew*2 > c.LeaseTTL {
+		return c, fmt.Errorf("stage: a renewal every %v is too rare for a lease of %v", c.Renew, c.LeaseTTL)
+	}
+	return c, nil
+}
+
+// LeaseName is the name under which a stage's watermarks of a stream are kept.
+func LeaseName(stage string, stream bus.Stream) string {
+	if stream == bus.ChangesBulk || stream == bus.PatchesBulk {
+		return stage + "-bulk"
+	}
+	return stage
+}
+
+type deaf struct{}
+
+func (deaf) Progress(string, int, uint64, time.Duration) {}
+func (deaf) Failed(string, int)                          {}

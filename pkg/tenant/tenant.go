@@ -1,0 +1,99 @@
+// Package tenant is what the services know of a tenant: its two connections,
+// its mapping version in force, and how contacts are created and updated.
+//
+// It is pure. Secrets never print.
+package tenant
+
+import (
+	"lockstep.internal/pkg/contact"
+	"lockstep.internal/pkg/mapping"
+)
+
+// Flow limits creation or updates of a whole tenant to a direction.
+type Flow string
+
+// The flows.
+const (
+	FlowBoth      Flow = "both"
+	FlowToAloware Flow = "to_aloware"
+	FlowToHubSpot Flow = "to_hubspot"
+	FlowNone      Flow = "none"
+)
+
+// Secret is a credential. It prints, logs and encodes as "[secret]".
+type Secret string
+
+// Reveal is the credential itself, for the call that needs it.
+func (s Secret) Reveal() string { return string(s) }
+
+// String hides the credential.
+func (s Secret) String() string {
+	if s == "" {
+		return ""
+	}
+	return "[secret]"
+}
+
+// GoString hides the credential.
+func (s Secret) GoString() string { return s.String() }
+
+// MarshalText hides the credential.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// State is the state of a connection.
+type State string
+
+// The states of a connection.
+const (
+	Connected    State = "connected"
+	Unauthorized State = "unauthorized" // the credentials were refused
+	Disconnected State = "disconnected"
+)
+
+// Tenant is one Aloware account connected to one HubSpot portal.
+type Tenant struct {
+	ID       contact.Tenant
+	Name     string
+	Region   string // default region of phone numbers, "US"
+	TimeZone string // IANA name, for dates of activity
+	Active   bool
+	Creation Flow
+	Updates  Flow
+	HubSpot  HubSpot
+	Aloware  Aloware
+	Mapping  mapping.Set
+}
+
+// HubSpot is the connection to a portal.
+type HubSpot struct {
+	BaseURL      string // "" is HubSpot's own
+	PortalID     int64
+	AppID        int64
+	AccessToken  Secret // static token
+	RefreshToken Secret // of OAuth; "" with a static token
+	WindowLimit  int    // calls in 10 s; 0 means 100
+	DailyLimit   int    // calls a day that may be used; 0 means no limit
+	State        State
+}
+
+// Aloware is the connection to an account.
+type Aloware struct {
+	BaseURL         string // "" is Aloware's own
+	Token           Secret
+	Profile         string // "documented" or "full"
+	WebhookAuth     string // "none", "basic" or "bearer"
+	WebhookUser     string
+	WebhookPassword Secret
+	WebhookToken    Secret
+	Rate            float64 // calls a second; 0 means 5
+	Burst           int     // calls at once; 0 means 10
+	State           State
+}
+
+// App is an app in HubSpot, whose webhooks come for all its portals.
+type App struct {
+	AppID        int64
+	ClientID     string
+	ClientSecret Secret
+	SignatureV1  bool // accept v1 where v3 is absent
+}

@@ -1,0 +1,39 @@
+// The console serves the administrators' pages.
+package main
+
+import (
+	"context"
+	"net/http"
+
+	"lockstep.internal/pkg/daemon"
+	"lockstep.internal/pkg/platform"
+	"lockstep.internal/services/console"
+)
+
+func main() { daemon.Main("console", run) }
+
+func run(ctx context.Context) error {
+	var env daemon.Env
+	config := platform.FromEnv("console", &env)
+	address := env.String("LOCKSTEP_CONSOLE_ADDR", ":8080")
+	if err := env.Err(); err != nil {
+		return err
+	}
+	p, err := platform.Open(ctx, config)
+	if err != nil {
+		return err
+	}
+	defer p.Close(ctx)
+	service, err := console.New(console.Config{Bus: p.Bus, DB: p.DB, Roster: p.Roster, Health: p.Health, Logger: p.Logger})
+	if err != nil {
+		return err
+	}
+	listener, err := daemon.Listen("console", address)
+	if err != nil {
+		return err
+	}
+	mux := http.NewServeMux()
+	p.Health.Register(mux, p.Telemetry.Handler())
+	mux.Handle("/", service.Handler())
+	return p.Run(ctx, func(ctx context.Context) error { return daemon.Serve(ctx, listener, mux) })
+}

@@ -1,0 +1,153 @@
+// Package ingest is the service that hears: it verifies and parses what the
+// two systems send, reads from them what they do not send, and publishes it as
+// changes. It decides nothing.
+//
+// A webhook is answered with 2xx only after its events are durable: in the
+// stream, or, for Aloware, which never sends twice, in a synced spool while
+// the bus is away.
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+	"golang.org/x/sync/errgroup"
+
+	"lockstep.internal/pkg/bus"
+	"lockstep.internal/pkg/contact"
+	"lockstep.internal/pkg/postgres"
+	"lockstep.internal/pkg/roster"
+)
+
+// Config is what an ingest process needs.
+type Config struct {
+	Owner  string // unique name of this process
+	Bus    *bus.Bus
+	DB     *postgres.DB
+	Roster *roster.Roster
+	Logger *slog.Logger
+	// PublicURL is the base under which the systems reach this service; it is
+	// part of what HubSpot signs ("https://hooks.example.com").
+	PublicURL string
+	// Spool is the folder for Aloware's deliveries while the bus is away.
+	Spool string
+	// PublishTimeout bounds the wait for the stream's acknowledgement; 0 means
+	// 2 seconds. HubSpot waits 5.
+	PublishTimeout time.Duration
+	// PollEvery is the time between two changed-since readings of one system
+	// of one tenant; 0 means a minute, negative turns them off.
+	PollEvery time.Duration
+	// ListsEvery is the time between two readings of users and options; 0
+	// means five minutes.
+	ListsEvery time.Duration
+	// HTTP is used for reading; nil is the adapters' default.
+	HTTP *http.Client
+	// Observer hears of what was refused; nil is none.
+	Observer Observer
+	// Now is our clock; nil is time.Now.
+	Now func() time.Time
+}
+
+// Observer hears what an operator wants counted.
+type Observer interface {
+	// Refused counts a request or an event that was not taken, by reason.
+	Refused(ctx context.Context, system contact.System, reason string)
+	// Received counts events that were made durable, by channel.
+	Received(ctx context.Context, system contact.System, channel string, events int)
+}
+
+// Ingest is one process of the service.
+type Ingest struct {
+	config  Config
+	spool   *spool
+	mux     *http.ServeMux
+	budgets budgets
+}
+
+// New makes an ingest; Handler serves the webhooks, Run does the rest.
+func New(config Config) (*Ingest, error) {
+	switch {
+	case config.Bus == nil || config.DB == nil || config.Roster == nil || config.Owner == "":
+		return nil, errors.New("ingest: a bus, a database, a roster and an owner name are needed")
+	case config.Spool == "":
+		return nil, errors.New("ingest: a folder for the spool is needed: Aloware's deliveries are kept there while the bus is away")
+	}
+	if config.Logger == nil {
+		config.Logger = slog.Default()
+	}
+	if config.PublishTimeout == 0 {
+		config.PublishTimeout = 2 * time.Second
+	}
+	if config.PollEvery == 0 {
+		config.PollEvery = time.Minute
+	}
+	if config.ListsEvery == 0 {
+		config.ListsEvery = 5 * time.Minute
+	}
+	if config.Observer == nil {
+		config.Observer = deaf{}
+	}
+	if config.Now == nil {
+		config.Now = time.Now
+	}
+	spool, err := openSpool(config.Spool)
+	if err != nil {
+		return nil, err
+	}
+	in := &Ingest{config: config, spool: spool, mux: http.NewServeMux()}
+	in.mux.HandleFunc("POST /webhooks/hubspot", in.hubspotWebhook)
+	in.mux.HandleFunc("POST /webhooks/hubspot/{app}", in.hubspotWebhook)
+	in.mux.HandleFunc("POST /webhooks/aloware/{tenant}", in.alowareWebhook)
+	return in, nil
+}
+
+// Handler serves the webhooks of both systems, each request in a trace of its
+// own: a sender's trace context is not trusted as a parent.
+func (in *Ingest) Handler() http.Handler {
+	return otelhttp.NewHandler(in.mux, "webhook", otelhttp.WithPublicEndpointFn(func(*http.Request) bool { return true }))
+}
+
+// Run empties the spool and reads what the systems do not send, until ctx ends.
+func (in *Ingest) Run(ctx context.Context) error {
+	defer in.spool.close()
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return in.drain(ctx) })
+	group.Go(func() error { return in.read(ctx) })
+	err := group.Wait()
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return nil
+	}
+	return err
+}
+
+// publish makes events of one tenant durable in a stream.
+func (in *Ingest) publish(ctx context.Context, stream bus.Stream, id contact.Tenant, messageID string, events []contact.Incoming) error {
+	if len(events) == 0 {
+		return nil
+	}
+	publisher := in.config.Bus.Publisher(stream, in.config.Bus.PartitionOf(id))
+	err := publisher.Publish(ctx, bus.Message{Tenant: id, Incoming: events, ID: messageID, Context: ctx})
+	if err != nil {
+		return fmt.Errorf("publish %d events of %s: %w", len(events), id, err)
+	}
+	return nil
+}
+
+func changes(list []contact.Change) []contact.Incoming {
+	events := make([]contact.Incoming, len(list))
+	for i := range list {
+		events[i].Change = &list[i]
+	}
+	return events
+}
+
+// deaf is an observer that does not listen.
+type deaf struct{}
+
+func (deaf) Refused(context.Context, contact.System, string)       {}
+func (deaf) Received(context.Context, contact.System, string, int) {}

@@ -1,0 +1,231 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"lockstep.internal/pkg/aloware"
+	"lockstep.internal/pkg/bus"
+	"lockstep.internal/pkg/connection"
+	"lockstep.internal/pkg/contact"
+	"lockstep.internal/pkg/fault"
+	"lockstep.internal/pkg/hubspot"
+	"lockstep.internal/pkg/postgres"
+	"lockstep.internal/pkg/tenant"
+)
+
+// The repeated readings of a system.
+const (
+	readChanges = "changes" // changed since, with a trailing window
+	readLists   = "lists"   // users and options
+)
+
+// trailing is how far a changed-since reading reaches back behind the last:
+// Aloware's clock ticks in seconds, HubSpot's search shows records late and out
+// of order (seen up to 50 s, besides what the adapter itself stays behind).
+const trailing = 10 * time.Second
+
+// read does the repeated readings of all tenants until ctx ends. One loop
+// serves them all: an idle tenant costs no timer.
+func (in *Ingest) read(ctx context.Context) error {
+	const tick = time.Second
+	var seen int64 = -1
+	for {
+		if version := in.config.Roster.Version(); version != seen {
+			if err := in.ensureCursors(ctx); err != nil {
+				in.config.Logger.WarnContext(ctx, "readings could not be planned; trying again", "error", err)
+			} else {
+				seen = version
+			}
+		}
+		in.readDue(ctx)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(tick):
+		}
+	}
+}
+
+func (in *Ingest) ensureCursors(ctx context.Context) error {
+	var cursors []postgres.Cursor
+	for _, t := range in.config.Roster.All() {
+		for _, system := range contact.Systems {
+			cursors = append(cursors, postgres.Cursor{Tenant: t.ID, System: system, Reading: readLists})
+			if in.config.PollEvery > 0 {
+				cursors = append(cursors, postgres.Cursor{Tenant: t.ID, System: system, Reading: readChanges})
+			}
+		}
+	}
+	if len(cursors) == 0 {
+		return nil
+	}
+	return in.config.DB.EnsureCursors(ctx, cursors)
+}
+
+// readDue does what is due now, a bounded number at a time.
+func (in *Ingest) readDue(ctx context.Context) {
+	const hold, most = 2 * time.Minute, 8
+	cursors, err := in.config.DB.ClaimCursors(ctx, in.config.Owner, hold, most)
+	if err != nil {
+		if ctx.Err() == nil {
+			in.config.Logger.WarnContext(ctx, "due readings could not be claimed; trying again", "error", err)
+		}
+		return
+	}
+	for _, c := range cursors {
+		reading, cancel := context.WithTimeout(ctx, hold-10*time.Second)
+		in.readOne(reading, c)
+		cancel()
+	}
+}
+
+func (in *Ingest) readOne(ctx context.Context, c postgres.Cursor) {
+	next := in.config.PollEvery
+	if c.Reading == readLists {
+		next = in.config.ListsEvery
+	}
+	failure := ""
+	t, known := in.config.Roster.Tenant(c.Tenant)
+	if known && t.Active {
+		err := in.readTenant(ctx, t, &c)
+		switch {
+		case err == nil, errors.Is(err, aloware.ErrNotCapable):
+			c.Failures = 0
+		default:
+			c.Failures++
+			failure = err.Error()
+			next = max(min(time.Duration(c.Failures)*5*time.Second, 5*time.Minute), fault.As(err).Wait)
+			in.config.Logger.WarnContext(ctx, "a reading failed; it is repeated", "tenant", c.Tenant, "system", c.System,
+				"reading", c.Reading, "again_in", next, "error", err)
+		}
+	}
+	saving, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if err := in.config.DB.SaveCursor(saving, in.config.Owner, c, next, failure); err != nil {
+		in.config.Logger.WarnContext(ctx, "a reading's position was not saved; it is repeated", "tenant", c.Tenant, "error", err)
+	}
+}
+
+func (in *Ingest) readTenant(ctx context.Context, t *tenant.Tenant, c *postgres.Cursor) error {
+	budget := in.budgets.of(t, c.System)
+	if c.System == contact.HubSpot {
+		client := connection.HubSpot(t, budget, in.config.HTTP)
+		if c.Reading == readLists {
+			return in.hubspotLists(ctx, t, client)
+		}
+		return in.hubspotChanges(ctx, t, client, c)
+	}
+	client, err := connection.Aloware(t, budget, in.config.HTTP)
+	if err != nil {
+		return err
+	}
+	if c.Reading == readLists {
+		return in.alowareLists(ctx, t, client)
+	}
+	return in.alowareChanges(ctx, t, client, c)
+}
+
+// since is where a changed-since reading begins.
+func (in *Ingest) since(c *postgres.Cursor) time.Time {
+	if c.Since == 0 {
+		return in.config.Now().Add(-10 * time.Minute)
+	}
+	return time.UnixMilli(int64(c.Since)).Add(-trailing)
+}
+
+func (in *Ingest) hubspotChanges(ctx context.Context, t *tenant.Tenant, client *hubspot.Client, c *postgres.Cursor) error {
+	since, after := in.since(c), ""
+	for {
+		found, next, upTo, err := client.ChangedSince(ctx, since, after, t.Mapping.Properties(contact.HubSpot))
+		if err != nil {
+			return fmt.Errorf("read changed contacts of HubSpot: %w", err)
+		}
+		if err := in.publishRead(ctx, t, contact.HubSpot, found); err != nil {
+			return err
+		}
+		if after = next; after == "" {
+			c.Since = max(c.Since, contact.Millis(upTo.UnixMilli()))
+			return nil
+		}
+	}
+}
+
+func (in *Ingest) alowareChanges(ctx context.Context, t *tenant.Tenant, client *aloware.Client, c *postgres.Cursor) error {
+	since := in.since(c)
+	for page := 1; page != 0; {
+		found, next, upTo, err := client.ChangedSince(ctx, since, page)
+		if err != nil {
+			return fmt.Errorf("read changed contacts of Aloware: %w", err)
+		}
+		if err := in.publishRead(ctx, t, contact.Aloware, found); err != nil {
+			return err
+		}
+		c.Since = max(c.Since, contact.Millis(upTo.UnixMilli()))
+		page = next
+	}
+	return nil
+}
+
+// publishRead publishes what was read on the bulk stream, so that a large
+// reading never delays what people edit now.
+func (in *Ingest) publishRead(ctx context.Context, t *tenant.Tenant, system contact.System, found []contact.Change) error {
+	if len(found) == 0 {
+		return nil
+	}
+	id := fmt.Sprintf("read/%s/%s/%d", t.ID, system, in.config.Now().UnixNano())
+	if err := in.publish(ctx, bus.ChangesBulk, t.ID, id, changes(found)); err != nil {
+		return err
+	}
+	in.config.Observer.Received(ctx, system, "poll", len(found))
+	return nil
+}
+
+func (in *Ingest) hubspotLists(ctx context.Context, t *tenant.Tenant, client *hubspot.Client) error {
+	owners, err := client.Owners(ctx)
+	if err != nil {
+		return fmt.Errorf("read the owners of HubSpot: %w", err)
+	}
+	lists := []contact.Directory{owners}
+	for i := range t.Mapping.Mappings {
+		m := &t.Mapping.Mappings[i]
+		if m.Type != contact.Option || m.Stopped != "" {
+			continue
+		}
+		options, err := client.Options(ctx, m.HubSpot)
+		if err != nil {
+			return fmt.Errorf("read the options of %s: %w", m.HubSpot, err)
+		}
+		lists = append(lists, options)
+	}
+	return in.publishLists(ctx, t, lists)
+}
+
+func (in *Ingest) alowareLists(ctx context.Context, t *tenant.Tenant, client *aloware.Client) error {
+	users, err := client.Users(ctx)
+	if err != nil {
+		return fmt.Errorf("read the users of Aloware: %w", err)
+	}
+	lists := []contact.Directory{users}
+	dispositions, err := client.Dispositions(ctx)
+	switch {
+	case errors.Is(err, aloware.ErrNotCapable):
+	case err != nil:
+		return fmt.Errorf("read the dispositions of Aloware: %w", err)
+	default:
+		lists = append(lists, dispositions)
+	}
+	return in.publishLists(ctx, t, lists)
+}
+
+func (in *Ingest) publishLists(ctx context.Context, t *tenant.Tenant, lists []contact.Directory) error {
+	events := make([]contact.Incoming, len(lists))
+	for i := range lists {
+		lists[i].ReadAt = contact.Millis(in.config.Now().UnixMilli())
+		events[i].Directory = &lists[i]
+	}
+	id := fmt.Sprintf("lists/%s/%d", t.ID, in.config.Now().UnixNano())
+	return in.publish(ctx, bus.Changes, t.ID, id, events)
+}

@@ -1,0 +1,184 @@
+package mapper
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"google.golang.org/protobuf/proto"
+
+	"lockstep.internal/pkg/contact"
+	"lockstep.internal/pkg/fault"
+	contactv1 "lockstep.internal/proto/contact/v1"
+	"lockstep.internal/services/mapper/resolve"
+)
+
+// encodeState makes the stored form of a contact's state.
+func encodeState(s *resolve.State) ([]byte, error) {
+	out := &contactv1.ContactState{
+		Version: int64(s.Version), Seen: s.Seen,
+		Hubspot: sideToProto(&s.Sides[0]), Aloware: sideToProto(&s.Sides[1]),
+		Fields: make([]*contactv1.FieldState, 0, len(s.Fields)),
+	}
+	for _, key := range slices.Sorted(maps.Keys(s.Fields)) {
+		f := s.Fields[key]
+		out.Fields = append(out.Fields, &contactv1.FieldState{
+			Key: key, HubspotEdit: editToProto(f.Edits[0]), AlowareEdit: editToProto(f.Edits[1]),
+			Hubspot: fieldSideToProto(&f.Sides[0]), Aloware: fieldSideToProto(&f.Sides[1]),
+		})
+	}
+	if a := s.Activity; a != nil {
+		out.Activity = &contactv1.ActivityState{
+			InboundCalls: lineToProto(&a.InboundCalls), OutboundCalls: lineToProto(&a.OutboundCalls),
+			InboundTexts: lineToProto(&a.InboundTexts), OutboundTexts: lineToProto(&a.OutboundTexts),
+		}
+	}
+	raw, err := proto.Marshal(out)
+	if err != nil {
+		return nil, fmt.Errorf("encode contact state: %w", err)
+	}
+	return raw, nil
+}
+
+// decodeState is the inverse of encodeState.
+func decodeState(raw []byte) (*resolve.State, error) {
+	var in contactv1.ContactState
+	if err := proto.Unmarshal(raw, &in); err != nil {
+		return nil, fmt.Errorf("decode contact state: %w", err)
+	}
+	s := &resolve.State{
+		Version: contact.Version(in.Version), Seen: in.Seen,
+		Sides:  [2]resolve.Side{sideFromProto(in.Hubspot), sideFromProto(in.Aloware)},
+		Fields: make(map[string]*resolve.Field, len(in.Fields)),
+	}
+	for _, f := range in.Fields {
+		s.Fields[f.Key] = &resolve.Field{
+			Edits: [2]resolve.Edit{editFromProto(f.HubspotEdit), editFromProto(f.AlowareEdit)},
+			Sides: [2]resolve.FieldSide{fieldSideFromProto(f.Hubspot), fieldSideFromProto(f.Aloware)},
+		}
+	}
+	if a := in.Activity; a != nil {
+		s.Activity = &resolve.Activity{
+			InboundCalls: lineFromProto(a.InboundCalls), OutboundCalls: lineFromProto(a.OutboundCalls),
+			InboundTexts: lineFromProto(a.InboundTexts), OutboundTexts: lineFromProto(a.OutboundTexts),
+		}
+	}
+	return s, nil
+}
+
+func sideToProto(s *resolve.Side) *contactv1.ContactSide {
+	return &contactv1.ContactSide{
+		Id: s.ID, Aliases: s.Aliases, Read: s.Read, Gone: s.Gone,
+		Creating: int64(s.Creating), Fetching: int64(s.Fetching), DoubtMs: int64(s.Doubt),
+		Refused: refusalToProto(s.Refused), Candidates: s.Candidates,
+		Phone: s.Phone, Mobile: s.Mobile, Email: s.Email, Sought: s.Sought,
+	}
+}
+
+func sideFromProto(s *contactv1.ContactSide) resolve.Side {
+	if s == nil {
+		return resolve.Side{}
+	}
+	return resolve.Side{
+		ID: s.Id, Aliases: s.Aliases, Read: s.Read, Gone: s.Gone,
+		Creating: contact.Version(s.Creating), Fetching: contact.Version(s.Fetching), Doubt: contact.Millis(s.DoubtMs),
+		Refused: refusalFromProto(s.Refused), Candidates: s.Candidates,
+		Phone: s.Phone, Mobile: s.Mobile, Email: s.Email, Sought: s.Sought,
+	}
+}
+
+func editToProto(e resolve.Edit) *contactv1.Edit {
+	if e.Side == 0 {
+		return nil
+	}
+	return &contactv1.Edit{Value: e.Value, AtMs: int64(e.At), Side: contactv1.System(e.Side)}
+}
+
+func editFromProto(e *contactv1.Edit) resolve.Edit {
+	if e == nil {
+		return resolve.Edit{}
+	}
+	return resolve.Edit{Value: e.Value, At: contact.Millis(e.AtMs), Side: contact.System(e.Side)}
+}
+
+func fieldSideToProto(f *resolve.FieldSide) *contactv1.FieldSide {
+	if !f.Known && len(f.Writes) == 0 && f.Rejected == nil {
+		return nil
+	}
+	out := &contactv1.FieldSide{
+		Known: f.Known, Value: f.Value, SinceMs: int64(f.Since),
+		SeenFromMs: int64(f.Seen.From), SeenAtMs: int64(f.Seen.At), SeenToMs: int64(f.Seen.To),
+	}
+	for _, p := range f.Past {
+		out.Past = append(out.Past, &contactv1.PastValue{Value: p.Value, SinceMs: int64(p.Since), LastMs: int64(p.Last), UntilMs: int64(p.Until)})
+	}
+	for _, w := range f.Writes {
+		out.Writes = append(out.Writes, &contactv1.FieldWrite{
+			Version: int64(w.Version), Value: w.Value, AfterMs: int64(w.After), AppliedMs: int64(w.Applied),
+		})
+	}
+	if r := f.Rejected; r != nil {
+		out.Rejected = &contactv1.FieldRejection{Value: r.Value, Version: int64(r.Version), Error: refusalToProto(&r.Refusal)}
+	}
+	return out
+}
+
+func fieldSideFromProto(f *contactv1.FieldSide) resolve.FieldSide {
+	if f == nil {
+		return resolve.FieldSide{}
+	}
+	out := resolve.FieldSide{
+		Known: f.Known, Value: f.Value, Since: contact.Millis(f.SinceMs),
+		Seen: resolve.Span{From: contact.Millis(f.SeenFromMs), At: contact.Millis(f.SeenAtMs), To: contact.Millis(f.SeenToMs)},
+	}
+	for _, p := range f.Past {
+		out.Past = append(out.Past, resolve.Past{Value: p.Value, Since: contact.Millis(p.SinceMs), Last: contact.Millis(p.LastMs), Until: contact.Millis(p.UntilMs)})
+	}
+	for _, w := range f.Writes {
+		out.Writes = append(out.Writes, resolve.Write{
+			Version: contact.Version(w.Version), Value: w.Value, After: contact.Millis(w.AfterMs), Applied: contact.Millis(w.AppliedMs),
+		})
+	}
+	if r := f.Rejected; r != nil {
+		out.Rejected = &resolve.Rejection{Value: r.Value, Version: contact.Version(r.Version)}
+		if refusal := refusalFromProto(r.Error); refusal != nil {
+			out.Rejected.Refusal = *refusal
+		}
+	}
+	return out
+}
+
+func refusalToProto(r *fault.Refusal) *contactv1.Error {
+	if r == nil {
+		return nil
+	}
+	return &contactv1.Error{
+		Class: r.Class.String(), Reason: r.Reason, Message: r.Message, Status: int32(r.Status), CorrelationId: r.CorrelationID,
+	}
+}
+
+func refusalFromProto(e *contactv1.Error) *fault.Refusal {
+	if e == nil {
+		return nil
+	}
+	return &fault.Refusal{
+		Class: fault.ParseClass(e.Class), Reason: e.Reason, Message: e.Message, Status: int(e.Status), CorrelationID: e.CorrelationId,
+	}
+}
+
+func lineToProto(l *resolve.Line) *contactv1.ActivityLine {
+	return &contactv1.ActivityLine{
+		Count: l.Count, Base: l.Base, FirstMs: int64(l.First), LastMs: int64(l.Last), LastId: l.LastID, LastBody: l.LastBody,
+		DisposedMs: int64(l.Disposed), DisposedId: l.DisposedID, DisposedUpdatedMs: int64(l.DisposedUpdated), Disposition: l.Disposition,
+	}
+}
+
+func lineFromProto(l *contactv1.ActivityLine) resolve.Line {
+	if l == nil {
+		return resolve.Line{}
+	}
+	return resolve.Line{
+		Count: l.Count, Base: l.Base, First: contact.Millis(l.FirstMs), Last: contact.Millis(l.LastMs), LastID: l.LastId, LastBody: l.LastBody,
+		Disposed: contact.Millis(l.DisposedMs), DisposedID: l.DisposedId, DisposedUpdated: contact.Millis(l.DisposedUpdatedMs), Disposition: l.Disposition,
+	}
+}

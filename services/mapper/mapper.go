@@ -1,0 +1,115 @@
+// Package mapper is the service that decides: it takes what both systems say
+// and what the writers report, in order per tenant, and gives out what must be
+// written where.
+//
+// It alone owns each contact's sync state and applies the direction rules
+// (package resolve). It calls neither system; everything it wants done goes
+// out as a patch. What it publishes is acknowledged before its one transaction
+// commits the state and the watermark, so that a crash at any moment repeats
+// decisions and loses none.
+package mapper
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"lockstep.internal/pkg/bus"
+	"lockstep.internal/pkg/contact"
+	"lockstep.internal/pkg/postgres"
+	"lockstep.internal/pkg/roster"
+	"lockstep.internal/pkg/stage"
+)
+
+// Stage is the mapper's name in leases, metrics and dead letters.
+const Stage = "mapper"
+
+// Config is what a mapper needs.
+type Config struct {
+	Owner  string // unique name of this process among the mappers
+	Bus    *bus.Bus
+	DB     *postgres.DB
+	Roster *roster.Roster
+	Logger *slog.Logger
+	// Observer hears of lags and counts; nil is none.
+	Observer Observer
+	// StageObserver hears of the partitions' progress; nil is none.
+	StageObserver stage.Observer
+	// KeepHistory is how long decisions are kept; 0 means 400 days.
+	KeepHistory time.Duration
+	// Now is our clock; nil is time.Now.
+	Now func() time.Time
+}
+
+// Observer hears what an operator wants counted.
+type Observer interface {
+	// Judged counts events, echoes of our own writes, and events known before.
+	Judged(ctx context.Context, events, echoes, stale, patches int)
+	// Written hears the time from an edit (by its own system's clock) to its
+	// write, and from its receipt to its write.
+	Written(ctx context.Context, system contact.System, sinceEdit, sinceReceipt time.Duration)
+}
+
+// Mapper is one process of the service.
+type Mapper struct {
+	config Config
+	lists  *listCache
+
+	mu       sync.Mutex
+	attempts map[string]int64 // batches handled, per stream and partition
+}
+
+// New makes a mapper; Run starts it.
+func New(config Config) (*Mapper, error) {
+	if config.Bus == nil || config.DB == nil || config.Roster == nil || config.Owner == "" {
+		return nil, fmt.Errorf("mapper: a bus, a database, a roster and an owner name are needed")
+	}
+	if config.Logger == nil {
+		config.Logger = slog.Default()
+	}
+	if config.Now == nil {
+		config.Now = time.Now
+	}
+	if config.KeepHistory == 0 {
+		config.KeepHistory = 400 * 24 * time.Hour
+	}
+	if config.Observer == nil {
+		config.Observer = deaf{}
+	}
+	return &Mapper{config: config, lists: newListCache(config.DB), attempts: make(map[string]int64)}, nil
+}
+
+// Run maps until ctx ends, then finishes the running batches and gives the
+// partitions back.
+func (m *Mapper) Run(ctx context.Context) error {
+	if err := m.config.DB.KeepHistory(ctx, m.config.KeepHistory); err != nil {
+		m.config.Logger.WarnContext(ctx, "history partitions were not made; rows go to the default partition", "error", err)
+	}
+	return stage.Run(ctx, stage.Config{
+		Name: Stage, Owner: m.config.Owner, Streams: []bus.Stream{bus.Changes, bus.ChangesBulk},
+		DB: m.config.DB, Bus: m.config.Bus, Logger: m.config.Logger, Observer: m.config.StageObserver,
+	}, m)
+}
+
+// version is higher than any that was given out for a batch of this partition
+// before, whoever owned it: the epoch leads, then the stream (live and bulk
+// have leases of their own), then a count of attempts.
+func (m *Mapper) version(b stage.Batch) contact.Version {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	name := fmt.Sprintf("%s-%d-%d", b.Stream, b.Partition, b.Epoch)
+	m.attempts[name]++
+	version := b.Epoch << 33
+	if b.Stream == bus.ChangesBulk {
+		version |= 1 << 32
+	}
+	return contact.Version(version | m.attempts[name])
+}
+
+// deaf is an observer that does not listen.
+type deaf struct{}
+
+func (deaf) Judged(context.Context, int, int, int, int)                            {}
+func (deaf) Written(context.Context, contact.System, time.Duration, time.Duration) {}

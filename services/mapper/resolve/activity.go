@@ -1,0 +1,222 @@
+package resolve
+
+import (
+	"strconv"
+	"time"
+
+	"lockstep.internal/pkg/contact"
+)
+
+// Activity is what a contact's calls and texts add up to, the same in
+// whatever order and however often they arrive.
+type Activity struct{ InboundCalls, OutboundCalls, InboundTexts, OutboundTexts Line }
+
+// Line is one kind of communication in one direction.
+type Line struct {
+	Count       int64 // communications counted by id
+	Base        int64 // Aloware's own total before the first that was counted
+	First, Last contact.Millis
+	LastID      string
+	LastBody    string
+	// The latest communication that has an outcome.
+	Disposed        contact.Millis
+	DisposedID      string
+	DisposedUpdated contact.Millis
+	Disposition     string
+}
+
+func (a *Activity) line(c *contact.Communication) *Line {
+	switch {
+	case c.Text && c.Inbound:
+		return &a.InboundTexts
+	case c.Text:
+		return &a.OutboundTexts
+	case c.Inbound:
+		return &a.InboundCalls
+	}
+	return &a.OutboundCalls
+}
+
+func (a *Activity) join(other *Activity) {
+	for _, pair := range [][2]*Line{
+		{&a.InboundCalls, &other.InboundCalls}, {&a.OutboundCalls, &other.OutboundCalls},
+		{&a.InboundTexts, &other.InboundTexts}, {&a.OutboundTexts, &other.OutboundTexts},
+	} {
+		ours, theirs := pair[0], pair[1]
+		ours.Count += theirs.Count
+		ours.Base += theirs.Base
+		ours.span(theirs.First, "", "")
+		ours.span(theirs.Last, theirs.LastID, theirs.LastBody)
+		ours.dispose(theirs.Disposed, theirs.DisposedUpdated, theirs.DisposedID, theirs.Disposition)
+	}
+}
+
+// Count judges one state of one communication. first tells that its id was
+// never counted before (the caller keeps the ids).
+func (j *Judge) Count(c *contact.Communication, first bool) {
+	if j.seenBefore(c.EventID) {
+		j.verdict.Stale++
+		return
+	}
+	if j.state.Side(contact.Aloware).ID == "" {
+		j.link(contact.Aloware, c.ContactID)
+	}
+	if j.state.Activity == nil {
+		j.state.Activity = startingTotals(c)
+	}
+	line := j.state.Activity.line(c)
+	if first {
+		line.Count++
+	}
+	line.span(c.StartedAt, c.ID, c.Body)
+	if !c.Text {
+		line.dispose(c.StartedAt, c.UpdatedAt, c.ID, c.Disposition)
+	}
+	j.received = max(j.received, c.ReceivedAt)
+	j.publish(c)
+}
+
+// startingTotals are Aloware's counters before the communication that is the
+// first we ever see of the contact. From its end on the counters include it
+// (an assumption of the reference; off by one at most for a running call).
+func startingTotals(c *contact.Communication) *Activity {
+	a := &Activity{}
+	set := func(line *Line, counter int64) {
+		if counter < 0 {
+			return
+		}
+		if line == a.line(c) && c.Finished {
+			counter--
+		}
+		line.Base = max(counter, 0)
+	}
+	set(&a.InboundCalls, c.Counters.InboundCalls)
+	set(&a.OutboundCalls, c.Counters.OutboundCalls)
+	set(&a.InboundTexts, c.Counters.InboundTexts)
+	set(&a.OutboundTexts, c.Counters.OutboundTexts)
+	return a
+}
+
+func (l *Line) span(at contact.Millis, id, body string) {
+	if at == 0 {
+		return
+	}
+	if l.First == 0 || at < l.First {
+		l.First = at
+	}
+	if at > l.Last || at == l.Last && (id > l.LastID || id == l.LastID && body != "") {
+		l.Last, l.LastID, l.LastBody = at, id, body
+	}
+}
+
+func (l *Line) dispose(at, updated contact.Millis, id, disposition string) {
+	if disposition == "" {
+		return
+	}
+	newer := at > l.Disposed || at == l.Disposed && id > l.DisposedID
+	if newer || id == l.DisposedID && updated >= l.DisposedUpdated {
+		l.Disposed, l.DisposedUpdated, l.DisposedID, l.Disposition = at, updated, id, disposition
+	}
+}
+
+// publish turns the totals into intents of the computed fields.
+func (j *Judge) publish(c *contact.Communication) {
+	for key, value := range j.state.Activity.fields(j.rules.Zone) {
+		m := j.rules.Set.ByKey(key)
+		if m == nil || m.Stopped != "" || value == "" {
+			continue
+		}
+		f := j.state.field(key)
+		fs := &f.Sides[index(contact.Aloware)]
+		if fs.Known && fs.Value == value {
+			continue
+		}
+		at := max(f.Edits[index(contact.Aloware)].At, c.UpdatedAt)
+		fs.Known, fs.Value, fs.Since, fs.Seen = true, value, at, Span{at, at, at}
+		j.intend(m, f, Edit{Value: value, At: at, Side: contact.Aloware}, nil, c.ReceivedAt)
+	}
+}
+
+// fields are the canonical values of all computed fields; "" where there is
+// nothing to tell.
+func (a *Activity) fields(zone *time.Location) map[string]string {
+	if zone == nil {
+		zone = time.UTC
+	}
+	inCall, outCall, inText, outText := &a.InboundCalls, &a.OutboundCalls, &a.InboundTexts, &a.OutboundTexts
+	lastCall := latest(inCall, outCall)
+	return map[string]string{
+		"last_inbound_text_message":            inText.LastBody,
+		"last_outbound_text_message":           outText.LastBody,
+		"total_inbound_text_messages":          inText.total(),
+		"total_outbound_text_messages":         outText.total(),
+		"last_inbound_text_message_date":       day(inText.Last, zone),
+		"last_outbound_text_message_date":      day(outText.Last, zone),
+		"last_inbound_text_message_datetime":   instant(inText.Last),
+		"last_outbound_text_message_datetime":  instant(outText.Last),
+		"total_inbound_calls":                  inCall.total(),
+		"total_outbound_calls":                 outCall.total(),
+		"last_inbound_call_date":               day(inCall.Last, zone),
+		"last_outbound_call_date":              day(outCall.Last, zone),
+		"last_inbound_call_datetime":           instant(inCall.Last),
+		"last_outbound_call_datetime":          instant(outCall.Last),
+		"last_inbound_call_time":               clock(inCall.Last, zone),
+		"last_outbound_call_time":              clock(outCall.Last, zone),
+		"last_inbound_message_time":            clock(inText.Last, zone),
+		"last_outbound_message_time":           clock(outText.Last, zone),
+		"last_call_disposition":                lastCall.Disposition,
+		"last_inbound_call_disposition":        inCall.Disposition,
+		"last_outbound_call_disposition":       outCall.Disposition,
+		"last_inbound_engagement":              instant(max(inCall.Last, inText.Last)),
+		"last_outbound_engagement":             instant(max(outCall.Last, outText.Last)),
+		"last_inbound_and_outbound_engagement": instant(max(inCall.Last, inText.Last, outCall.Last, outText.Last)),
+		"first_inbound_call_datetime":          instant(inCall.First),
+		"first_outbound_call_datetime":         instant(outCall.First),
+		"first_inbound_text_message_datetime":  instant(inText.First),
+		"first_outbound_text_message_datetime": instant(outText.First),
+		"first_inbound_engagement_datetime":    instant(earliest(inCall.First, inText.First)),
+		"first_outbound_engagement_datetime":   instant(earliest(outCall.First, outText.First)),
+	}
+}
+
+func (l *Line) total() string {
+	if l.Count+l.Base == 0 {
+		return ""
+	}
+	return strconv.FormatInt(l.Count+l.Base, 10)
+}
+
+func latest(a, b *Line) *Line {
+	if b.Disposed > a.Disposed {
+		return b
+	}
+	return a
+}
+
+func earliest(a, b contact.Millis) contact.Millis {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
+}
+
+func instant(at contact.Millis) string {
+	if at == 0 {
+		return ""
+	}
+	return contact.FormatInstant(at)
+}
+
+func day(at contact.Millis, zone *time.Location) string {
+	if at == 0 {
+		return ""
+	}
+	return time.UnixMilli(int64(at)).In(zone).Format(time.DateOnly)
+}
+
+func clock(at contact.Millis, zone *time.Location) string {
+	if at == 0 {
+		return ""
+	}
+	return time.UnixMilli(int64(at)).In(zone).Format("15:04:05")
+}

@@ -1,0 +1,210 @@
+package resolve
+
+import (
+	"slices"
+	"strings"
+
+	"lockstep.internal/pkg/contact"
+	"lockstep.internal/pkg/mapping"
+)
+
+// Conclude runs rule 6 over the whole contact and gives what was decided. The
+// judge must not be used after it.
+func (j *Judge) Conclude() Verdict {
+	if j.verdict.Erased {
+		return j.verdict
+	}
+	for _, system := range contact.Systems {
+		side := j.state.Side(system)
+		switch {
+		case side.Linked():
+			j.update(system, side)
+			if !side.Read && side.Fetching == 0 {
+				j.fetch(system, 0)
+			}
+		case side.Creating != 0 || j.seeks(system, side):
+			j.create(system, side)
+		}
+	}
+	return j.verdict
+}
+
+// update patches a linked contact.
+func (j *Judge) update(system contact.System, side *Side) {
+	properties, edited := j.due(system, nil)
+	if len(properties) == 0 {
+		return
+	}
+	patch := j.patch(system, properties, edited)
+	patch.Create = j.keys(system, false)
+	j.verdict.Patches = append(j.verdict.Patches, patch)
+}
+
+// seeks reports whether a missing contact should be looked for (and created)
+// now: its counterpart is fully read, nothing speaks against it, and it was
+// not looked for with the same keys before.
+func (j *Judge) seeks(system contact.System, side *Side) bool {
+	other := j.state.Side(system.Other())
+	if !other.Linked() || !other.Read || side.Gone || len(side.Candidates) > 0 {
+		return false
+	}
+	return side.Sought != j.sought(system)
+}
+
+// sought is what a search by the present keys is remembered by.
+func (j *Judge) sought(system contact.System) string {
+	keys := j.keys(system, true)
+	named := "unnamed"
+	if j.named() {
+		named = "named"
+	}
+	may := "find"
+	if keys.MayCreate {
+		may = "create"
+	}
+	return strings.Join(append(keys.Phones, keys.Email, named, may), " ")
+}
+
+func (j *Judge) named() bool {
+	for _, key := range []string{"first_name", "last_name"} {
+		if f := j.state.Fields[key]; f != nil && (f.Sides[0].Value != "" || f.Sides[1].Value != "") {
+			return true
+		}
+	}
+	return false
+}
+
+// keys say how a contact is found in a system: by what the other side holds.
+func (j *Judge) keys(system contact.System, creating bool) *contact.Create {
+	other, own := j.state.Side(system.Other()), j.state.Side(system)
+	create := &contact.Create{Phones: other.Phones(), Email: other.Email}
+	if own.Linked() {
+		// A linked contact is found by what it holds itself.
+		create.Phones, create.Email = own.Phones(), own.Email
+	}
+	create.MayCreate = creating && j.rules.Creation.Into(system)
+	return create
+}
+
+// create finds or creates the contact, with all that should be there.
+func (j *Judge) create(system contact.System, side *Side) {
+	sought := j.sought(system)
+	fresh := side.Sought != sought
+	properties, edited := j.due(system, j.identity(system))
+	if !fresh && len(properties) == 0 {
+		return
+	}
+	patch := j.patch(system, properties, edited)
+	patch.Create = j.keys(system, true)
+	side.Sought, side.Refused = sought, nil
+	side.Creating = patch.Version
+	j.verdict.Patches = append(j.verdict.Patches, patch)
+	if fresh {
+		j.step(Step{Side: system, Rule: "sought", Version: patch.Version})
+	}
+}
+
+// identity are the fields that a new contact gets whatever their direction:
+// without them the system could not hold it or people not recognise it.
+func (j *Judge) identity(system contact.System) []string {
+	if j.rules.Creation.Into(system) {
+		return []string{"phone_number", "email", "first_name", "last_name"}
+	}
+	return nil
+}
+
+// due collects the properties of a side that need a write (rule 6). Fields
+// named in also are taken from the other side's known value where they have no
+// desired one that may flow.
+func (j *Judge) due(system contact.System, also []string) (properties []contact.Property, edited contact.Millis) {
+	for i := range j.rules.Set.Mappings {
+		m := &j.rules.Set.Mappings[i]
+		f := j.state.Fields[m.Key]
+		if f == nil || m.Stopped != "" {
+			continue
+		}
+		want, flows := j.wanted(m, f, system)
+		if !flows && slices.Contains(also, m.Key) {
+			other := &f.Sides[index(system.Other())]
+			want, flows = Edit{Value: other.Value, At: other.Seen.At, Side: system.Other()}, other.Known && other.Value != "" && !Unresolved(other.Value)
+		}
+		if !flows {
+			continue
+		}
+		if property, ok := j.write(m, f, system, want); ok {
+			properties = append(properties, property)
+			edited = max(edited, want.At)
+		}
+	}
+	return properties, edited
+}
+
+// wanted is what a side should hold of a field; ok is false when it is left
+// alone.
+func (j *Judge) wanted(m *mapping.Mapping, f *Field, system contact.System) (Edit, bool) {
+	desired := j.desired(m, f)
+	if desired.Side == 0 || !j.flows(m, system) {
+		return Edit{}, false
+	}
+	if !j.flows(m, system.Other()) && f.Edits[index(system)].later(desired) {
+		return Edit{}, false // the target's own edit stands until the source changes
+	}
+	return desired, true
+}
+
+// write issues one write unless the side will hold the value anyway or has
+// refused it.
+func (j *Judge) write(m *mapping.Mapping, f *Field, system contact.System, want Edit) (contact.Property, bool) {
+	fs := &f.Sides[index(system)]
+	will, known := fs.will()
+	if known && will == want.Value || !known && want.Value == "" {
+		return contact.Property{}, false
+	}
+	if fs.Rejected != nil && fs.Rejected.Value == want.Value {
+		return contact.Property{}, false
+	}
+	native, refused := j.rules.native(m, system, want.Value)
+	if refused != nil {
+		fs.Rejected = &Rejection{Value: want.Value, Refusal: *refused}
+		j.step(Step{Field: m.Key, Side: system, Rule: "refused", Value: want.Value, At: want.At, Reason: refused.Reason + ": " + refused.Message})
+		return contact.Property{}, false
+	}
+	version := j.next()
+	fs.issue(version, want.Value)
+	j.step(Step{Field: m.Key, Side: system, Rule: "write", Value: want.Value, At: want.At, Version: version})
+	return contact.Property{Name: m.Property(system), Type: m.Type, Value: native, Version: version}, true
+}
+
+// patch makes a patch of this judgement.
+func (j *Judge) patch(system contact.System, properties []contact.Property, edited contact.Millis) contact.Patch {
+	return contact.Patch{
+		Contact: j.key, System: system, Version: j.next(), TargetID: j.state.Side(system).target(),
+		Properties: properties, CauseEventID: j.decision.EventID, EditedAt: edited, ReceivedAt: j.received,
+		MappingVersion: j.rules.Set.Version, Traceparent: j.decision.Traceparent,
+	}
+}
+
+func (s *Side) target() string {
+	if s.Gone {
+		return ""
+	}
+	return s.ID
+}
+
+// fetch asks for a read of the whole contact on a side.
+func (j *Judge) fetch(system contact.System, notBefore contact.Millis) {
+	patch := j.patch(system, nil, 0)
+	patch.Fetch = &contact.Fetch{Properties: j.rules.readable(system), NotBefore: notBefore}
+	patch.Create = j.keys(system, false)
+	j.state.Side(system).Fetching = patch.Version
+	j.verdict.Patches = append(j.verdict.Patches, patch)
+}
+
+// readable are the properties that a read of a side asks for.
+func (r *Rules) readable(system contact.System) []string {
+	names := r.Set.Properties(system)
+	if system == contact.HubSpot {
+		names = append(names, MobilePhone)
+	}
+	return names
+}

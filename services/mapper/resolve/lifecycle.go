@@ -1,0 +1,167 @@
+package resolve
+
+import (
+	"slices"
+
+	"lockstep.internal/pkg/contact"
+)
+
+// lifecycle judges what happened to the contact as a whole. It reports whether
+// the values of the event are to be judged too.
+func (j *Judge) lifecycle(change *contact.Change, side *Side) bool {
+	switch change.Event {
+	case contact.Deleted:
+		if change.ID == side.ID && !side.Gone {
+			side.Gone = true
+			j.release(change.System)
+			j.step(Step{Side: change.System, Rule: "deleted", At: change.OccurredAt, Reason: change.Cause})
+		}
+		return false
+	case contact.Erased:
+		j.verdict.Erased = true
+		return false
+	case contact.Merged:
+		j.merged(change, side)
+		return true
+	case contact.Restored:
+		j.link(change.System, change.ID)
+		side.Gone, side.Read = false, false
+		j.step(Step{Side: change.System, Rule: "restored", At: change.OccurredAt, Reason: change.Cause})
+		return true
+	}
+	if side.ID == "" {
+		j.link(change.System, change.ID)
+	}
+	if change.Event == contact.Created && side.Gone {
+		side.Gone = false
+	}
+	return !side.Gone
+}
+
+// merged moves the link to the surviving record, which may be a new one; moved
+// values fire no events, so the survivor is read again.
+func (j *Judge) merged(change *contact.Change, side *Side) {
+	j.link(change.System, change.ID)
+	for _, id := range change.MergedIDs {
+		side.alias(id)
+	}
+	side.Gone, side.Read = false, false
+	j.step(Step{Side: change.System, Rule: "merged", At: change.OccurredAt, Reason: change.Cause})
+}
+
+// link sets the contact's id in a system and keeps the old one as an alias.
+func (j *Judge) link(system contact.System, id string) {
+	side := j.state.Side(system)
+	if id == "" || side.ID == id {
+		return
+	}
+	if side.ID != "" {
+		side.alias(side.ID)
+	}
+	side.ID = id
+	side.Aliases = slices.DeleteFunc(side.Aliases, func(alias string) bool { return alias == id })
+	side.Refused, side.Candidates = nil, nil
+	j.step(Step{Side: system, Rule: "linked", Reason: id})
+}
+
+func (s *Side) alias(id string) {
+	if id != s.ID && !slices.Contains(s.Aliases, id) {
+		s.Aliases = append(s.Aliases, id)
+	}
+}
+
+// release forgets what was under way into a side that is gone.
+func (j *Judge) release(system contact.System) {
+	side := j.state.Side(system)
+	side.Creating, side.Fetching = 0, 0
+	for _, f := range j.state.Fields {
+		fs := &f.Sides[index(system)]
+		fs.drop(j.state.Version)
+	}
+}
+
+// WantsMatch reports whether the contact is fully read on one side and unknown
+// on the other, so that a counterpart should be looked for there.
+func (s *State) WantsMatch() (missing contact.System, wants bool) {
+	for _, system := range contact.Systems {
+		have, lack := s.Side(system.Other()), s.Side(system)
+		if have.Linked() && have.Read && lack.ID == "" && !lack.Gone {
+			return system, true
+		}
+	}
+	return 0, false
+}
+
+// Conflict records that several contacts could be the counterpart; a person
+// must choose.
+func (j *Judge) Conflict(system contact.System, candidates []string) {
+	side := j.state.Side(system)
+	if slices.Equal(side.Candidates, candidates) {
+		return
+	}
+	side.Candidates = candidates
+	side.Creating = 0
+	j.step(Step{Side: system, Rule: "conflict", Reason: "several contacts of " + system.String() + " fit"})
+}
+
+// Join takes over all that is known of another state, which has turned out to
+// be the same person: its links, its values, and its writes under way.
+func (j *Judge) Join(other *State) {
+	j.state.Version = max(j.state.Version, other.Version)
+	for i := range j.state.Sides {
+		joinSide(&j.state.Sides[i], &other.Sides[i])
+	}
+	for key, theirs := range other.Fields {
+		ours := j.state.field(key)
+		for i := range ours.Sides {
+			if theirs.Edits[i].later(ours.Edits[i]) {
+				ours.Edits[i] = theirs.Edits[i]
+			}
+			joinFieldSide(&ours.Sides[i], &theirs.Sides[i])
+		}
+	}
+	if j.state.Activity == nil {
+		j.state.Activity = other.Activity
+	} else if other.Activity != nil {
+		j.state.Activity.join(other.Activity)
+	}
+	j.state.Seen = append(j.state.Seen, other.Seen...)
+	j.step(Step{Rule: "joined", Reason: "the same person was seen on both sides"})
+}
+
+func joinSide(ours, theirs *Side) {
+	if theirs.ID != "" {
+		if ours.ID == "" || ours.Gone {
+			old := ours.ID
+			aliases := ours.Aliases
+			*ours = *theirs
+			for _, id := range append(aliases, old) {
+				if id != "" {
+					ours.alias(id)
+				}
+			}
+			return
+		}
+		ours.alias(theirs.ID)
+	}
+	for _, id := range theirs.Aliases {
+		ours.alias(id)
+	}
+}
+
+func joinFieldSide(ours, theirs *FieldSide) {
+	if theirs.Known && (!ours.Known || theirs.Seen.At > ours.Seen.At) {
+		if ours.Known {
+			theirs.Past = append(theirs.Past, Past{Value: ours.Value, Since: ours.Since, Last: ours.Seen.At, Until: ours.Seen.To})
+		}
+		ours.Known, ours.Value, ours.Since, ours.Seen = true, theirs.Value, theirs.Since, theirs.Seen
+	}
+	for _, p := range theirs.Past {
+		ours.remember(p)
+	}
+	ours.Writes = append(ours.Writes, theirs.Writes...)
+	slices.SortFunc(ours.Writes, func(a, b Write) int { return int(a.Version - b.Version) })
+	if ours.Rejected == nil {
+		ours.Rejected = theirs.Rejected
+	}
+}

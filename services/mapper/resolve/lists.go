@@ -1,0 +1,111 @@
+package resolve
+
+import (
+	"strings"
+
+	"lockstep.internal/pkg/contact"
+	"lockstep.internal/pkg/fault"
+	"lockstep.internal/pkg/mapping"
+)
+
+// Lists are the users and options of a tenant's two systems, by system and
+// list name (see contact.Directory).
+type Lists map[ListKey][]contact.DirectoryEntry
+
+// ListKey names one list.
+type ListKey struct {
+	System contact.System
+	List   string
+}
+
+// unresolved marks a user or option whose counterpart is not known yet; the
+// text of its own system follows, so that it can be resolved later.
+const unresolved = "unresolved:"
+
+// Unresolved reports whether a stored value waits for a user or option list.
+func Unresolved(value string) bool { return strings.HasPrefix(value, unresolved) }
+
+// canonical is rule 2: the canonical text of what a system said. A text that
+// is no value of the type, or a user nobody knows, gives a refusal, and the
+// text itself in a form that compares equal only to itself.
+func (r *Rules) canonical(m *mapping.Mapping, side contact.System, text string) (string, *fault.Refusal) {
+	text = strings.TrimSpace(text)
+	if text == "" {
+		return "", nil
+	}
+	if m.Type == contact.User || m.Type == contact.Option {
+		entry, known, listed := r.lookup(m, side, func(e contact.DirectoryEntry) bool { return e.Value == text })
+		switch {
+		case known && entry.Match != "":
+			return entry.Match, nil
+		case known:
+			if match, ok := r.byLabel(m, side.Other(), entry.Label); ok {
+				return match, nil
+			}
+			return unresolved + side.String() + ":" + text, refusal("NO_COUNTERPART", "\""+entry.Label+"\" has no counterpart in "+side.Other().String())
+		case listed || m.Type == contact.User:
+			return unresolved + side.String() + ":" + text, refusal("UNKNOWN_"+strings.ToUpper(m.Type.String()), "no "+m.Type.String()+" with this id is known in "+side.String())
+		}
+		return text, nil
+	}
+	value, err := contact.Canonical(m.Type, text, r.Region)
+	if err != nil {
+		return text, refusal("UNREADABLE_VALUE", "the value in "+side.String()+" is no "+m.Type.String())
+	}
+	return value, nil
+}
+
+// native is the target's own value for a canonical one.
+func (r *Rules) native(m *mapping.Mapping, target contact.System, value string) (string, *fault.Refusal) {
+	if value == "" || m.Type != contact.User && m.Type != contact.Option {
+		return value, nil
+	}
+	if Unresolved(value) {
+		return "", refusal("NO_COUNTERPART", "the "+m.Type.String()+" has no counterpart in "+target.String())
+	}
+	entry, known, listed := r.lookup(m, target, func(e contact.DirectoryEntry) bool { return e.Match == value })
+	if !known {
+		entry, known, _ = r.lookup(m, target, func(e contact.DirectoryEntry) bool {
+			return e.Match == "" && r.labelled(m, target.Other(), value, e.Label)
+		})
+	}
+	switch {
+	case known && !entry.Active && m.Type == contact.User:
+		return "", refusal("INACTIVE_USER", value+" is deactivated in "+target.String())
+	case known:
+		return entry.Value, nil
+	case m.Type == contact.User:
+		return "", refusal("NO_COUNTERPART", value+" is no user of "+target.String())
+	case listed:
+		return "", refusal("UNKNOWN_OPTION", "\""+value+"\" is no option of "+target.String())
+	}
+	return value, nil
+}
+
+// lookup finds an entry of the list that a mapping's property takes its values
+// from; listed tells whether that list is known at all.
+func (r *Rules) lookup(m *mapping.Mapping, side contact.System, fits func(contact.DirectoryEntry) bool) (entry contact.DirectoryEntry, known, listed bool) {
+	name := contact.UserList
+	if m.Type == contact.Option {
+		name = contact.OptionList(m.Property(side))
+	}
+	entries, listed := r.Lists[ListKey{side, name}]
+	for _, e := range entries {
+		if fits(e) {
+			return e, true, true
+		}
+	}
+	return contact.DirectoryEntry{}, false, listed
+}
+
+// byLabel finds the canonical value of an option by its label.
+func (r *Rules) byLabel(m *mapping.Mapping, side contact.System, label string) (string, bool) {
+	entry, known, _ := r.lookup(m, side, func(e contact.DirectoryEntry) bool { return e.Match != "" && strings.EqualFold(e.Label, label) })
+	return entry.Match, known
+}
+
+// labelled reports whether an option of a side has both a value and a label.
+func (r *Rules) labelled(m *mapping.Mapping, side contact.System, value, label string) bool {
+	match, known := r.byLabel(m, side, label)
+	return known && match == value
+}

@@ -1,0 +1,234 @@
+package resolve
+
+import (
+	"slices"
+
+	"lockstep.internal/pkg/contact"
+	"lockstep.internal/pkg/fault"
+	"lockstep.internal/pkg/mapping"
+)
+
+// MobilePhone is the HubSpot property that is looked at for matching besides
+// the mapped phone; it is never written.
+const MobilePhone = "mobilephone"
+
+// baselineAt is the time of a value of which only is known that it was there
+// when we first looked: any real edit is later.
+const baselineAt contact.Millis = 1
+
+// Observe judges what one system says of the contact (rules 1 to 5).
+func (j *Judge) Observe(change *contact.Change) {
+	if j.seenBefore(change.EventID) {
+		j.verdict.Stale++
+		return
+	}
+	side := j.state.Side(change.System)
+	if !j.lifecycle(change, side) {
+		return
+	}
+	whole := change.Event == contact.Snapshot || change.Event == contact.Created && len(change.Values) > 0 && change.System == contact.Aloware
+	j.values(change.System, change.Values, reading{
+		occurred: change.OccurredAt, precision: change.Precision, received: change.ReceivedAt,
+		origin: change.Origin, whole: whole,
+	})
+	if whole {
+		side.Read = true
+	}
+}
+
+// reading is what holds for all values of one observation.
+type reading struct {
+	occurred, precision, received contact.Millis
+	origin                        contact.Origin
+	whole                         bool // the whole contact, not named changes
+	final                         bool // read after the tick it tells of: nothing in that tick is newer
+}
+
+// span is the stretch of the side's clock for a value. Within a coarse tick
+// the time of receipt is the best guess, for whatever it is worth: it lies in
+// the tick unless the event was held up, and then the tick's end is meant.
+func (r reading) span(value contact.Value) Span {
+	from := r.occurred
+	if value.OccurredAt != 0 {
+		from = value.OccurredAt
+	}
+	to := from + r.precision
+	return Span{from, min(max(r.received, from), to), to}
+}
+
+func (j *Judge) values(system contact.System, values []contact.Value, r reading) {
+	side := j.state.Side(system)
+	for _, value := range values {
+		j.matchKey(side, system, value)
+		m := j.rules.Set.ByProperty(system, value.Name)
+		if m == nil || m.Stopped != "" || m.Category.Computed() {
+			continue
+		}
+		origin := value.Origin
+		if origin == contact.Unknown {
+			origin = r.origin
+		}
+		text, refused := j.rules.canonical(m, system, value.Text)
+		j.value(m, system, text, refused, r.span(value), origin, r)
+	}
+}
+
+// value judges one value of one field on one side.
+func (j *Judge) value(m *mapping.Mapping, system contact.System, text string, refused *fault.Refusal, when Span, origin contact.Origin, r reading) {
+	f := j.state.field(m.Key)
+	fs := &f.Sides[index(system)]
+	first := !fs.Known && len(fs.Writes) == 0
+	intent := false
+	switch {
+	case origin == contact.Ours:
+		j.verdict.Echoes++
+	case first && r.whole && text == "":
+		// A blank that was always there is nobody's edit.
+	case origin == contact.Others:
+		intent = true
+	case first && r.whole:
+		intent, when.At = true, baselineAt
+	case first:
+		intent = true
+	default:
+		intent = !fs.mayHaveHeld(text, when)
+	}
+	at := when.At
+	if intent && at == baselineAt {
+		when = Span{r.occurred, max(r.occurred, baselineAt), r.occurred + r.precision}
+	}
+	source := !first && origin == contact.Unknown && !j.flows(m, system)
+	reset, hasReset := fs.setAgain(text, when, origin == contact.Unknown && (intent || source))
+	current, ambiguous := fs.observe(text, when, r.final)
+	if source {
+		// Nothing of ours is ever written here: what is there, somebody meant.
+		intent = current && text != f.Edits[index(system)].Value
+	}
+	if ambiguous {
+		j.confirm(system, when)
+	}
+	f.date(system, text, when)
+	if intent {
+		j.intend(m, f, Edit{Value: text, At: at, Side: system}, refused, r.received)
+	}
+	if hasReset {
+		j.intend(m, f, Edit{Value: reset.Value, At: reset.At, Side: system}, nil, r.received)
+	}
+}
+
+// setAgain recognises that an older observation of another value splits the
+// present one: the side had value X, then this one, and X again when it was
+// last seen. Then X was set again after it, by a person unless a write of ours
+// explains it.
+func (f *FieldSide) setAgain(text string, when Span, intent bool) (Edit, bool) {
+	if !intent || !f.Known || f.Value == text || when.At >= f.Seen.At || f.Since > when.From {
+		return Edit{}, false
+	}
+	f.remember(Past{Value: f.Value, Since: f.Since, Last: f.Since, Until: when.To})
+	f.Since = f.Seen.From
+	for _, w := range f.Writes {
+		if w.Value == f.Value && w.After <= f.Seen.To && (w.Applied == 0 || w.Applied >= when.From) {
+			return Edit{}, false
+		}
+	}
+	return Edit{Value: f.Value, At: f.Seen.At}, true
+}
+
+// intend is rule 5.
+func (j *Judge) intend(m *mapping.Mapping, f *Field, edit Edit, refused *fault.Refusal, received contact.Millis) {
+	target := edit.Side.Other()
+	if edit.Value == "" && m.IgnoreBlank {
+		return
+	}
+	before := j.desired(m, f)
+	if newest := &f.Edits[index(edit.Side)]; edit.later(*newest) {
+		*newest = edit
+	}
+	if !j.flows(m, target) {
+		return
+	}
+	if j.desired(m, f) != edit {
+		j.step(Step{Field: m.Key, Side: edit.Side, Rule: "stale", Value: edit.Value, At: edit.At})
+		return
+	}
+	changed := before.Side == 0 || before.Value != edit.Value
+	j.received = max(j.received, received)
+	fs := &f.Sides[index(target)]
+	switch {
+	case refused != nil:
+		fs.Rejected = &Rejection{Value: edit.Value, Refusal: *refused}
+		j.step(Step{Field: m.Key, Side: target, Rule: "refused", Value: edit.Value, At: edit.At, Reason: refused.Reason + ": " + refused.Message})
+	case changed:
+		fs.Rejected = nil
+	}
+	if changed {
+		j.step(Step{Field: m.Key, Side: edit.Side, Rule: "intent", Value: edit.Value, At: edit.At})
+	}
+}
+
+// date corrects the time of an edit that was first seen late: the side had the
+// value earlier already, so that the edit was made then.
+func (f *Field) date(system contact.System, value string, when Span) {
+	edit, side := &f.Edits[index(system)], &f.Sides[index(system)]
+	if edit.Side == 0 || edit.Value != value || when.At >= edit.At || !side.Known || side.Value != value || side.Since > when.From {
+		return
+	}
+	edit.At = when.At
+}
+
+// desired is what both sides should hold: the later of the edits that may
+// flow; no Side before the first.
+func (j *Judge) desired(m *mapping.Mapping, f *Field) Edit {
+	var newest Edit
+	for i, side := range contact.Systems {
+		if f.Edits[i].later(newest) && j.flows(m, side.Other()) {
+			newest = f.Edits[i]
+		}
+	}
+	return newest
+}
+
+// flows reports whether a field's values may be written into a system.
+func (j *Judge) flows(m *mapping.Mapping, into contact.System) bool {
+	return m.Direction.Into(into) && j.rules.Updates.Into(into)
+}
+
+// confirm asks for a read of a side whose order cannot be told: after the tick
+// in which both values were seen, so that the answer is final for it.
+func (j *Judge) confirm(system contact.System, when Span) {
+	side := j.state.Side(system)
+	side.Doubt = max(when.To, j.decision.Now) + confirmAfter
+	if side.Linked() && side.Fetching == 0 {
+		j.fetch(system, side.Doubt)
+	}
+}
+
+// confirmAfter is the distance of a confirming read from the tick in
+// question: one tick of Aloware's clock and some skew.
+const confirmAfter contact.Millis = 1200
+
+// matchKey keeps the numbers and the e-mail by which the contact is found.
+func (j *Judge) matchKey(side *Side, system contact.System, value contact.Value) {
+	switch {
+	case value.Name == j.property("email", system):
+		side.Email, _ = contact.Canonical(contact.Email, value.Text, j.rules.Region)
+	case value.Name == j.property("phone_number", system):
+		side.Phone, _ = contact.Canonical(contact.Phone, value.Text, j.rules.Region)
+	case system == contact.HubSpot && value.Name == MobilePhone:
+		side.Mobile, _ = contact.Canonical(contact.Phone, value.Text, j.rules.Region)
+	}
+}
+
+func (j *Judge) property(key string, system contact.System) string {
+	if m := j.rules.Set.ByKey(key); m != nil {
+		return m.Property(system)
+	}
+	return ""
+}
+
+// Phones are the numbers of a side, the main one first.
+func (s *Side) Phones() []string {
+	phones := []string{s.Phone, s.Mobile}
+	phones = slices.DeleteFunc(phones, func(p string) bool { return p == "" })
+	return slices.Compact(phones)
+}

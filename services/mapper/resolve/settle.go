@@ -1,0 +1,204 @@
+package resolve
+
+import (
+	"fmt"
+
+	"lockstep.internal/pkg/contact"
+	"lockstep.internal/pkg/fault"
+	"lockstep.internal/pkg/mapping"
+)
+
+// Settle judges the writer's answer (rule 7).
+func (j *Judge) Settle(o *contact.Outcome) {
+	side := j.state.Side(o.System)
+	if o.Version >= side.Creating {
+		side.Creating = 0
+	}
+	if o.Version >= side.Fetching {
+		side.Fetching = 0
+	}
+	j.received = 0
+	switch o.Result {
+	case contact.Written, contact.Made, contact.Fetched:
+		j.accepted(o, side)
+	case contact.Absent:
+		j.refused(o, refusal("ABSENT", "there is no such contact in "+o.System.String()+", and none may be created"))
+	case contact.Gone:
+		j.gone(o, side)
+	case contact.Conflict:
+		j.refused(o, nil)
+		j.Conflict(o.System, o.Candidates)
+	default:
+		j.refused(o, o.Refusal)
+	}
+}
+
+// accepted takes over ids, settles the writes, and observes what was read.
+func (j *Judge) accepted(o *contact.Outcome, side *Side) {
+	if o.TargetID != "" && o.TargetID != side.ID {
+		j.link(o.System, o.TargetID)
+		side.Gone = false
+	}
+	for _, id := range o.MergedIDs {
+		side.alias(id)
+	}
+	side.Refused, side.Candidates = nil, nil
+	when := reading{occurred: o.AppliedAt, precision: o.Precision, received: o.AnsweredAt}.span(contact.Value{})
+	for i := range o.Properties {
+		j.settled(o, &o.Properties[i], when)
+	}
+	if len(o.Holds) > 0 {
+		whole := o.Result != contact.Written
+		j.values(o.System, o.Holds, reading{
+			occurred: o.AppliedAt, precision: o.Precision, received: o.AnsweredAt, whole: whole,
+			final: o.Result == contact.Fetched && o.AnsweredAt > o.AppliedAt+o.Precision,
+		})
+		side.Read = side.Read || whole
+	}
+	if o.Result == contact.Fetched && side.Doubt != 0 {
+		if o.AnsweredAt >= side.Doubt {
+			side.Doubt = 0
+		} else if side.Fetching == 0 {
+			j.fetch(o.System, side.Doubt)
+		}
+	}
+	if o.Result == contact.Made {
+		side.Read = side.Read || o.System == contact.HubSpot // what HubSpot adds by itself comes as events
+	}
+}
+
+// settled settles the writes of one property.
+func (j *Judge) settled(o *contact.Outcome, p *contact.PropertyOutcome, when Span) {
+	m := j.rules.Set.ByProperty(o.System, p.Name)
+	if m == nil {
+		return
+	}
+	f := j.state.field(m.Key)
+	fs := &f.Sides[index(o.System)]
+	value, ours := fs.written(p.Version)
+	if !ours {
+		value, _ = j.rules.canonical(m, o.System, p.Value)
+	}
+	if p.Refusal != nil {
+		fs.drop(p.Version)
+		fs.Rejected = &Rejection{Value: value, Version: p.Version, Refusal: *p.Refusal}
+		j.step(Step{Field: m.Key, Side: o.System, Rule: "refused", Value: value, Version: p.Version, At: when.At, Reason: p.Refusal.Reason + ": " + p.Refusal.Message})
+		return
+	}
+	fs.settle(p.Version, when.To)
+	if _, ambiguous := fs.observe(value, when, false); ambiguous && !fs.justReplaced(value) {
+		j.confirm(o.System, when)
+	}
+	if fs.Rejected != nil && fs.Rejected.Version <= p.Version {
+		fs.Rejected = nil
+	}
+	j.keepMatchKey(o.System, p.Name, value)
+	j.step(Step{Field: m.Key, Side: o.System, Rule: "settled", Value: value, Version: p.Version, At: when.At})
+}
+
+// justReplaced reports whether the known value is our write's: then the order
+// within the tick is the natural one, and no read is needed.
+func (f *FieldSide) justReplaced(value string) bool { return f.Value == value }
+
+// keepMatchKey follows our own writes of phone and e-mail.
+func (j *Judge) keepMatchKey(system contact.System, property, value string) {
+	j.matchKey(j.state.Side(system), system, contact.Value{Name: property, Text: value})
+}
+
+// written is the value that a version wrote.
+func (f *FieldSide) written(version contact.Version) (string, bool) {
+	for i := len(f.Writes) - 1; i >= 0; i-- {
+		if f.Writes[i].Version == version {
+			return f.Writes[i].Value, true
+		}
+	}
+	return "", false
+}
+
+// refused records that nothing was written.
+func (j *Judge) refused(o *contact.Outcome, why *fault.Refusal) {
+	side := j.state.Side(o.System)
+	if side.Linked() && why != nil {
+		for i := range o.Properties {
+			p := o.Properties[i]
+			if p.Refusal == nil {
+				p.Refusal = why
+			}
+			j.settled(o, &p, Span{})
+		}
+	} else {
+		for _, f := range j.state.Fields {
+			f.Sides[index(o.System)].drop(o.Version)
+		}
+	}
+	side.Refused = why
+	if why != nil {
+		j.step(Step{Side: o.System, Rule: "refused", Version: o.Version, Reason: why.Reason + ": " + why.Message})
+	}
+}
+
+// gone cuts the link: the system does not know the contact any more.
+func (j *Judge) gone(o *contact.Outcome, side *Side) {
+	if o.TargetID != "" && o.TargetID != side.ID {
+		return // an answer for an id that was left meanwhile
+	}
+	side.Gone = true
+	j.release(o.System)
+	j.step(Step{Side: o.System, Rule: "gone", Version: o.Version, Reason: fmt.Sprintf("%s does not know the contact any more", o.System)})
+}
+
+// Refresh takes up what waited for a user or option list, and what the mapping
+// version in force changes. Conclude then writes what follows.
+func (j *Judge) Refresh() {
+	for i := range j.rules.Set.Mappings {
+		m := &j.rules.Set.Mappings[i]
+		f := j.state.Fields[m.Key]
+		if f == nil || m.Type != contact.User && m.Type != contact.Option {
+			continue
+		}
+		for at, system := range contact.Systems {
+			if e := &f.Edits[at]; e.Side != 0 {
+				e.Value = j.resolved(m, system, e.Value)
+			}
+			fs := &f.Sides[at]
+			fs.Value = j.resolved(m, system, fs.Value)
+			for k := range fs.Past {
+				fs.Past[k].Value = j.resolved(m, system, fs.Past[k].Value)
+			}
+			if fs.Rejected != nil && waitsForList(fs.Rejected.Refusal.Reason) {
+				fs.Rejected = nil
+			}
+		}
+	}
+}
+
+// WaitsForList reports whether some field of the contact was refused for a
+// user or option that no list holds.
+func (s *State) WaitsForList() bool {
+	for _, f := range s.Fields {
+		for i := range f.Sides {
+			if r := f.Sides[i].Rejected; r != nil && waitsForList(r.Refusal.Reason) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func waitsForList(reason string) bool {
+	switch reason {
+	case "NO_COUNTERPART", "UNKNOWN_USER", "UNKNOWN_OPTION", "INACTIVE_USER", "INVALID_OPTION":
+		return true
+	}
+	return false
+}
+
+// resolved is the canonical form of a value that may have been unresolved.
+func (j *Judge) resolved(m *mapping.Mapping, system contact.System, value string) string {
+	if !Unresolved(value) {
+		return value
+	}
+	native := value[len(unresolved)+len(system.String())+1:]
+	canonical, _ := j.rules.canonical(m, system, native)
+	return canonical
+}

@@ -1,0 +1,317 @@
+package resolve
+
+import (
+	"slices"
+
+	"lockstep.internal/pkg/contact"
+	"lockstep.internal/pkg/fault"
+)
+
+// State is what is stored of one contact. The zero value is a contact of which
+// nothing is known.
+type State struct {
+	Version  contact.Version
+	Sides    [2]Side // in the order of contact.Systems
+	Fields   map[string]*Field
+	Seen     []uint64 // hashes of judged event ids, oldest first
+	Activity *Activity
+}
+
+// Side is what is known of the contact in one system.
+type Side struct {
+	ID      string   // "" while unlinked
+	Aliases []string // ids that lead to ID after merges
+	Read    bool     // the whole contact was read once
+	Gone    bool     // deleted there
+	// Creating and Fetching are the versions of an outstanding find-or-create
+	// and of an outstanding read; 0 for none.
+	Creating, Fetching contact.Version
+	// Doubt is the time, by our clock, from which a read tells for sure what
+	// the side holds; 0 while there is no doubt.
+	Doubt         contact.Millis
+	Refused       *fault.Refusal // why the contact cannot be there
+	Candidates    []string       // to choose from, in a conflict
+	Phone, Mobile string         // match keys that this side holds, E.164
+	Email         string
+	Sought        string // match keys of the last find-or-create
+}
+
+// Linked reports whether the contact exists in the system and is not deleted.
+func (s *Side) Linked() bool { return s.ID != "" && !s.Gone }
+
+// Field is what is known of one mapped field.
+type Field struct {
+	// Edits are the newest intent of each side. The later one of those that
+	// may flow is the desired value; that of the target of a one-way field is
+	// its own affair, left alone until the source changes later.
+	Edits [2]Edit
+	Sides [2]FieldSide
+}
+
+// Edit is a value that somebody meant.
+type Edit struct {
+	Value string
+	At    contact.Millis
+	Side  contact.System // 0: no edit
+}
+
+// later reports whether an edit comes after another; HubSpot wins ties.
+func (e Edit) later(other Edit) bool {
+	switch {
+	case e.Side == 0:
+		return false
+	case other.Side == 0:
+		return true
+	case e.At != other.At:
+		return e.At > other.At
+	default:
+		return e.Side == contact.HubSpot || other.Side == contact.Aloware
+	}
+}
+
+// Span is a stretch of a side's clock in which an observation or an applied
+// write lies: At is the best guess within it.
+type Span struct{ From, At, To contact.Millis }
+
+// FieldSide is what is known of one field in one system.
+type FieldSide struct {
+	Known    bool
+	Value    string
+	Since    contact.Millis // earliest time at which it can have begun
+	Seen     Span           // when it was last seen
+	Past     []Past         // values known before, newest first
+	Writes   []Write        // ours, outstanding or recent, oldest first
+	Rejected *Rejection
+}
+
+// Past is a value that a side held between two times at most, and that it was
+// last seen with at a time in between.
+type Past struct {
+	Value              string
+	Since, Last, Until contact.Millis
+}
+
+// Write is a write of ours.
+type Write struct {
+	Version contact.Version
+	Value   string
+	After   contact.Millis // earliest time by the side's clock of its effect
+	Applied contact.Millis // latest time by the side's clock; 0 outstanding
+}
+
+// Rejection is a value that the system refused.
+type Rejection struct {
+	Value   string
+	Version contact.Version
+	Refusal fault.Refusal
+}
+
+// doubtFor is how long the loser of two values of one tick counts as possibly
+// held: until a confirming read has surely told.
+const doubtFor contact.Millis = 10_000
+
+const (
+	keepPast   = 16
+	keepWrites = 32
+)
+
+// index is a system's place in pairs.
+func index(s contact.System) int {
+	if s == contact.HubSpot {
+		return 0
+	}
+	return 1
+}
+
+// Side gives what is known of a system.
+func (s *State) Side(system contact.System) *Side { return &s.Sides[index(system)] }
+
+// field gives a field's state, made on first use.
+func (s *State) field(key string) *Field {
+	if s.Fields == nil {
+		s.Fields = make(map[string]*Field)
+	}
+	f := s.Fields[key]
+	if f == nil {
+		f = &Field{}
+		s.Fields[key] = f
+	}
+	return f
+}
+
+// outstanding is the newest write that is not settled.
+func (f *FieldSide) outstanding() *Write {
+	for i := len(f.Writes) - 1; i >= 0; i-- {
+		if f.Writes[i].Applied == 0 {
+			return &f.Writes[i]
+		}
+	}
+	return nil
+}
+
+// will is the value that the side holds once all outstanding writes have
+// landed; ok is false while nothing is known.
+func (f *FieldSide) will() (value string, ok bool) {
+	if w := f.outstanding(); w != nil {
+		return w.Value, true
+	}
+	return f.Value, f.Known
+}
+
+// mayHaveHeld reports whether by our own belief the side can have had a value
+// within a span: known then, or one of our writes under way then.
+func (f *FieldSide) mayHaveHeld(value string, when Span) bool {
+	if f.Known && f.Value == value && (f.Since <= when.To || f.Seen.From <= when.To) {
+		return true
+	}
+	for _, p := range f.Past {
+		if p.Value == value && p.Since <= when.To && p.Until >= when.From {
+			return true
+		}
+	}
+	for _, w := range f.Writes {
+		if w.Value == value && w.After <= when.To && (w.Applied == 0 || w.Applied >= when.From) {
+			return true
+		}
+	}
+	return false
+}
+
+// observe is rule 4. It reports whether the value is now the side's known one,
+// and whether the order of two different values cannot be told. A final one is
+// the last of its tick.
+func (f *FieldSide) observe(value string, when Span, final bool) (current, ambiguous bool) {
+	switch {
+	case !f.Known:
+		f.Known, f.Value, f.Since, f.Seen = true, value, when.From, when
+		return true, false
+	case f.Value == value:
+		if when.From < f.Since && !f.heldOtherwise(value, when) {
+			f.Since = when.From
+			f.endBefore(when)
+		}
+		if when.At >= f.Seen.At {
+			if when.From > f.Seen.To {
+				f.settleDoubt(when)
+			}
+			f.Seen = when
+		}
+		return true, false
+	}
+	ambiguous = !final && when.From <= f.Seen.To && when.To >= f.Seen.From
+	var doubt contact.Millis
+	if ambiguous {
+		doubt = doubtFor
+	}
+	if when.At >= f.Seen.At && !(ambiguous && f.leftInTick(value, when)) {
+		f.remember(Past{Value: f.Value, Since: f.Since, Last: f.Seen.At, Until: when.To + doubt})
+		f.Value, f.Since, f.Seen = value, when.From, when
+		return true, ambiguous
+	}
+	f.remember(Past{Value: value, Since: when.From, Last: when.At, Until: f.heldUntil(value, when) + doubt})
+	return false, ambiguous
+}
+
+// leftInTick reports whether a value was held before a tick in which the
+// present one began. Of two whole contacts of one tick the one with the value
+// from before is then the older: people rarely change a value and back within
+// a second, and a confirming read finds out if they did.
+func (f *FieldSide) leftInTick(value string, when Span) bool {
+	return f.Since >= when.From && slices.ContainsFunc(f.Past, func(p Past) bool { return p.Value == value && p.Since < when.From })
+}
+
+// heldUntil is the latest time until which a value that was seen in the past can
+// have been held: the end of the tick in which the next value was first seen.
+func (f *FieldSide) heldUntil(value string, when Span) contact.Millis {
+	var next contact.Millis
+	consider := func(other string, since contact.Millis) {
+		if other != value && since > when.From && (next == 0 || since < next) {
+			next = since
+		}
+	}
+	consider(f.Value, f.Since)
+	for _, p := range f.Past {
+		consider(p.Value, p.Since)
+	}
+	if next == 0 {
+		return when.To
+	}
+	return max(when.To, next+when.To-when.From)
+}
+
+// heldOtherwise reports whether another value was seen after a time and before
+// the present one.
+func (f *FieldSide) heldOtherwise(value string, when Span) bool {
+	return slices.ContainsFunc(f.Past, func(p Past) bool { return p.Value != value && p.Last > when.At })
+}
+
+// settleDoubt ends what counted as possibly held: the present value was seen
+// again in a later tick.
+func (f *FieldSide) settleDoubt(when Span) {
+	for i := range f.Past {
+		if p := &f.Past[i]; p.Until >= when.From {
+			p.Until = max(p.Last, when.From-1)
+		}
+	}
+}
+
+// endBefore shortens the past: at that time the side had the present value.
+func (f *FieldSide) endBefore(when Span) {
+	for i := range f.Past {
+		f.Past[i].Until = min(f.Past[i].Until, when.To)
+	}
+}
+
+func (f *FieldSide) remember(p Past) {
+	for i := range f.Past {
+		if known := &f.Past[i]; known.Value == p.Value && known.Since == p.Since {
+			known.Last, known.Until = max(known.Last, p.Last), max(known.Until, p.Until)
+			return
+		}
+	}
+	at := 0
+	for at < len(f.Past) && f.Past[at].Until > p.Until {
+		at++
+	}
+	f.Past = slices.Insert(f.Past, at, p)
+	if len(f.Past) > keepPast {
+		f.Past = f.Past[:keepPast]
+	}
+}
+
+// issue records a write that is about to be sent.
+func (f *FieldSide) issue(version contact.Version, value string) {
+	f.Writes = append(f.Writes, Write{Version: version, Value: value, After: f.Seen.From})
+	if len(f.Writes) > keepWrites {
+		f.Writes = slices.Delete(f.Writes, 0, len(f.Writes)-keepWrites)
+	}
+}
+
+// settle marks the writes up to a version as applied at the latest at a time.
+func (f *FieldSide) settle(version contact.Version, applied contact.Millis) {
+	for i := range f.Writes {
+		if w := &f.Writes[i]; w.Version <= version && w.Applied == 0 {
+			w.Applied = max(applied, 1)
+		}
+	}
+	f.forget()
+}
+
+// drop removes the outstanding writes up to a version: they were never applied.
+func (f *FieldSide) drop(version contact.Version) {
+	f.Writes = slices.DeleteFunc(f.Writes, func(w Write) bool { return w.Version <= version && w.Applied == 0 })
+}
+
+// forget keeps a few settled writes, which late echoes are known by.
+func (f *FieldSide) forget() {
+	const keepSettled = 8
+	settled := 0
+	for i := len(f.Writes) - 1; i >= 0; i-- {
+		if f.Writes[i].Applied == 0 {
+			continue
+		}
+		if settled++; settled > keepSettled {
+			f.Writes = slices.Delete(f.Writes, i, i+1)
+		}
+	}
+}

@@ -1,0 +1,117 @@
+package writer
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"lockstep.internal/pkg/bus"
+	"lockstep.internal/pkg/contact"
+	"lockstep.internal/pkg/postgres"
+	"lockstep.internal/pkg/stage"
+	"lockstep.internal/services/writer/row"
+)
+
+// name is one contact of one tenant.
+type name struct {
+	tenant  contact.Tenant
+	contact contact.Key
+}
+
+// Handle merges a batch's patches into rows and wakes their lanes.
+func (w *Writer) Handle(_ context.Context, b stage.Batch) (stage.Result, error) {
+	merged := make(map[name]contact.Patch)
+	var order []name
+	woken := make(map[contact.Tenant]bool)
+	for _, d := range b.Deliveries {
+		if d.System != w.config.System {
+			continue // the other system's writer reads the same stream
+		}
+		for _, patch := range d.Patches {
+			n := name{d.Tenant, patch.Contact}
+			if known, ok := merged[n]; ok {
+				merged[n] = row.Merge(known, patch)
+				continue
+			}
+			merged[n] = patch
+			order = append(order, n)
+			woken[d.Tenant] = true
+		}
+	}
+	if len(order) == 0 {
+		return stage.Result{}, nil
+	}
+	return stage.Result{
+		Commit: func(ctx context.Context, tx *postgres.Tx) error { return w.store(ctx, tx, b, order, merged) },
+		After: func() {
+			for tenant := range woken {
+				w.lanes.wake(tenant, b.Partition)
+			}
+		},
+	}, nil
+}
+
+// store merges patches into the rows that are there.
+func (w *Writer) store(ctx context.Context, tx *postgres.Tx, b stage.Batch, order []name, patches map[name]contact.Patch) error {
+	tenants, contacts := make([]contact.Tenant, len(order)), make([]contact.Key, len(order))
+	for i, n := range order {
+		tenants[i], contacts[i] = n.tenant, n.contact
+	}
+	stored, err := tx.LockLaneRows(ctx, w.config.System, tenants, contacts)
+	if err != nil {
+		return err
+	}
+	rows := make(map[name]postgres.LaneRow, len(stored))
+	for _, r := range stored {
+		rows[name{r.Tenant, r.Contact}] = r
+	}
+	save := make([]postgres.LaneRow, 0, len(order))
+	for _, n := range order {
+		patch, bulk := patches[n], b.Stream == bus.PatchesBulk
+		r, there := rows[n]
+		if there {
+			known, err := bus.DecodePatch(r.Patch, w.config.System)
+			if err != nil {
+				return fmt.Errorf("row of %s: %w", n.tenant, err)
+			}
+			patch = row.Merge(known, patch)
+			bulk = bulk && r.Bulk
+		}
+		next, err := encodeRow(r, n, b.Partition, bulk, patch)
+		if err != nil {
+			return err
+		}
+		save = append(save, next)
+	}
+	return tx.SaveLaneRows(ctx, w.config.System, save)
+}
+
+// encodeRow makes the row of a patch that is due, or due at its read's time.
+func encodeRow(old postgres.LaneRow, n name, partition int, bulk bool, patch contact.Patch) (postgres.LaneRow, error) {
+	raw, err := bus.EncodePatch(&patch)
+	if err != nil {
+		return postgres.LaneRow{}, err
+	}
+	r := postgres.LaneRow{
+		Tenant: n.tenant, Contact: n.contact, Partition: partition, Bulk: bulk, Version: patch.Version,
+		Attempts: old.Attempts, FirstAt: old.FirstAt, Error: old.Error, Patch: raw,
+	}
+	if _, ok := row.Ready(patch, contact.Millis(time.Now().UnixMilli())); !ok {
+		r.NextAt = time.UnixMilli(int64(patch.Fetch.NotBefore))
+	}
+	return r, nil
+}
+
+// Granted takes over a partition's lanes with its live stream.
+func (w *Writer) Granted(ctx context.Context, stream bus.Stream, partition int, _ int64) {
+	if stream == bus.Patches {
+		w.lanes.own(ctx, partition)
+	}
+}
+
+// Revoked ends a partition's lanes and waits for their calls.
+func (w *Writer) Revoked(stream bus.Stream, partition int) {
+	if stream == bus.Patches {
+		w.lanes.disown(partition)
+	}
+}
