@@ -2,7 +2,7 @@
 SHELL       := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 MODULES     := proto pkg services/console services/ingest services/lockstep services/mapper services/writer
-TOOL        := GOWORK=off go tool -modfile=$(CURDIR)/deploy/tools/go.mod
+TOOL        := go tool -modfile=$(CURDIR)/deploy/tools/go.mod
 BIN         := $(CURDIR)/bin
 export GOFLAGS ?= -buildvcs=false
 
@@ -22,6 +22,7 @@ test: deps ## Run all tests: PostgreSQL, NATS and the HubSpot client are real
 lint: ## Check format, vet, generated code, and each module by itself
 	@out=$$(git ls-files -co --exclude-standard '*.go' | xargs gofmt -l); test -z "$$out" || { echo "gofmt: $$out"; exit 1; }
 	@for m in $(MODULES); do echo "== $$m"; (cd $$m && GOWORK=off go mod verify >/dev/null && GOWORK=off go vet ./...); done
+	@cd deploy/tools && GOWORK=off go vet ./... && GOWORK=off go test ./...
 	@$(MAKE) --no-print-directory proto-check
 
 .PHONY: build
@@ -31,7 +32,7 @@ build: ## Build all programs into bin/
 
 .PHONY: proto
 proto: ## Generate the Go code of the events
-	@cd proto && $(TOOL) buf lint && GOWORK=off $(TOOL) buf generate
+	@cd proto && export GOWORK=off && $(TOOL) buf lint && $(TOOL) buf generate
 
 .PHONY: proto-check
 proto-check: ## Fail if the generated code is not what the sources give

@@ -159,8 +159,14 @@ func (l *loop) positionOf(d bus.Delivery) postgres.Position {
 }
 
 // try handles, publishes and stores one batch.
+//
+// The live and the bulk stream of a partition tell of the same contacts: their
+// batches take turns, so that neither decides on what the other is storing.
 func (l *loop) try(ctx context.Context, batch []bus.Delivery) error {
 	lease := &l.ownership.lease
+	turn := &l.turns[lease.Partition]
+	turn.Lock()
+	defer turn.Unlock()
 	good := make([]bus.Delivery, 0, len(batch))
 	for _, d := range batch {
 		if d.Err == nil {

@@ -20,12 +20,23 @@ func Run(ctx context.Context, config Config, h Handler) error {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
+	turns := make([]sync.Mutex, config.Bus.Partitions())
 	for _, stream := range config.Streams {
-		s := &streamRun{Config: config, stream: stream, lease: LeaseName(config.Name, stream), handler: h, owned: make(map[int]*ownership)}
+		s := &streamRun{
+			Config: config, stream: stream, lease: LeaseName(config.Name, stream), handler: h,
+			turns: turns, owned: make(map[int]*ownership),
+		}
+		if s.lease != config.Name {
+			s.MaxBatch = min(s.MaxBatch, mostBulk)
+		}
 		group.Go(func() error { s.run(ctx); return nil })
 	}
 	return group.Wait()
 }
+
+// mostBulk bounds a bulk batch, because a live batch of the same partition may
+// have to wait for it.
+const mostBulk = 50
 
 // streamRun is the work on all partitions of one stream.
 type streamRun struct {
@@ -33,6 +44,7 @@ type streamRun struct {
 	stream  bus.Stream
 	lease   string
 	handler Handler
+	turns   []sync.Mutex // by partition: one batch at a time over all streams of the stage
 
 	owned map[int]*ownership // used by run's goroutine only
 }

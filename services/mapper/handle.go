@@ -6,12 +6,18 @@ import (
 	"slices"
 	"time"
 
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+
 	"lockstep.internal/pkg/bus"
 	"lockstep.internal/pkg/contact"
 	"lockstep.internal/pkg/postgres"
 	"lockstep.internal/pkg/stage"
 	"lockstep.internal/services/mapper/resolve"
 )
+
+var tracer = otel.Tracer("lockstep.internal/services/mapper")
 
 // Handle judges one batch of one partition. It changes nothing outside until
 // the caller has published the patches and runs Commit.
@@ -205,8 +211,15 @@ func (h *handling) delivery(ctx context.Context, d *bus.Delivery) error {
 		return err
 	}
 	judged := &judged{handling: h, tenant: d.Tenant, rules: rules, judges: make(map[*entry]*resolve.Judge)}
-	judged.context = d.Context(ctx)
-	judged.traceparent = bus.Traceparent(judged.context)
+	remote := d.Context(ctx)
+	spanning, span := tracer.Start(remote, "process "+d.Stream.Template(),
+		trace.WithSpanKind(trace.SpanKindConsumer), trace.WithLinks(trace.LinkFromContext(remote)),
+		trace.WithAttributes(
+			attribute.String("messaging.system", "nats"), attribute.String("messaging.operation.name", "process"), attribute.String("messaging.operation.type", "process"),
+			attribute.String("lockstep.tenant", string(d.Tenant)), attribute.Int("lockstep.events", len(d.Incoming)),
+		))
+	defer span.End()
+	judged.context, judged.traceparent = spanning, bus.Traceparent(spanning)
 	for k := range d.Incoming {
 		h.events++
 		if err := judged.incoming(ctx, &d.Incoming[k]); err != nil {

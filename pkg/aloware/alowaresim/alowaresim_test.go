@@ -104,8 +104,11 @@ func (i *inbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	i.mu.Lock()
 	status := i.status
 	i.mu.Unlock()
-	i.came <- received{r.Header, string(raw), whole.Event, whole.Body}
-	w.WriteHeader(status)
+	select {
+	case i.came <- received{r.Header, string(raw), whole.Event, whole.Body}:
+		w.WriteHeader(status)
+	case <-r.Context().Done(): // nobody takes the deliveries any more
+	}
 }
 
 func (i *inbox) answer(status int) {

@@ -163,6 +163,9 @@ func (j *Judge) write(m *mapping.Mapping, f *Field, system contact.System, want 
 	if fs.Rejected != nil && fs.Rejected.Value == want.Value {
 		return contact.Property{}, false
 	}
+	if j.state.Side(system).Doubt != 0 && fs.justWrote(want.Value) {
+		return contact.Property{}, false // it may be there already: a read is on its way
+	}
 	native, refused := j.rules.native(m, system, want.Value)
 	if refused != nil {
 		fs.Rejected = &Rejection{Value: want.Value, Refusal: *refused}

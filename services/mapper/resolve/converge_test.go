@@ -19,6 +19,7 @@ type world struct {
 	rules  Rules
 	state  *State
 	now    contact.Millis
+	made   contact.Millis // when both contacts were last changed before the schedule
 	number int
 	batch  contact.Version
 
@@ -58,6 +59,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 		j.Observe(w.snapshot("a0"))
 		j.link(contact.Aloware, "9")
 	})
+	w.made = w.now
 	w.now += 10_000
 	return w
 }
@@ -200,9 +202,9 @@ func (w *world) write(system contact.System, repeat bool) {
 			w.tell(w.propertyEvent(p.Name, p.Value, contact.Ours))
 		}
 	}
-	o := &contact.Outcome{System: system, Contact: "hubspot:501", Version: row.Version, Result: contact.Written, AppliedAt: w.now, AnsweredAt: w.now, EventID: w.id("o")}
+	o := &contact.Outcome{System: system, Contact: "hubspot:501", Version: row.Version, Result: contact.Written, AppliedAt: w.updated(at), AnsweredAt: w.now, EventID: w.id("o")}
 	if system == contact.Aloware {
-		o.AppliedAt, o.Precision = w.now/modelTick*modelTick, modelTick-1
+		o.AppliedAt, o.Precision = o.AppliedAt/modelTick*modelTick, modelTick-1
 		if changed {
 			w.tell(contact.Incoming{Change: w.snapshot(w.id("a"))})
 		}
@@ -216,14 +218,18 @@ func (w *world) write(system contact.System, repeat bool) {
 			name := w.rules.Set.ByKey(key).Property(system)
 			o.Holds = append(o.Holds, contact.Value{Name: name, Text: w.sides[at][name]})
 		}
-		if system == contact.Aloware {
-			o.AppliedAt = 0
-			for _, when := range w.touched[at] {
-				o.AppliedAt = max(o.AppliedAt, when/modelTick*modelTick)
-			}
-		}
 	}
 	w.events = append(w.events, contact.Incoming{Outcome: o})
+}
+
+// updated is when a side's contact changed last: a write of what is there
+// already does not change it.
+func (w *world) updated(side int) contact.Millis {
+	at := w.made
+	for _, when := range w.touched[side] {
+		at = max(at, when)
+	}
+	return at
 }
 
 // rest lets everything arrive; it reports how many rounds that took.

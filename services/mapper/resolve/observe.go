@@ -56,6 +56,16 @@ func (r reading) span(value contact.Value) Span {
 	return Span{from, min(max(r.received, from), to), to}
 }
 
+// edited is the time of an edit that was observed within a span, for the
+// comparison with edits of the other side. One that was held up is taken at its
+// tick's beginning, which is what its own system's clock says.
+func (r reading) edited(when Span) contact.Millis {
+	if r.received > when.To {
+		return when.From
+	}
+	return when.At
+}
+
 func (j *Judge) values(system contact.System, values []contact.Value, r reading) {
 	side := j.state.Side(system)
 	for _, value := range values {
@@ -93,8 +103,9 @@ func (j *Judge) value(m *mapping.Mapping, system contact.System, text string, re
 	default:
 		intent = !fs.mayHaveHeld(text, when)
 	}
-	at := when.At
-	if intent && at == baselineAt {
+	at := r.edited(when)
+	if intent && when.At == baselineAt {
+		at = baselineAt
 		when = Span{r.occurred, max(r.occurred, baselineAt), r.occurred + r.precision}
 	}
 	source := !first && origin == contact.Unknown && !j.flows(m, system)
@@ -107,7 +118,7 @@ func (j *Judge) value(m *mapping.Mapping, system contact.System, text string, re
 	if ambiguous {
 		j.confirm(system, when)
 	}
-	f.date(system, text, when)
+	f.date(system, text, when, at)
 	if intent {
 		j.intend(m, f, Edit{Value: text, At: at, Side: system}, refused, r.received)
 	}
@@ -168,12 +179,12 @@ func (j *Judge) intend(m *mapping.Mapping, f *Field, edit Edit, refused *fault.R
 
 // date corrects the time of an edit that was first seen late: the side had the
 // value earlier already, so that the edit was made then.
-func (f *Field) date(system contact.System, value string, when Span) {
+func (f *Field) date(system contact.System, value string, when Span, at contact.Millis) {
 	edit, side := &f.Edits[index(system)], &f.Sides[index(system)]
-	if edit.Side == 0 || edit.Value != value || when.At >= edit.At || !side.Known || side.Value != value || side.Since > when.From {
+	if edit.Side == 0 || edit.Value != value || at >= edit.At || !side.Known || side.Value != value || side.Since > when.From {
 		return
 	}
-	edit.At = when.At
+	edit.At = at
 }
 
 // desired is what both sides should hold: the later of the edits that may

@@ -86,7 +86,9 @@ func (j *Judge) settled(o *contact.Outcome, p *contact.PropertyOutcome, when Spa
 		return
 	}
 	fs.settle(p.Version, when.To)
-	if _, ambiguous := fs.observe(value, when, false); ambiguous && !fs.justReplaced(value) {
+	// The system answered for this value: where another one is believed to be
+	// newer, a read must tell before anything is written again.
+	if fs.observe(value, when, o.AnsweredAt > when.To); fs.Value != value {
 		j.confirm(o.System, when)
 	}
 	if fs.Rejected != nil && fs.Rejected.Version <= p.Version {
@@ -95,10 +97,6 @@ func (j *Judge) settled(o *contact.Outcome, p *contact.PropertyOutcome, when Spa
 	j.keepMatchKey(o.System, p.Name, value)
 	j.step(Step{Field: m.Key, Side: o.System, Rule: "settled", Value: value, Version: p.Version, At: when.At})
 }
-
-// justReplaced reports whether the known value is our write's: then the order
-// within the tick is the natural one, and no read is needed.
-func (f *FieldSide) justReplaced(value string) bool { return f.Value == value }
 
 // keepMatchKey follows our own writes of phone and e-mail.
 func (j *Judge) keepMatchKey(system contact.System, property, value string) {

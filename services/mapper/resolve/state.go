@@ -287,6 +287,12 @@ func (f *FieldSide) issue(version contact.Version, value string) {
 	}
 }
 
+// justWrote reports whether our newest write is settled and of this value.
+func (f *FieldSide) justWrote(value string) bool {
+	n := len(f.Writes)
+	return n > 0 && f.Writes[n-1].Applied != 0 && f.Writes[n-1].Value == value
+}
+
 // settle marks the writes up to a version as applied at the latest at a time.
 func (f *FieldSide) settle(version contact.Version, applied contact.Millis) {
 	for i := range f.Writes {

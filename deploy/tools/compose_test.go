@@ -1,0 +1,96 @@
+// Package tools holds the pinned generators and the checks of the deployment
+// files. It is a module of its own, so that their dependencies never reach the
+// services.
+package tools
+
+import (
+	"context"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/compose-spec/compose-go/v2/cli"
+	"github.com/compose-spec/compose-go/v2/types"
+)
+
+func project(t *testing.T) *types.Project {
+	t.Helper()
+	options, err := cli.NewProjectOptions([]string{"../../docker-compose.yml"}, cli.WithEnv([]string{"LOCKSTEP_SEAL_KEY=key"}), cli.WithInterpolation(true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := options.LoadProject(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// TestComposeRunsEveryServiceSeparately, each hardened, with its own program.
+func TestComposeRunsEveryServiceSeparately(t *testing.T) {
+	p := project(t)
+	programs := map[string]string{
+		"migrate": "lockstep", "ingest": "ingest", "mapper": "mapper", "writer-hubspot": "writer", "writer-aloware": "writer", "console": "console",
+	}
+	for name, program := range programs {
+		s, ok := p.Services[name]
+		if !ok {
+			t.Errorf("%s is missing", name)
+			continue
+		}
+		if s.Build == nil || s.Build.Args["SERVICE"] == nil || *s.Build.Args["SERVICE"] != program {
+			t.Errorf("%s must be built from the program %s", name, program)
+		}
+		if _, err := os.Stat("../../services/" + program + "/cmd/" + program + "/main.go"); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if !s.ReadOnly || s.User != "65532:65532" || !slices.Contains(s.CapDrop, "ALL") {
+			t.Errorf("%s must run read-only, as 65532:65532, without capabilities", name)
+		}
+	}
+	for _, name := range []string{"nats", "postgres", "collector", "traces"} {
+		if s, ok := p.Services[name]; !ok || s.Image == "" || strings.HasSuffix(s.Image, ":latest") {
+			t.Errorf("%s must be an image with a pinned tag", name)
+		}
+	}
+	for name, s := range p.Services {
+		for _, volume := range s.Volumes {
+			if volume.Type == types.VolumeTypeBind {
+				if _, err := os.Stat(volume.Source); err != nil {
+					t.Errorf("%s mounts a file that is not there: %v", name, err)
+				}
+			}
+		}
+	}
+}
+
+// TestComposeSetsOnlySettingsThatPrograms read: a misspelt variable would be
+// ignored in silence.
+func TestComposeSetsOnlySettingsThatProgramsRead(t *testing.T) {
+	known := map[string]bool{"OTEL_EXPORTER_OTLP_ENDPOINT": true, "OTEL_EXPORTER_OTLP_PROTOCOL": true}
+	pattern := regexp.MustCompile(`"([A-Z][A-Z_]+[A-Z])"`)
+	for _, path := range []string{
+		"../../pkg/platform/platform.go", "../../services/ingest/cmd/ingest/main.go", "../../services/mapper/cmd/mapper/main.go",
+		"../../services/writer/cmd/writer/main.go", "../../services/console/cmd/console/main.go",
+	} {
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, match := range pattern.FindAllStringSubmatch(string(raw), -1) {
+			known[match[1]] = true
+		}
+	}
+	for name, s := range project(t).Services {
+		if s.Build == nil {
+			continue
+		}
+		for variable := range s.Environment {
+			if !known[variable] {
+				t.Errorf("%s sets %s, which no program reads", name, variable)
+			}
+		}
+	}
+}

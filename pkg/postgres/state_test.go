@@ -1,0 +1,85 @@
+package postgres_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"lockstep.internal/pkg/contact"
+	"lockstep.internal/pkg/postgres"
+)
+
+type contactKey = contact.Key
+
+// TestTwoSaversOfOneContact: the second, who did not see the first's save,
+// stores nothing at all.
+func TestTwoSaversOfOneContact(t *testing.T) {
+	t.Parallel()
+	db := open(t)
+	save := func(contacts ...postgres.StoredContact) error {
+		return db.InTx(t.Context(), func(tx *postgres.Tx) error { return tx.SaveContacts(t.Context(), contacts) })
+	}
+	row := postgres.StoredContact{Tenant: "demo", Key: "hubspot:1", Version: 1, State: []byte("one")}
+	if err := save(row); err != nil {
+		t.Fatal(err)
+	}
+	if err := save(postgres.StoredContact{Tenant: "demo", Key: "hubspot:2", State: []byte("new")}, row); !errors.Is(err, postgres.ErrRevision) {
+		t.Fatalf("a save on an old revision gave %v", err)
+	}
+	stored, err := db.Contacts(t.Context(), []contact.Tenant{"demo", "demo"}, []contact.Key{"hubspot:1", "hubspot:2"})
+	if err != nil || len(stored) != 1 || string(stored[0].State) != "one" || stored[0].Revision != 1 {
+		t.Fatalf("stored is %+v, %v; want the first save alone", stored, err)
+	}
+	if err := save(stored[0]); err != nil {
+		t.Errorf("a save on the present revision: %v", err)
+	}
+}
+
+// TestContactsAreFoundByAnyReference of their own tenant only, until it is
+// taken away.
+func TestContactsAreFoundByAnyReference(t *testing.T) {
+	t.Parallel()
+	db := open(t)
+	phone := postgres.Ref{Tenant: "demo", Kind: postgres.RefPhone, Value: "+12025550142"}
+	change := func(changes ...postgres.RefChange) {
+		t.Helper()
+		if err := db.InTx(t.Context(), func(tx *postgres.Tx) error { return tx.ChangeRefs(t.Context(), changes) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	change(postgres.RefChange{Ref: phone, Contact: "hubspot:1"}, postgres.RefChange{Ref: phone, Contact: "aloware:2"}, postgres.RefChange{Ref: phone, Contact: "hubspot:1"})
+	other := phone
+	other.Tenant = "other"
+	found, err := db.ContactKeys(t.Context(), []postgres.Ref{phone, other})
+	if err != nil || len(found[phone]) != 2 || len(found[other]) != 0 {
+		t.Fatalf("found %v, %v; want both contacts of the tenant and none of the other", found, err)
+	}
+	change(postgres.RefChange{Ref: phone, Contact: "hubspot:1", Remove: true})
+	if found, err = db.ContactKeys(t.Context(), []postgres.Ref{phone}); err != nil || len(found[phone]) != 1 || found[phone][0] != "aloware:2" {
+		t.Errorf("found %v, %v after the removal", found, err)
+	}
+}
+
+// TestHistoryIsKeptByContact and erased with it.
+func TestHistoryIsKeptByContact(t *testing.T) {
+	t.Parallel()
+	db := open(t)
+	row := postgres.HistoryRow{Tenant: "demo", Contact: "hubspot:1", At: time.Now(), Field: "email", System: contact.HubSpot, Rule: "intent", Value: "a@example.com"}
+	if err := db.InTx(t.Context(), func(tx *postgres.Tx) error { return tx.AppendHistory(t.Context(), []postgres.HistoryRow{row, row}) }); err != nil {
+		t.Fatal(err)
+	}
+	if history, err := db.History(t.Context(), "demo", "hubspot:1", 10); err != nil || len(history) != 2 || history[0].Value != "a@example.com" {
+		t.Fatalf("history is %+v, %v", history, err)
+	}
+	if err := db.InTx(t.Context(), func(tx *postgres.Tx) error {
+		return tx.DeleteContacts(t.Context(), []contact.Tenant{"demo"}, []contact.Key{"hubspot:1"}, true)
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if history, err := db.History(t.Context(), "demo", "hubspot:1", 10); err != nil || len(history) != 0 {
+		t.Errorf("after the erasure history is %+v, %v", history, err)
+	}
+	if err := db.KeepHistory(t.Context(), 24*time.Hour); err != nil {
+		t.Error(err)
+	}
+}

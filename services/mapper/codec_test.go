@@ -1,0 +1,59 @@
+package mapper
+
+import (
+	"reflect"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"lockstep.internal/pkg/contact"
+	"lockstep.internal/pkg/fault"
+	"lockstep.internal/services/mapper/resolve"
+)
+
+// TestStateIsStoredWhole: every member of the state survives, also one that
+// somebody adds later and forgets here.
+func TestStateIsStoredWhole(t *testing.T) {
+	t.Parallel()
+	refusal := fault.Refusal{Class: fault.Permanent, Reason: "R", Message: "M", Status: 400, CorrelationID: "C"}
+	side := resolve.FieldSide{
+		Known: true, Value: "v", Since: 1, Seen: resolve.Span{From: 2, At: 3, To: 4},
+		Past:     []resolve.Past{{Value: "p", Since: 5, Last: 6, Until: 7}},
+		Writes:   []resolve.Write{{Version: 8, Value: "w", After: 9, Applied: 10}},
+		Rejected: &resolve.Rejection{Value: "r", Version: 11, Refusal: refusal},
+	}
+	line := resolve.Line{
+		Count: 1, Base: 2, First: 3, Last: 4, LastID: "5", LastBody: "b", Disposed: 6, DisposedID: "7", DisposedUpdated: 8, Disposition: "d",
+	}
+	contactSide := resolve.Side{
+		ID: "1", Aliases: []string{"2"}, Read: true, Gone: true, Creating: 3, Fetching: 4, Doubt: 5, Refused: &refusal,
+		Candidates: []string{"6"}, Phone: "+1", Mobile: "+2", Email: "e", Sought: "s",
+	}
+	want := &resolve.State{
+		Version: 42, Sides: [2]resolve.Side{contactSide, contactSide}, Seen: []uint64{1, 2},
+		Fields: map[string]*resolve.Field{"k": {
+			Edits: [2]resolve.Edit{{Value: "a", At: 1, Side: contact.HubSpot}, {Value: "b", At: 2, Side: contact.Aloware}},
+			Sides: [2]resolve.FieldSide{side, side},
+		}},
+		Activity: &resolve.Activity{InboundCalls: line, OutboundCalls: line, InboundTexts: line, OutboundTexts: line},
+	}
+	for _, part := range []any{side, line, contactSide, refusal, side.Past[0], side.Writes[0]} {
+		v := reflect.ValueOf(part)
+		for i := range v.NumField() {
+			if v.Field(i).IsZero() {
+				t.Fatalf("%T.%s is not filled: this test would miss it", part, v.Type().Field(i).Name)
+			}
+		}
+	}
+	raw, err := encodeState(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := decodeState(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("state differs after storage (-want +got):\n%s", diff)
+	}
+}
