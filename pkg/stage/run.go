@@ -65,8 +65,11 @@ func (o *ownership) end() { o.once.Do(func() { close(o.finish) }) }
 func (s *streamRun) run(ctx context.Context) {
 	ticker := time.NewTicker(s.Renew)
 	defer ticker.Stop()
-	for {
+	for renewals := 1; ; renewals++ {
 		s.renew(ctx)
+		if renewals%trimEvery == 0 {
+			s.trim(ctx)
+		}
 		select {
 		case <-ctx.Done():
 			s.leave(ctx)

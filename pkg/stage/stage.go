@@ -22,9 +22,12 @@ import (
 
 // Config is what a stage needs.
 type Config struct {
-	Name     string       // of the stage, in leases, dead letters and metrics
-	Owner    string       // unique name of this process
-	Streams  []bus.Stream // each is read with leases and watermarks of its own
+	Name    string       // of the stage, in leases, dead letters and metrics
+	Owner   string       // unique name of this process
+	Streams []bus.Stream // each is read with leases and watermarks of its own
+	// Beside are the stages that read the same streams: what they have not
+	// applied yet is kept for them.
+	Beside   []string
 	DB       *postgres.DB
 	Bus      *bus.Bus
 	Logger   *slog.Logger
@@ -32,6 +35,9 @@ type Config struct {
 	MaxBatch int           // messages handed over at once; 0 means 500
 	LeaseTTL time.Duration // 0 means 12 s
 	Renew    time.Duration // time between renewals; 0 means a quarter of LeaseTTL
+	// Keep is how many applied messages of a partition stay in the stream, to
+	// look at and to read again; older ones make room. 0 means 2000.
+	Keep uint64
 	// Tries is how often a batch that a Permanent error refuses is tried
 	// before it is cut in two; a single message is then dead-lettered. 0 means 3.
 	Tries int
@@ -105,6 +111,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Tries == 0 {
 		c.Tries = 3
+	}
+	if c.Keep == 0 {
+		c.Keep = 2000
 	}
 	if c.Renew*2 > c.LeaseTTL {
 		return c, fmt.Errorf("stage: a renewal every %v is too rare for a lease of %v", c.Renew, c.LeaseTTL)

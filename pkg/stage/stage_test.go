@@ -182,6 +182,48 @@ func TestAPoisonMessageIsPutAside(t *testing.T) {
 	log.await(t, "a", want)
 }
 
+// TestAppliedMessagesMakeRoom: a stream far smaller than what goes through it
+// takes everything, as long as it is applied.
+func TestAppliedMessagesMakeRoom(t *testing.T) {
+	t.Parallel()
+	b, db, log := bustest.New(t, bustest.Partitions(1)), database(t), newLedger()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		done <- stage.Run(ctx, stage.Config{
+			Name: "mapper", Owner: "only", Streams: []bus.Stream{bus.Changes}, DB: db, Bus: b, LeaseTTL: 400 * time.Millisecond, Keep: 10,
+		}, recorder{"only", log})
+	}()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	publish(t, b, "a", 0, 100)
+	log.await(t, "a", ids("a", 0, 100))
+	reader := func() uint64 {
+		r, err := b.Read(t.Context(), bus.Changes, 0, "look", 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		d, err := r.Next(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d.Seq
+	}
+	deadline := time.Now().Add(20 * time.Second)
+	for reader() <= 50 {
+		if time.Now().After(deadline) {
+			t.Fatal("applied messages were not dropped")
+		}
+	}
+	publish(t, b, "a", 100, 120)
+	log.await(t, "a", ids("a", 0, 120))
+}
+
 // TestAPassingFaultIsWaitedOut, and nothing is lost for it.
 func TestAPassingFaultIsWaitedOut(t *testing.T) {
 	t.Parallel()

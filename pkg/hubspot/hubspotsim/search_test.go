@@ -32,6 +32,8 @@ func TestSearchOperators(t *testing.T) {
 		{`{"propertyName":"firstname","operator":"NOT_IN","values":["ada"]}`, 2},
 		{`{"propertyName":"lifecyclestage","operator":"EQ","value":"customer"}`, 2},
 		{`{"propertyName":"lifecyclestage","operator":"EQ","value":"Customer"}`, 0},
+		{`{"propertyName":"hs_searchable_calculated_phone_number","operator":"EQ","value":"2025550100"}`, 1},
+		{`{"propertyName":"hs_searchable_calculated_phone_number","operator":"EQ","value":"+12025550100"}`, 0},
 		{`{"propertyName":"city","operator":"HAS_PROPERTY"}`, 1},
 		{`{"propertyName":"city","operator":"NOT_HAS_PROPERTY"}`, 2},
 		{`{"propertyName":"email","operator":"CONTAINS_TOKEN","value":"*@example.com"}`, 2},

@@ -59,12 +59,15 @@ func (st *store) intern(s source) uint16 {
 // bindComputed says how the values that HubSpot computes are made.
 func (st *store) bindComputed() {
 	email, first, last := st.schema.email, st.schema.ids["firstname"], st.schema.ids["lastname"]
+	phone, mobile := st.schema.ids["phone"], st.schema.ids["mobilephone"]
 	byName := map[string]func(*contact) string{
-		"hs_object_id":     func(c *contact) string { return idText(c.id) },
-		"createdate":       func(c *contact) string { return instant(c.created) },
-		"lastmodifieddate": func(c *contact) string { return instant(c.updated) },
-		"hs_is_contact":    func(*contact) string { return "true" },
-		"hs_is_unworked":   func(*contact) string { return "true" },
+		"hs_object_id":                           func(c *contact) string { return idText(c.id) },
+		"createdate":                             func(c *contact) string { return instant(c.created) },
+		"lastmodifieddate":                       func(c *contact) string { return instant(c.updated) },
+		"hs_is_contact":                          func(*contact) string { return "true" },
+		"hs_searchable_calculated_phone_number":  func(c *contact) string { return nationalDigits(c.get(phone)) },
+		"hs_searchable_calculated_mobile_number": func(c *contact) string { return nationalDigits(c.get(mobile)) },
+		"hs_is_unworked":                         func(*contact) string { return "true" },
 		"hs_email_domain": func(c *contact) string {
 			_, domain, _ := strings.Cut(c.get(email), "@")
 			return domain
@@ -110,6 +113,21 @@ func (st *store) bindComputed() {
 			st.computed[id] = f
 		}
 	}
+}
+
+// nationalDigits are the digits of a phone number without its country code, as
+// the CRM calculates them for searching: area code and local number.
+func nationalDigits(phone string) string {
+	digits := strings.Map(func(r rune) rune {
+		if r < '0' || r > '9' {
+			return -1
+		}
+		return r
+	}, phone)
+	if len(digits) == 11 && digits[0] == '1' {
+		return digits[1:]
+	}
+	return digits
 }
 
 // text is the current value of any property, computed or stored, "" when unset.
