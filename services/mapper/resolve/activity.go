@@ -54,7 +54,8 @@ func (a *Activity) join(other *Activity) {
 // Count judges one state of one communication. first tells that its id was
 // never counted before (the caller keeps the ids).
 func (j *Judge) Count(c *contact.Communication, first bool) {
-	if j.seenBefore(c.EventID) {
+	// A delivery tells of the contact too, under the same id.
+	if j.seenBefore("communication/" + c.EventID) {
 		j.verdict.Stale++
 		return
 	}

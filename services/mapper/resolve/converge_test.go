@@ -253,9 +253,9 @@ func (w *world) rest() int {
 // reordering, repeated calls and late writes.
 func TestBothSidesAgreeAtRest(t *testing.T) {
 	t.Parallel()
-	seeds := 10_000
+	seeds := 10_000 / raceFactor
 	if testing.Short() {
-		seeds = 2_000
+		seeds = 1_000
 	}
 	lost, decided := 0, 0
 	for seed := range seeds {
