@@ -120,7 +120,7 @@ func (w *Writer) Run(ctx context.Context) error {
 		return stage.Run(ctx, stage.Config{
 			Name: w.name, Owner: w.config.Owner, Streams: []bus.Stream{bus.Patches, bus.PatchesBulk},
 			Beside: []string{StageName(w.config.System.Other())},
-			DB: w.config.DB, Bus: w.config.Bus, Logger: w.config.Logger, Observer: w.config.StageObserver, LeaseTTL: w.config.LeaseTTL,
+			DB:     w.config.DB, Bus: w.config.Bus, Logger: w.config.Logger, Observer: w.config.StageObserver, LeaseTTL: w.config.LeaseTTL,
 		}, w)
 	})
 	return group.Wait()
