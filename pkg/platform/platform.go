@@ -135,9 +135,8 @@ func waitFor(ctx context.Context, try func(context.Context) error) error {
 	}
 }
 
-// Run keeps the roster fresh, serves the probes with handler beside them when
-// an address is given, and runs the service, until ctx ends. The end of the
-// bus's connection ends the process.
+// Run keeps the roster fresh and runs what a process is for, until ctx ends or
+// one of them fails. The end of the bus's connection ends the process.
 func (p *Platform) Run(ctx context.Context, run ...func(context.Context) error) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return p.Roster.Run(ctx, p.Bus.Listen) })

@@ -161,30 +161,33 @@ func (j *judged) adopt(e, other *entry, o *contact.Outcome) bool {
 // directory takes over a list and judges again what waited for it.
 func (j *judged) directory(ctx context.Context, d *contact.Directory) error {
 	j.lists = append(j.lists, listing{j.tenant, *d})
-	lists := make(resolve.Lists, len(j.rules.Lists)+1)
-	for key, entries := range j.rules.Lists {
-		lists[key] = entries
+	key := resolve.ListKey{System: d.System, List: d.List}
+	if known, ok := j.rules.Lists[key]; ok && slices.Equal(known, d.Entries) {
+		return nil // nothing can have been waiting for what was known
 	}
-	lists[resolve.ListKey{System: d.System, List: d.List}] = d.Entries
+	lists := make(resolve.Lists, len(j.rules.Lists)+1)
+	for other, entries := range j.rules.Lists {
+		lists[other] = entries
+	}
+	lists[key] = d.Entries
 	fresh := *j.rules
 	fresh.Lists = lists
 	*j.rules = fresh
-	// The contacts that waited are taken up a bounded number at a time; a later
-	// reading of the list, which comes every few minutes, takes up the rest.
-	const most = 2000
+	// Bounded in memory: who waits beyond that is taken up by his next event.
+	const most = 20_000
 	waiting, err := j.config.DB.ContactsWaiting(ctx, j.tenant, "", most)
 	if err != nil {
 		return err
 	}
 	refs := make([]postgres.Ref, len(waiting))
-	for i, key := range waiting {
-		refs[i] = postgres.Ref{Tenant: j.tenant, Kind: postgres.RefKey, Value: string(key)}
+	for i, name := range waiting {
+		refs[i] = postgres.Ref{Tenant: j.tenant, Kind: postgres.RefKey, Value: string(name)}
 	}
 	if err := j.batch.load(ctx, refs); err != nil {
 		return err
 	}
-	for _, key := range waiting {
-		if e := j.batch.byKey(j.tenant, key); e != nil {
+	for _, name := range waiting {
+		if e := j.batch.byKey(j.tenant, name); e != nil {
 			j.judge(e, "list/"+d.System.String()+"/"+d.List).Refresh()
 		}
 	}
