@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -56,9 +57,10 @@ func startDemo(t *testing.T, env ...string) *demo {
 		"LOCKSTEP_HUBSPOT_SIM_ADDR="+d.hubspot, "LOCKSTEP_ALOWARE_SIM_ADDR="+d.aloware,
 		"LOCKSTEP_DATA="+d.data, "DATABASE_URL=", "OTEL_EXPORTER_OTLP_ENDPOINT=")
 	d.env = append(d.env, env...)
-	d.start()
 	t.Cleanup(func() {
-		d.stop()
+		if d.command != nil {
+			d.stop()
+		}
 		if t.Failed() {
 			d.mu.Lock()
 			defer d.mu.Unlock()
@@ -66,6 +68,7 @@ func startDemo(t *testing.T, env ...string) *demo {
 			t.Logf("last output of lockstep:\n%s", strings.Join(lines[max(0, len(lines)-60):], "\n"))
 		}
 	})
+	d.start()
 	return d
 }
 
@@ -84,14 +87,19 @@ func dataFolder(t *testing.T) string {
 	return dir
 }
 
+// freeAddress is an address below the range that the kernel gives to outgoing
+// connections, which could take it while the process is down.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		address := fmt.Sprintf("127.0.0.1:%d", 20_000+rand.IntN(12_000))
+		if l, err := net.Listen("tcp", address); err == nil {
+			l.Close()
+			return address
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("no free port between 20000 and 32000")
+	return ""
 }
 
 // start starts the process and waits for its line "ready".

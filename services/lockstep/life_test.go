@@ -103,10 +103,19 @@ func TestAContactsLife(t *testing.T) {
 		d.mustPost(d.hubspot, "/_sim/edit", map[string]any{"id": merged, "properties": map[string]any{"city": "Elko"}}, nil)
 	}, d.aloware, alowareID, "cnam_city", "Elko")
 
+	// Another person with a number that is taken is a conflict for people to
+	// settle, never a coin toss: Aloware's contact stays whose it was.
+	number, people := d.one(d.aloware, alowareID)["phone_number"], len(d.contacts(d.aloware, ""))
+	d.mustPost(d.hubspot, "/_sim/edit", map[string]any{"properties": map[string]any{"firstname": "Impostor", "phone": number}}, nil)
+	d.settle(20 * time.Second)
+	if got := len(d.contacts(d.aloware, "")); got != people || d.one(d.aloware, alowareID)["first_name"] != "Leonora" {
+		t.Errorf("a second contact with the number changed Aloware: %d contacts, want %d; the first is %v", got, people, d.one(d.aloware, alowareID))
+	}
+
 	// Who asked to be forgotten is not brought back by a late event.
 	var forgotten, kept string
 	for h, a := range d.pairs() {
-		if h != merged {
+		if a != alowareID {
 			forgotten, kept = h, a
 		}
 	}
