@@ -1,7 +1,6 @@
 package postgres_test
 
 import (
-	"context"
 	"errors"
 	"testing"
 	"time"
@@ -10,29 +9,10 @@ import (
 	"lockstep.internal/pkg/postgres/pgtest"
 )
 
-// open gives a migrated database of its own.
-func open(t *testing.T) *postgres.DB {
-	t.Helper()
-	url := pgtest.NewFrom(t, "lockstep", func(url string) error {
-		db, err := postgres.Open(context.Background(), url, postgres.Options{})
-		if err != nil {
-			return err
-		}
-		defer db.Close()
-		return db.Migrate(context.Background())
-	})
-	db, err := postgres.Open(t.Context(), url, postgres.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(db.Close)
-	return db
-}
-
 // TestMigrateTwiceChangesNothing, and the schema is then ready.
 func TestMigrateTwiceChangesNothing(t *testing.T) {
 	t.Parallel()
-	db := open(t)
+	db := pgtest.Open(t)
 	if err := db.Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +24,7 @@ func TestMigrateTwiceChangesNothing(t *testing.T) {
 // TestPartitionsAreSharedOut evenly, and all are taken over when one leaves.
 func TestPartitionsAreSharedOut(t *testing.T) {
 	t.Parallel()
-	db := open(t)
+	db := pgtest.Open(t)
 	const partitions, ttl = 8, time.Minute
 	renew := func(owner string) ([]postgres.Lease, int) {
 		held, share, err := db.Renew(t.Context(), "mapper", owner, partitions, ttl)
@@ -90,7 +70,7 @@ func TestPartitionsAreSharedOut(t *testing.T) {
 // one was.
 func TestAZombieStoresNothing(t *testing.T) {
 	t.Parallel()
-	db := open(t)
+	db := pgtest.Open(t)
 	held, _, err := db.Renew(t.Context(), "mapper", "old", 1, 300*time.Millisecond)
 	if err != nil || len(held) != 1 {
 		t.Fatalf("%v, %v", held, err)

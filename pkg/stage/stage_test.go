@@ -17,24 +17,6 @@ import (
 	"lockstep.internal/pkg/stage"
 )
 
-func database(t *testing.T) *postgres.DB {
-	t.Helper()
-	url := pgtest.NewFrom(t, "lockstep", func(url string) error {
-		db, err := postgres.Open(context.Background(), url, postgres.Options{})
-		if err != nil {
-			return err
-		}
-		defer db.Close()
-		return db.Migrate(context.Background())
-	})
-	db, err := postgres.Open(t.Context(), url, postgres.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(db.Close)
-	return db
-}
-
 // recorder is a handler that records what was stored, by whom.
 type recorder struct {
 	owner string
@@ -152,7 +134,7 @@ var tenants = []contact.Tenant{"a", "b", "c", "d"}
 // leaves in the middle, and every event is stored once and in order.
 func TestOwnersHandOverWithoutLossOrRepetition(t *testing.T) {
 	t.Parallel()
-	b, db, log := bustest.New(t, bustest.Partitions(4)), database(t), newLedger()
+	b, db, log := bustest.New(t, bustest.Partitions(4)), pgtest.Open(t), newLedger()
 	stopFirst := run(t, b, db, "first", log)
 	for _, tenant := range tenants {
 		publish(t, b, tenant, 0, 20)
@@ -174,7 +156,7 @@ func TestOwnersHandOverWithoutLossOrRepetition(t *testing.T) {
 // TestAPoisonMessageIsPutAside after some tries, and nothing else with it.
 func TestAPoisonMessageIsPutAside(t *testing.T) {
 	t.Parallel()
-	b, db, log := bustest.New(t, bustest.Partitions(1)), database(t), newLedger()
+	b, db, log := bustest.New(t, bustest.Partitions(1)), pgtest.Open(t), newLedger()
 	log.poison = "a-7"
 	publish(t, b, "a", 0, 15)
 	run(t, b, db, "only", log)
@@ -186,7 +168,7 @@ func TestAPoisonMessageIsPutAside(t *testing.T) {
 // takes everything, as long as it is applied.
 func TestAppliedMessagesMakeRoom(t *testing.T) {
 	t.Parallel()
-	b, db, log := bustest.New(t, bustest.Partitions(1)), database(t), newLedger()
+	b, db, log := bustest.New(t, bustest.Partitions(1)), pgtest.Open(t), newLedger()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
@@ -227,7 +209,7 @@ func TestAppliedMessagesMakeRoom(t *testing.T) {
 // TestAPassingFaultIsWaitedOut, and nothing is lost for it.
 func TestAPassingFaultIsWaitedOut(t *testing.T) {
 	t.Parallel()
-	b, db, log := bustest.New(t, bustest.Partitions(1)), database(t), newLedger()
+	b, db, log := bustest.New(t, bustest.Partitions(1)), pgtest.Open(t), newLedger()
 	log.faults = 3
 	publish(t, b, "a", 0, 10)
 	run(t, b, db, "only", log)
@@ -238,7 +220,7 @@ func TestAPassingFaultIsWaitedOut(t *testing.T) {
 // is gone must not hide the messages of its successor.
 func TestAWatermarkAheadOfTheStreamHidesNothing(t *testing.T) {
 	t.Parallel()
-	db := database(t)
+	db := pgtest.Open(t)
 	held, _, err := db.Renew(t.Context(), "mapper", "earlier", 1, time.Minute)
 	if err != nil || len(held) != 1 {
 		t.Fatalf("%v, %v", held, err)

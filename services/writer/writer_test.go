@@ -93,21 +93,10 @@ type stand struct {
 
 func newStand(t *testing.T) *stand {
 	t.Helper()
-	url := pgtest.NewFrom(t, "lockstep", func(url string) error {
-		db, err := postgres.Open(context.Background(), url, postgres.Options{})
-		if err != nil {
-			return err
-		}
-		defer db.Close()
-		return db.Migrate(context.Background())
-	})
-	db, err := postgres.Open(t.Context(), url, postgres.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(db.Close)
+	db := pgtest.Open(t)
 	s := &stand{t: t, bus: bustest.New(t), db: db, script: &script{held: make(map[contact.Key]map[string]string), versions: make(map[contact.Key]contact.Version)}}
 	s.config.Tenants = []tenant.Tenant{{ID: "demo", Active: true, HubSpot: tenant.HubSpot{AccessToken: "one"}}}
+	var err error
 	if s.roster, err = roster.Open(t.Context(), func(context.Context) (postgres.Config, error) { return s.config, nil }, nil); err != nil {
 		t.Fatal(err)
 	}
