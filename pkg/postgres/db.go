@@ -5,20 +5,34 @@
 // Every table is written by one service, which the head of its migration
 // names; configuration is read by all. Tenant-scoped tables have the tenant
 // first in their key. Values never appear in errors or traces.
+//
+// A second wall: every table with a tenant has row-level security. The role
+// that owns the tables, under which the services run, passes it at no cost;
+// any other role that is granted a table sees the rows of the one tenant in
+// its setting lockstep.tenant, and none without it.
 package postgres
 
 import (
 	"context"
+	"crypto/rand"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/exaring/otelpgx"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"lockstep.internal/pkg/fault"
 )
 
 // DB is a pool of connections to one database. It is safe for concurrent use.
-type DB struct{ pool *pgxpool.Pool }
+type DB struct {
+	pool    *pgxpool.Pool
+	session string // tells this process's leases from those of its namesakes
+	config  configCache
+}
 
 // Tx is one running transaction. The files of this package add what may be
 // done in it.
@@ -60,7 +74,7 @@ func Open(ctx context.Context, url string, options Options) (*DB, error) {
 		pool.Close()
 		return nil, fmt.Errorf("postgres: connect: %w", err)
 	}
-	return &DB{pool: pool}, nil
+	return &DB{pool: pool, session: rand.Text()[:16]}, nil
 }
 
 // Close ends all connections.
@@ -74,7 +88,33 @@ func (db *DB) Ping(ctx context.Context) error {
 	return nil
 }
 
-// InTx runs f in one transaction: committed when f gives no error.
+// InTx runs f in one transaction: committed when f gives no error. After an
+// error that is not f's own the transaction may have been committed all the
+// same, if the connection broke at that very moment.
 func (db *DB) InTx(ctx context.Context, f func(*Tx) error) error {
-	return pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error { return f(&Tx{tx: tx}) })
+	return Classify(pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error { return f(&Tx{tx: tx}) }))
+}
+
+// Classify gives an error the class Permanent where the database refuses the
+// data themselves and would do so again, such as a text with a zero byte. The
+// words of such an error can hold data, so that they are left out. All other
+// errors stay as they are.
+func Classify(err error) error {
+	var refused *pgconn.PgError
+	if !errors.As(err, &refused) || len(refused.Code) != 5 {
+		return err
+	}
+	switch refused.Code[:2] {
+	case "22", "23", "54": // data exception, integrity violation, limit exceeded
+	default:
+		return err
+	}
+	text := "the database refuses the data: SQLSTATE " + refused.Code
+	if refused.TableName != "" {
+		text += ", table " + refused.TableName
+	}
+	if refused.ConstraintName != "" {
+		text += ", constraint " + refused.ConstraintName
+	}
+	return fault.Wrap(fault.Permanent, errors.New(text))
 }

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -20,6 +21,7 @@ type LaneRow struct {
 	Partition int
 	Bulk      bool
 	Version   contact.Version
+	Revision  int64 // of the stored row; 0 for one that is not stored yet
 	Attempts  int
 	NextAt    time.Time // zero means now
 	FirstAt   time.Time // zero means now
@@ -27,12 +29,10 @@ type LaneRow struct {
 	Patch     []byte // contact.v1.PropertyPatch
 }
 
-const laneColumns = `tenant, contact, partition, bulk, version, attempts, next_at, first_at, error, patch`
-
 func scanLaneRow(system contact.System) func(pgx.CollectableRow) (LaneRow, error) {
 	return func(row pgx.CollectableRow) (r LaneRow, err error) {
 		r.System = system
-		err = row.Scan(&r.Tenant, &r.Contact, &r.Partition, &r.Bulk, &r.Version, &r.Attempts, &r.NextAt, &r.FirstAt, &r.Error, &r.Patch)
+		err = row.Scan(&r.Tenant, &r.Contact, &r.Partition, &r.Bulk, &r.Version, &r.Revision, &r.Attempts, &r.NextAt, &r.FirstAt, &r.Error, &r.Patch)
 		return r, err
 	}
 }
@@ -41,7 +41,7 @@ func scanLaneRow(system contact.System) func(pgx.CollectableRow) (LaneRow, error
 // until the transaction ends. Rows that do not exist are missing.
 func (tx *Tx) LockLaneRows(ctx context.Context, system contact.System, tenants []contact.Tenant, contacts []contact.Key) ([]LaneRow, error) {
 	rows, err := tx.tx.Query(ctx, `
-		SELECT r.tenant, r.contact, r.partition, r.bulk, r.version, r.attempts, r.next_at, r.first_at, r.error, r.patch
+		SELECT r.tenant, r.contact, r.partition, r.bulk, r.version, r.revision, r.attempts, r.next_at, r.first_at, r.error, r.patch
 		FROM lane_row r JOIN unnest($2::text[], $3::text[]) AS w(tenant, contact) ON r.tenant = w.tenant AND r.contact = w.contact
 		WHERE r.system = $1 ORDER BY r.tenant, r.contact FOR UPDATE OF r`, system.String(), texts(tenants), texts(contacts))
 	if err != nil {
@@ -54,36 +54,105 @@ func (tx *Tx) LockLaneRows(ctx context.Context, system contact.System, tenants [
 	return locked, nil
 }
 
-// SaveLaneRows inserts or replaces rows, which the transaction must have
-// locked if they exist.
-func (tx *Tx) SaveLaneRows(ctx context.Context, system contact.System, rows []LaneRow) error {
+// ErrLaneRow tells that a row came up, or changed, that the transaction had not
+// locked: lock and decide again.
+var ErrLaneRow = errors.New("a row came up meanwhile")
+
+// AddLaneRows inserts rows that did not exist when the transaction locked what
+// it found. The rows are the patches of different contacts. Where somebody
+// else has inserted one meanwhile it gives ErrLaneRow, and the others are
+// inserted; lock all again to find out.
+func (tx *Tx) AddLaneRows(ctx context.Context, system contact.System, rows []LaneRow) error {
 	if len(rows) == 0 {
 		return nil
 	}
-	n := len(rows)
-	tenants, contacts, errors := make([]string, n), make([]string, n), make([]string, n)
-	partitions, attempts := make([]int32, n), make([]int32, n)
-	bulk, versions, patches := make([]bool, n), make([]int64, n), make([][]byte, n)
-	next, first := make([]*time.Time, n), make([]*time.Time, n)
-	for i, r := range rows {
-		tenants[i], contacts[i], errors[i] = string(r.Tenant), string(r.Contact), r.Error
-		partitions[i], attempts[i], bulk[i], versions[i], patches[i] = int32(r.Partition), int32(r.Attempts), r.Bulk, int64(r.Version), r.Patch
-		next[i], first[i] = null(r.NextAt), null(r.FirstAt)
+	a := arraysOf(rows)
+	tag, err := tx.tx.Exec(ctx, `
+		INSERT INTO lane_row (tenant, system, contact, partition, bulk, version, revision, attempts, next_at, first_at, error, patch)
+		SELECT tenant, $1, contact, partition, bulk, version, nextval('lane_revision'), attempts, coalesce(next_at, now()), coalesce(first_at, now()), error, patch
+		FROM (SELECT * FROM unnest($2::text[], $3::text[], $4::int[], $5::boolean[], $6::bigint[], $7::int[], $8::timestamptz[], $9::timestamptz[], $10::text[], $11::bytea[])
+		      AS w(tenant, contact, partition, bulk, version, attempts, next_at, first_at, error, patch) ORDER BY tenant, contact) w
+		ON CONFLICT (tenant, system, contact) DO NOTHING`,
+		system.String(), a.tenants, a.contacts, a.partitions, a.bulk, a.versions, a.attempts, a.next, a.first, a.errors, a.patches)
+	if err != nil {
+		return fmt.Errorf("add %d rows: %w", len(rows), err)
 	}
-	if _, err := tx.tx.Exec(ctx, `
-		INSERT INTO lane_row (tenant, system, contact, partition, bulk, version, attempts, next_at, first_at, error, patch)
-		SELECT tenant, $1, contact, partition, bulk, version, attempts, coalesce(next_at, now()), coalesce(first_at, now()), error, patch
-		FROM unnest($2::text[], $3::text[], $4::int[], $5::boolean[], $6::bigint[], $7::int[], $8::timestamptz[], $9::timestamptz[], $10::text[], $11::bytea[])
-		     AS w(tenant, contact, partition, bulk, version, attempts, next_at, first_at, error, patch)
-		ON CONFLICT (tenant, system, contact) DO UPDATE SET partition = excluded.partition, bulk = excluded.bulk,
-			version = excluded.version, attempts = excluded.attempts, next_at = excluded.next_at, error = excluded.error, patch = excluded.patch`,
-		system.String(), tenants, contacts, partitions, bulk, versions, attempts, next, first, errors, patches); err != nil {
-		return fmt.Errorf("save %d rows: %w", n, err)
+	if tag.RowsAffected() != int64(len(rows)) {
+		return ErrLaneRow
 	}
 	return nil
 }
 
-// DeleteLaneRows removes rows that are done.
+// SaveLaneRows replaces rows that the transaction has locked.
+func (tx *Tx) SaveLaneRows(ctx context.Context, system contact.System, rows []LaneRow) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	a := arraysOf(rows)
+	if _, err := tx.tx.Exec(ctx, `
+		UPDATE lane_row r SET partition = w.partition, bulk = w.bulk, version = w.version, revision = nextval('lane_revision'),
+			attempts = w.attempts, next_at = coalesce(w.next_at, now()), error = w.error, patch = w.patch
+		FROM unnest($2::text[], $3::text[], $4::int[], $5::boolean[], $6::bigint[], $7::int[], $8::timestamptz[], $9::text[], $10::bytea[])
+		     AS w(tenant, contact, partition, bulk, version, attempts, next_at, error, patch)
+		WHERE r.tenant = w.tenant AND r.system = $1 AND r.contact = w.contact`,
+		system.String(), a.tenants, a.contacts, a.partitions, a.bulk, a.versions, a.attempts, a.next, a.errors, a.patches); err != nil {
+		return fmt.Errorf("save %d rows: %w", len(rows), err)
+	}
+	return nil
+}
+
+// laneArrays are rows by column.
+type laneArrays struct {
+	tenants, contacts, errors []string
+	partitions, attempts      []int32
+	bulk                      []bool
+	versions, revisions       []int64
+	patches                   [][]byte
+	next, first               []*time.Time
+}
+
+func arraysOf(rows []LaneRow) laneArrays {
+	n := len(rows)
+	a := laneArrays{
+		tenants: make([]string, n), contacts: make([]string, n), errors: make([]string, n), partitions: make([]int32, n), attempts: make([]int32, n),
+		bulk: make([]bool, n), versions: make([]int64, n), revisions: make([]int64, n), patches: make([][]byte, n), next: make([]*time.Time, n), first: make([]*time.Time, n),
+	}
+	for i, r := range rows {
+		a.tenants[i], a.contacts[i], a.errors[i], a.partitions[i], a.attempts[i] = string(r.Tenant), string(r.Contact), r.Error, int32(r.Partition), int32(r.Attempts)
+		a.bulk[i], a.versions[i], a.revisions[i], a.patches[i], a.next[i], a.first[i] = r.Bulk, int64(r.Version), r.Revision, r.Patch, null(r.NextAt), null(r.FirstAt)
+	}
+	return a
+}
+
+// FinishLaneRows removes rows that are done and have not changed since they
+// were read. It gives the contacts of those that were removed. Like all that
+// locks rows, it does so in the order of the contacts, lest two wait for each
+// other.
+func (db *DB) FinishLaneRows(ctx context.Context, tenant contact.Tenant, system contact.System, rows []LaneRow) (map[contact.Key]bool, error) {
+	finished := make(map[contact.Key]bool, len(rows))
+	if len(rows) == 0 {
+		return finished, nil
+	}
+	a := arraysOf(rows)
+	gone, err := db.pool.Query(ctx, `
+		DELETE FROM lane_row WHERE ctid = ANY(ARRAY(
+			SELECT r.ctid FROM lane_row r JOIN unnest($3::text[], $4::bigint[]) AS w(contact, revision) ON r.contact = w.contact AND r.revision = w.revision
+			WHERE r.tenant = $1 AND r.system = $2 ORDER BY r.contact FOR UPDATE OF r))
+		RETURNING contact`, string(tenant), system.String(), a.contacts, a.revisions)
+	if err != nil {
+		return nil, fmt.Errorf("finish %d rows: %w", len(rows), err)
+	}
+	var key contact.Key
+	if _, err := pgx.ForEachRow(gone, []any{&key}, func() error {
+		finished[key] = true
+		return nil
+	}); err != nil {
+		return nil, fmt.Errorf("finish %d rows: %w", len(rows), err)
+	}
+	return finished, nil
+}
+
+// DeleteLaneRows removes rows that the transaction has locked.
 func (tx *Tx) DeleteLaneRows(ctx context.Context, tenant contact.Tenant, system contact.System, contacts []contact.Key) error {
 	if len(contacts) == 0 {
 		return nil
@@ -95,42 +164,78 @@ func (tx *Tx) DeleteLaneRows(ctx context.Context, tenant contact.Tenant, system 
 	return nil
 }
 
-// DueRows gives rows of a lane that are due, live ones first, without those of
-// contacts that are under way.
-func (db *DB) DueRows(ctx context.Context, tenant contact.Tenant, system contact.System, underway []contact.Key, limit int) ([]LaneRow, error) {
-	rows, err := db.pool.Query(ctx, `
-		SELECT `+laneColumns+` FROM lane_row
-		WHERE tenant = $1 AND system = $2 AND next_at <= now() AND contact <> ALL($3)
-		ORDER BY bulk, next_at LIMIT $4`, string(tenant), system.String(), texts(underway), limit)
-	if err != nil {
-		return nil, fmt.Errorf("find due rows: %w", err)
+// PutOffLaneRows stores Attempts, NextAt and Error of rows that have not
+// changed since they were read: what came meanwhile is due at once.
+func (db *DB) PutOffLaneRows(ctx context.Context, tenant contact.Tenant, system contact.System, rows []LaneRow) error {
+	if len(rows) == 0 {
+		return nil
 	}
-	due, err := pgx.CollectRows(rows, scanLaneRow(system))
-	if err != nil {
-		return nil, fmt.Errorf("find due rows: %w", err)
+	a := arraysOf(rows)
+	if _, err := db.pool.Exec(ctx, `
+		UPDATE lane_row r SET attempts = k.attempts, next_at = coalesce(k.next_at, now()), error = k.error
+		FROM (SELECT l.contact, w.attempts, w.next_at, w.error
+		      FROM lane_row l JOIN unnest($3::text[], $4::bigint[], $5::int[], $6::timestamptz[], $7::text[]) AS w(contact, revision, attempts, next_at, error)
+		           ON l.contact = w.contact AND l.revision = w.revision
+		      WHERE l.tenant = $1 AND l.system = $2 ORDER BY l.contact FOR UPDATE OF l) k
+		WHERE r.tenant = $1 AND r.system = $2 AND r.contact = k.contact`,
+		string(tenant), system.String(), a.contacts, a.revisions, a.attempts, a.next, a.errors); err != nil {
+		return fmt.Errorf("put off %d rows: %w", len(rows), err)
 	}
-	return due, nil
+	return nil
 }
 
-// DueLanes gives the tenants that have due rows of a system in some
-// partitions, with the time since which the oldest is due.
-func (db *DB) DueLanes(ctx context.Context, system contact.System, partitions []int) (map[contact.Tenant]time.Time, error) {
-	rows, err := db.pool.Query(ctx, `
-		SELECT tenant, min(next_at) FROM lane_row
-		WHERE system = $1 AND partition = ANY($2) AND next_at <= now() GROUP BY tenant`, system.String(), partitions)
+// DueRows gives rows of a lane that are due, live ones first, without those of
+// contacts that are under way.
+func (db *DB) DueRows(ctx context.Context, tenant contact.Tenant, system contact.System, partition int, underway []contact.Key, limit int) ([]LaneRow, error) {
+	const due = `(SELECT tenant, contact, partition, bulk, version, revision, attempts, next_at, first_at, error, patch FROM lane_row
+		WHERE system = $1 AND partition = $2 AND tenant = $3 AND bulk = %t AND next_at <= now() AND contact <> ALL($4) ORDER BY next_at LIMIT $5)`
+	// The branches of UNION ALL run in order, the second only if the first did
+	// not give enough.
+	rows, err := db.pool.Query(ctx, fmt.Sprintf(due, false)+" UNION ALL "+fmt.Sprintf(due, true)+" LIMIT $5",
+		system.String(), partition, string(tenant), texts(underway), limit)
 	if err != nil {
-		return nil, fmt.Errorf("find lanes with due rows: %w", err)
+		return nil, fmt.Errorf("find due rows: %w", err)
 	}
-	lanes := make(map[contact.Tenant]time.Time)
-	var tenant contact.Tenant
-	var since time.Time
-	if _, err := pgx.ForEachRow(rows, []any{&tenant, &since}, func() error {
-		lanes[tenant] = since
+	found, err := pgx.CollectRows(rows, scanLaneRow(system))
+	if err != nil {
+		return nil, fmt.Errorf("find due rows: %w", err)
+	}
+	return found, nil
+}
+
+// DueLane is a lane with rows that are due, or will be.
+type DueLane struct {
+	Tenant    contact.Tenant
+	Partition int
+	NextAt    time.Time // of its earliest row
+}
+
+// DueLanes gives the lanes of a system that have rows in some partitions, with
+// the time by the database's clock. It looks at two rows of each lane, however
+// many there are.
+func (db *DB) DueLanes(ctx context.Context, system contact.System, partitions []int) (lanes []DueLane, now time.Time, err error) {
+	rows, err := db.pool.Query(ctx, `
+		SELECT w.partition, l.tenant, (SELECT min(n.next_at) FROM (
+			(SELECT next_at FROM lane_row WHERE system = $1 AND partition = w.partition AND tenant = l.tenant AND NOT bulk ORDER BY next_at LIMIT 1)
+			UNION ALL
+			(SELECT next_at FROM lane_row WHERE system = $1 AND partition = w.partition AND tenant = l.tenant AND bulk ORDER BY next_at LIMIT 1)) n), now()
+		FROM unnest($2::int[]) AS w(partition) CROSS JOIN LATERAL (
+			WITH RECURSIVE t AS (
+				(SELECT tenant FROM lane_row WHERE system = $1 AND partition = w.partition ORDER BY tenant LIMIT 1)
+				UNION ALL
+				SELECT (SELECT tenant FROM lane_row WHERE system = $1 AND partition = w.partition AND tenant > t.tenant ORDER BY tenant LIMIT 1) FROM t WHERE t.tenant IS NOT NULL)
+			SELECT tenant FROM t WHERE tenant IS NOT NULL) l`, system.String(), partitions)
+	if err != nil {
+		return nil, now, fmt.Errorf("find lanes with rows: %w", err)
+	}
+	var lane DueLane
+	if _, err := pgx.ForEachRow(rows, []any{&lane.Partition, &lane.Tenant, &lane.NextAt, &now}, func() error {
+		lanes = append(lanes, lane)
 		return nil
 	}); err != nil {
-		return nil, fmt.Errorf("find lanes with due rows: %w", err)
+		return nil, now, fmt.Errorf("find lanes with rows: %w", err)
 	}
-	return lanes, nil
+	return lanes, now, nil
 }
 
 // Pause is why a lane rests, and until when.
@@ -169,6 +274,28 @@ func (db *DB) Pauses(ctx context.Context, system contact.System) ([]Pause, error
 		return nil, fmt.Errorf("load the pauses of lanes: %w", err)
 	}
 	return pauses, nil
+}
+
+// SaveLaneDay stores how many calls a lane has made in its account's day
+// ("2006-01-02"); a lower number of the same day changes nothing.
+func (db *DB) SaveLaneDay(ctx context.Context, tenant contact.Tenant, system contact.System, day string, used int) error {
+	if _, err := db.pool.Exec(ctx, `
+		INSERT INTO lane_day AS d (tenant, system, day, used) VALUES ($1, $2, $3::text::date, $4)
+		ON CONFLICT (tenant, system) DO UPDATE SET day = excluded.day, used = excluded.used
+		WHERE d.day <> excluded.day OR d.used < excluded.used`, string(tenant), system.String(), day, used); err != nil {
+		return fmt.Errorf("save a lane's day: %w", err)
+	}
+	return nil
+}
+
+// LaneDay gives the newest day that was saved for a lane; "" for none.
+func (db *DB) LaneDay(ctx context.Context, tenant contact.Tenant, system contact.System) (day string, used int, err error) {
+	err = db.pool.QueryRow(ctx, `
+		SELECT to_char(day, 'YYYY-MM-DD'), used FROM lane_day WHERE tenant = $1 AND system = $2`, string(tenant), system.String()).Scan(&day, &used)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return "", 0, fmt.Errorf("load a lane's day: %w", err)
+	}
+	return day, used, nil
 }
 
 // LaneCount is how much waits in one lane.

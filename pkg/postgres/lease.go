@@ -14,13 +14,15 @@ import (
 var ErrLeaseLost = errors.New("the partition's lease is lost")
 
 // Lease is the right to work on one partition of one stage, until it expires
-// by the database's clock.
+// by the database's clock. Renew gives it.
 type Lease struct {
 	Stage     string
 	Partition int
 	Owner     string
-	Epoch     int64
+	Epoch     int64 // no other take-over of this partition ever has the same
 	Position  Position
+
+	session string
 }
 
 // Position is how far a partition is applied.
@@ -30,99 +32,113 @@ type Position struct {
 	StreamCreated time.Time // zero before the first
 }
 
-// Renew keeps an owner alive in a stage, renews its leases, and takes free ones
-// up to its fair share. It gives all leases that the owner holds now, and the
-// share: who holds more should Release the surplus once the running batches
-// are done. Partitions that are missing are added.
-func (db *DB) Renew(ctx context.Context, stage, owner string, partitions int, ttl time.Duration) (held []Lease, share int, err error) {
-	err = db.InTx(ctx, func(tx *Tx) error {
-		held, share = nil, 0
-		if _, err := tx.tx.Exec(ctx, `
-			INSERT INTO stage_member (stage, owner, expires_at) VALUES ($1, $2, now() + $3)
-			ON CONFLICT (stage, owner) DO UPDATE SET expires_at = excluded.expires_at`, stage, owner, ttl); err != nil {
-			return err
-		}
-		if _, err := tx.tx.Exec(ctx, `
-			INSERT INTO partition_lease (stage, partition) SELECT $1, p FROM generate_series(0, $2 - 1) p
-			ON CONFLICT DO NOTHING`, stage, partitions); err != nil {
-			return err
-		}
-		var alive int
-		if err := tx.tx.QueryRow(ctx, `
-			SELECT count(*) FROM stage_member WHERE stage = $1 AND expires_at > now()`, stage).Scan(&alive); err != nil {
-			return err
-		}
-		share = (partitions + alive - 1) / alive
-		if _, err := tx.tx.Exec(ctx, `
-			UPDATE partition_lease SET expires_at = now() + $3
-			WHERE stage = $1 AND owner = $2 AND expires_at > now()`, stage, owner, ttl); err != nil {
-			return err
-		}
-		if _, err := tx.tx.Exec(ctx, `
-			UPDATE partition_lease l SET owner = $2, epoch = epoch + 1, expires_at = now() + $3
-			FROM (SELECT partition FROM partition_lease
-			      WHERE stage = $1 AND expires_at <= now()
-			      ORDER BY partition
-			      LIMIT greatest(0, $4 - (SELECT count(*) FROM partition_lease WHERE stage = $1 AND owner = $2 AND expires_at > now()))
-			      FOR UPDATE SKIP LOCKED) free
-			WHERE l.stage = $1 AND l.partition = free.partition`, stage, owner, ttl, share); err != nil {
-			return err
-		}
-		rows, err := tx.tx.Query(ctx, `
-			SELECT partition, epoch, applied_seq, applied_at, stream_created FROM partition_lease
-			WHERE stage = $1 AND owner = $2 AND expires_at > now() ORDER BY partition`, stage, owner)
-		if err != nil {
-			return err
-		}
+// The statements of Renew, in the order in which they run. A list of stages has
+// the leading one first.
+const (
+	forgetMembers = `DELETE FROM stage_member WHERE stage = $1 AND expires_at < now() - interval '1 hour'`
+	joinMembers   = `
+		INSERT INTO stage_member (stage, owner, session, expires_at) VALUES ($1, $2, $3, now() + $4)
+		ON CONFLICT (stage, owner, session) DO UPDATE SET expires_at = excluded.expires_at`
+	addPartitions = `
+		INSERT INTO partition_lease (stage, partition)
+		SELECT s, p FROM unnest($1::text[]) s, generate_series(0, $2::integer - 1) p ON CONFLICT DO NOTHING`
+	renewLeases = `
+		UPDATE partition_lease SET expires_at = now() + $4
+		WHERE stage = ANY($1) AND owner = $2 AND session = $3 AND expires_at > now()`
+	// fairShare of $1's partitions, $2 of them, among those who are alive.
+	fairShare = `
+		SELECT ceil($2::numeric / greatest(1, count(*)))::integer FROM stage_member WHERE stage = $1 AND expires_at > now()`
+	takeLeases = `
+		UPDATE partition_lease l SET owner = $2, session = $3, epoch = l.epoch + 1, expires_at = now() + $5
+		FROM (SELECT f.partition FROM partition_lease f
+		      WHERE f.stage = ($1::text[])[1] AND f.partition < $4 AND f.expires_at <= now()
+		      ORDER BY f.partition
+		      LIMIT greatest(0,
+		        (SELECT ceil($4::numeric / greatest(1, count(*)))::integer FROM stage_member m WHERE m.stage = ($1::text[])[1] AND m.expires_at > now()) -
+		        (SELECT count(*) FROM partition_lease h WHERE h.stage = ($1::text[])[1] AND h.owner = $2 AND h.session = $3 AND h.expires_at > now()))
+		      FOR UPDATE SKIP LOCKED) free
+		WHERE l.stage = ANY($1) AND l.partition = free.partition`
+	// adoptLeases takes the other streams of partitions whose first is held:
+	// they were added by a newer program.
+	adoptLeases = `
+		UPDATE partition_lease l SET owner = $2, session = $3, epoch = l.epoch + 1, expires_at = now() + $4
+		FROM partition_lease lead
+		WHERE lead.stage = ($1::text[])[1] AND lead.owner = $2 AND lead.session = $3 AND lead.expires_at > now()
+		  AND l.stage = ANY($1) AND l.partition = lead.partition AND l.expires_at <= now()`
+	heldLeases = `
+		SELECT stage, partition, epoch, applied_seq, applied_at, stream_created FROM partition_lease
+		WHERE stage = ANY($1) AND owner = $2 AND session = $3 AND expires_at > now()
+		ORDER BY partition, array_position($1, stage)`
+)
+
+// Renew keeps an owner alive, renews its leases and takes free ones up to its
+// fair share, in one round trip. The stages are the streams of one stage, each
+// with a watermark of its own; the leases of one partition are taken, renewed
+// and released together, and the first name counts.
+//
+// It gives all leases that the owner holds now, by partition, and the share in
+// partitions: who holds more should Release the surplus once the running
+// batches are done. Partitions that are missing are added.
+//
+// A lease belongs to the process that took it: another one under the same
+// owner name, also the next run of the same program, waits until it is
+// released or expires, and takes it with a higher epoch.
+func (db *DB) Renew(ctx context.Context, stages []string, owner string, partitions int, ttl time.Duration) (held []Lease, share int, err error) {
+	batch := &pgx.Batch{}
+	batch.Queue(forgetMembers, stages[0])
+	batch.Queue(joinMembers, stages[0], owner, db.session, ttl)
+	batch.Queue(addPartitions, stages, partitions)
+	batch.Queue(renewLeases, stages, owner, db.session, ttl)
+	batch.Queue(takeLeases, stages, owner, db.session, partitions, ttl)
+	if len(stages) > 1 {
+		batch.Queue(adoptLeases, stages, owner, db.session, ttl)
+	}
+	batch.Queue(fairShare, stages[0], partitions).QueryRow(func(row pgx.Row) error { return row.Scan(&share) })
+	batch.Queue(heldLeases, stages, owner, db.session).Query(func(rows pgx.Rows) error {
 		held, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (Lease, error) {
-			l := Lease{Stage: stage, Owner: owner}
+			l := Lease{Owner: owner, session: db.session}
 			var stored, created *time.Time
 			var seq int64
-			err := row.Scan(&l.Partition, &l.Epoch, &seq, &stored, &created)
-			l.Position.Seq = uint64(seq)
-			if stored != nil {
-				l.Position.StoredAt = *stored
-			}
-			if created != nil {
-				l.Position.StreamCreated = *created
-			}
+			err := row.Scan(&l.Stage, &l.Partition, &l.Epoch, &seq, &stored, &created)
+			l.Position = Position{Seq: uint64(seq), StoredAt: value(stored), StreamCreated: value(created)}
 			return l, err
 		})
 		return err
 	})
-	if err != nil {
-		return nil, 0, fmt.Errorf("renew the leases of %s: %w", stage, err)
+	if err := db.pool.SendBatch(ctx, batch).Close(); err != nil {
+		return nil, 0, fmt.Errorf("renew the leases of %s: %w", stages[0], err)
 	}
 	return held, share, nil
 }
 
+const freed = `owner = '', session = '', expires_at = '-infinity'`
+
 // Release gives partitions back, for others to take at once.
-func (db *DB) Release(ctx context.Context, stage, owner string, partitions ...int) error {
+func (db *DB) Release(ctx context.Context, stages []string, owner string, partitions ...int) error {
 	if _, err := db.pool.Exec(ctx, `
-		UPDATE partition_lease SET expires_at = '-infinity', owner = ''
-		WHERE stage = $1 AND owner = $2 AND partition = ANY($3)`, stage, owner, partitions); err != nil {
-		return fmt.Errorf("release leases of %s: %w", stage, err)
+		UPDATE partition_lease SET `+freed+` WHERE stage = ANY($1) AND owner = $2 AND session = $3 AND partition = ANY($4)`,
+		stages, owner, db.session, partitions); err != nil {
+		return fmt.Errorf("release leases of %s: %w", stages[0], err)
 	}
 	return nil
 }
 
-// Leave takes an owner out of a stage: all its leases are given back.
-func (db *DB) Leave(ctx context.Context, stage, owner string) error {
-	return db.InTx(ctx, func(tx *Tx) error {
-		if _, err := tx.tx.Exec(ctx, `
-			UPDATE partition_lease SET expires_at = '-infinity', owner = '' WHERE stage = $1 AND owner = $2`, stage, owner); err != nil {
-			return fmt.Errorf("leave stage %s: %w", stage, err)
-		}
-		if _, err := tx.tx.Exec(ctx, `DELETE FROM stage_member WHERE stage = $1 AND owner = $2`, stage, owner); err != nil {
-			return fmt.Errorf("leave stage %s: %w", stage, err)
-		}
-		return nil
-	})
+// Leave takes an owner out of a stage: all its leases are given back, and it
+// counts no longer when partitions are shared out.
+func (db *DB) Leave(ctx context.Context, stages []string, owner string) error {
+	batch := &pgx.Batch{}
+	batch.Queue(`UPDATE partition_lease SET `+freed+` WHERE stage = ANY($1) AND owner = $2 AND session = $3`, stages, owner, db.session)
+	batch.Queue(`DELETE FROM stage_member WHERE stage = $1 AND owner = $2 AND session = $3`, stages[0], owner, db.session)
+	if err := db.pool.SendBatch(ctx, batch).Close(); err != nil {
+		return fmt.Errorf("leave stage %s: %w", stages[0], err)
+	}
+	return nil
 }
 
 // Advance stores the effects of a batch and moves the watermark, in one
 // transaction, under the condition that the lease and the old watermark still
-// hold; else it gives ErrLeaseLost and stores nothing.
+// hold; else it gives ErrLeaseLost and stores nothing. A nil apply moves the
+// watermark alone; only what the bus's guard says may move it back.
 func (db *DB) Advance(ctx context.Context, l *Lease, to Position, apply func(*Tx) error) error {
 	err := db.InTx(ctx, func(tx *Tx) error {
 		if apply != nil {
@@ -130,10 +146,12 @@ func (db *DB) Advance(ctx context.Context, l *Lease, to Position, apply func(*Tx
 				return err
 			}
 		}
+		// The watermark comes last, so that its row is locked for a moment
+		// only and a renewal never waits for a batch.
 		tag, err := tx.tx.Exec(ctx, `
-			UPDATE partition_lease SET applied_seq = $5, applied_at = $6, stream_created = $7
-			WHERE stage = $1 AND partition = $2 AND owner = $3 AND epoch = $4 AND applied_seq = $8 AND expires_at > now()`,
-			l.Stage, l.Partition, l.Owner, l.Epoch, int64(to.Seq), null(to.StoredAt), null(to.StreamCreated), int64(l.Position.Seq))
+			UPDATE partition_lease SET applied_seq = $6, applied_at = $7, stream_created = $8, updated_at = now()
+			WHERE stage = $1 AND partition = $2 AND owner = $3 AND session = $4 AND epoch = $5 AND applied_seq = $9 AND expires_at > now()`,
+			l.Stage, l.Partition, l.Owner, l.session, l.Epoch, int64(to.Seq), null(to.StoredAt), null(to.StreamCreated), int64(l.Position.Seq))
 		if err != nil {
 			return fmt.Errorf("move the watermark: %w", err)
 		}
@@ -156,11 +174,18 @@ func null(t time.Time) *time.Time {
 	return &t
 }
 
+func value(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return *t
+}
+
 // Progress is how far one partition of one stage is, for lag and status.
 type Progress struct {
 	Stage     string
 	Partition int
-	Owner     string
+	Owner     string // "" while nobody owns it
 	Epoch     int64
 	Seq       uint64
 }

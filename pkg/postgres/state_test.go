@@ -7,7 +7,7 @@ import (
 
 	"lockstep.internal/pkg/contact"
 	"lockstep.internal/pkg/postgres"
-	"lockstep.internal/pkg/postgres/pgtest"
+	"lockstep.internal/pkg/postgres/dbtest"
 )
 
 type contactKey = contact.Key
@@ -16,7 +16,7 @@ type contactKey = contact.Key
 // stores nothing at all.
 func TestTwoSaversOfOneContact(t *testing.T) {
 	t.Parallel()
-	db := pgtest.Open(t)
+	db := dbtest.Open(t)
 	save := func(contacts ...postgres.StoredContact) error {
 		return db.InTx(t.Context(), func(tx *postgres.Tx) error { return tx.SaveContacts(t.Context(), contacts) })
 	}
@@ -40,7 +40,7 @@ func TestTwoSaversOfOneContact(t *testing.T) {
 // taken away.
 func TestContactsAreFoundByAnyReference(t *testing.T) {
 	t.Parallel()
-	db := pgtest.Open(t)
+	db := dbtest.Open(t)
 	phone := postgres.Ref{Tenant: "demo", Kind: postgres.RefPhone, Value: "+12025550142"}
 	change := func(changes ...postgres.RefChange) {
 		t.Helper()
@@ -64,7 +64,7 @@ func TestContactsAreFoundByAnyReference(t *testing.T) {
 // TestHistoryIsKeptByContact and erased with it.
 func TestHistoryIsKeptByContact(t *testing.T) {
 	t.Parallel()
-	db := pgtest.Open(t)
+	db := dbtest.Open(t)
 	row := postgres.HistoryRow{Tenant: "demo", Contact: "hubspot:1", At: time.Now(), Field: "email", System: contact.HubSpot, Rule: "intent", Value: "a@example.com"}
 	if err := db.InTx(t.Context(), func(tx *postgres.Tx) error { return tx.AppendHistory(t.Context(), []postgres.HistoryRow{row, row}) }); err != nil {
 		t.Fatal(err)

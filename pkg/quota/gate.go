@@ -3,9 +3,17 @@ package quota
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
+
+	"lockstep.internal/pkg/fault"
 )
+
+// patience is how long a call waits at a closed budget. Beyond it the caller
+// is told until when, so that it can let go of what it holds meanwhile.
+const patience = 3 * time.Second
 
 // bulkKey marks a context whose calls may wait behind live ones.
 type bulkKey struct{}
@@ -16,6 +24,9 @@ func Bulk(ctx context.Context) context.Context { return context.WithValue(ctx, b
 // Gate gives out the calls of one budget, in the order of asking, live ones
 // before those of a Bulk context. It is safe for concurrent use and needs no
 // goroutine of its own.
+//
+// Where the system has closed the budget for longer than a few seconds, or the
+// day's part is used up, Take gives a fault of class Throttled with the wait.
 type Gate struct {
 	now func() time.Time
 
@@ -30,85 +41,127 @@ type Gate struct {
 var _ Budget = (*Gate)(nil)
 
 type waiter struct {
-	ready chan struct{}
+	ready chan struct{} // closed when done
+	looks bool          // takes no call, only waits for its turn
 	given bool
+	err   error // when nothing was given
 }
 
 // NewGate makes a gate that begins empty, as if an earlier owner had used up
 // everything until now.
-func NewGate(limits Limits) *Gate {
-	g := &Gate{now: time.Now, meter: newMeter(limits, time.Now())}
+func NewGate(limits Limits) *Gate { return NewGateSince(limits, time.Now()) }
+
+// NewGateSince makes a gate for an owner that has been the only one since a
+// time: only until then an earlier owner may have used up everything.
+func NewGateSince(limits Limits, since time.Time) *Gate {
+	g := &Gate{now: time.Now, meter: newMeter(limits, since)}
 	g.timer = time.AfterFunc(time.Hour, g.wake)
 	g.timer.Stop()
 	return g
 }
 
+// SetLimits changes the limits; what was used is not forgotten.
+func (g *Gate) SetLimits(limits Limits) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.meter.setLimits(limits, g.now())
+	g.pump()
+}
+
 // Take waits for a call.
 func (g *Gate) Take(ctx context.Context, pool Pool) (Ticket, error) {
+	if err := g.wait(ctx, pool, false); err != nil {
+		return nil, err
+	}
+	return &ticket{gate: g, pool: pool}, nil
+}
+
+// Ready waits until a general call could go out, without taking it. Who
+// gathers work for a call gathers the more the later it begins.
+func (g *Gate) Ready(ctx context.Context) error { return g.wait(ctx, General, true) }
+
+func (g *Gate) wait(ctx context.Context, pool Pool, looks bool) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("wait for the quota: %w", err)
+	}
 	lane := 0
 	if ctx.Value(bulkKey{}) != nil {
 		lane = 1
 	}
-	w := &waiter{ready: make(chan struct{})}
+	w := &waiter{ready: make(chan struct{}), looks: looks}
 	g.mu.Lock()
 	g.queue[pool][lane] = append(g.queue[pool][lane], w)
 	g.pump()
 	g.mu.Unlock()
 	select {
 	case <-w.ready:
-		return &ticket{gate: g, pool: pool}, nil
+		return w.err
 	case <-ctx.Done():
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if w.given {
-		// The call was given in the same moment: it is not made, and counts.
-		g.meter.done(pool, Answer{}, g.now())
-		g.pump()
-	} else {
-		g.remove(pool, lane, w)
+	if w.given && !looks {
+		g.meter.giveBack(pool) // given in the same moment
+		g.given--
 	}
-	return nil, fmt.Errorf("wait for the quota: %w", ctx.Err())
-}
-
-func (g *Gate) remove(pool Pool, lane int, w *waiter) {
 	queue := g.queue[pool][lane]
-	for i := range queue {
-		if queue[i] == w {
-			g.queue[pool][lane] = append(queue[:i:i], queue[i+1:]...)
-			return
-		}
+	if at := slices.Index(queue, w); at >= 0 {
+		g.queue[pool][lane] = slices.Delete(queue, at, at+1)
 	}
+	g.pump()
+	return fmt.Errorf("wait for the quota: %w", ctx.Err())
 }
 
 // pump gives out what may go out now and plans the next look. The caller holds
 // the lock.
 func (g *Gate) pump() {
 	var next time.Time
-	for pool := range g.queue {
+	now := g.now()
+	for pool := range Pool(len(g.queue)) {
+		if until, scope := g.meter.shut(pool, now); until.After(now.Add(patience)) {
+			g.refuse(pool, until.Sub(now), scope)
+		}
 		for lane := 0; lane < 2; {
 			queue := g.queue[pool][lane]
 			if len(queue) == 0 {
 				lane++
 				continue
 			}
-			now := g.now()
-			at, known := g.meter.next(Pool(pool), now)
+			at, known := g.meter.next(pool, now)
 			if known && at.After(now) && (next.IsZero() || at.Before(next)) {
 				next = at
 			}
 			if !known || at.After(now) {
 				break
 			}
-			g.meter.take(Pool(pool), now)
-			g.given++
+			first := queue[0]
+			if !first.looks {
+				g.meter.take(pool, now)
+				g.given++
+			}
+			queue[0] = nil
 			g.queue[pool][lane] = queue[1:]
-			queue[0].given = true
-			close(queue[0].ready)
+			first.given = true
+			close(first.ready)
 		}
 	}
-	if !next.IsZero() {
-		g.timer.Reset(max(0, next.Sub(g.now())))
+	if next.IsZero() {
+		g.timer.Stop()
+	} else {
+		g.timer.Reset(next.Sub(now))
+	}
+}
+
+// refuse sends all away who wait for a pool.
+func (g *Gate) refuse(pool Pool, wait time.Duration, scope string) {
+	for lane := range g.queue[pool] {
+		for _, w := range g.queue[pool][lane] {
+			f := fault.New(fault.Refusal{Class: fault.Throttled, Reason: "BUDGET_CLOSED", Message: "the budget is closed for a while"})
+			f.Wait, f.Scope = wait, scope
+			w.err = f
+			close(w.ready)
+		}
+		g.queue[pool][lane] = nil
 	}
 }
 
@@ -129,7 +182,7 @@ func (t *ticket) Done(a Answer) {
 	t.once.Do(func() {
 		t.gate.mu.Lock()
 		defer t.gate.mu.Unlock()
-		t.gate.meter.done(t.pool, a, t.gate.now())
+		t.gate.meter.done(t.pool, a, t.gate.now(), rand.N(time.Second))
 		if a.Throttled {
 			t.gate.full++
 		}
@@ -140,7 +193,9 @@ func (t *ticket) Done(a Answer) {
 // Usage is what a gauge shows of a budget.
 type Usage struct {
 	Used, Max int       // calls in the running window; Max 0 for a bucket
-	Waiting   int       // calls that wait
+	Today     int       // calls since midnight that this gate gave out
+	Waiting   int       // callers that wait
+	Next      time.Time // when the next call may go out; zero when it is not known
 	Closed    time.Time // no call before; zero when open
 	Given     int       // calls since the start
 	Throttled int       // answers that told of a limit that was hit
@@ -150,11 +205,14 @@ type Usage struct {
 func (g *Gate) Usage() Usage {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	now := g.now()
-	g.meter.trim(now)
-	u := Usage{Used: g.meter.underway + len(g.meter.answered), Max: g.meter.limits.Max, Given: g.given, Throttled: g.full}
-	if g.meter.closed.After(now) {
-		u.Closed = g.meter.closed
+	now, m := g.now(), g.meter
+	m.general.trim(now)
+	u := Usage{Used: m.general.used(), Max: m.general.most, Today: m.today(now), Given: g.given, Throttled: g.full}
+	if next, known := m.next(General, now); known {
+		u.Next = next
+	}
+	if until, _ := m.shut(General, now); until.After(now) {
+		u.Closed = until
 	}
 	for pool := range g.queue {
 		for lane := range g.queue[pool] {
@@ -162,4 +220,22 @@ func (g *Gate) Usage() Usage {
 		}
 	}
 	return u
+}
+
+// ResumeDay sets what an earlier owner has used since midnight at least.
+func (g *Gate) ResumeDay(day string, used int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.meter.today(g.now()); day == g.meter.day {
+		g.meter.dayUsed = max(g.meter.dayUsed, used)
+	}
+}
+
+// Day is the account's day and what was used in it; limited tells whether the
+// budget has a limit for a day.
+func (g *Gate) Day() (day string, used int, limited bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	used = g.meter.today(g.now())
+	return g.meter.day, used, g.meter.limits.Daily > 0
 }

@@ -18,21 +18,22 @@ type Limits struct {
 	// means no such limit, a nil Zone is UTC.
 	Daily int
 	Zone  *time.Location
-	// SearchRate limits the pool Search, in calls a second; 0 means that
+	// Searches limits the pool Search, in calls in any second; 0 means that
 	// searches count as general calls.
-	SearchRate float64
+	Searches int
 	// Share is the part of a maximum learnt from answers that is ours; 0 means
 	// all of it. Max must be our part already.
 	Share float64
 }
 
 // HubSpot gives the part of HubSpot's limits of one connection that a role may
-// use: share 0.9 for the writer, 0.1 for readers.
+// use: share 0.9 for the writer, 0.1 for readers. HubSpot allows five searches
+// a second to all apps of the account together; the roles use four of them.
 func HubSpot(window, daily int, share float64) Limits {
 	if window <= 0 {
 		window = 100 // the lowest limit of any account
 	}
-	limits := Limits{Window: 10 * time.Second, Max: max(1, int(float64(window)*share)), SearchRate: 4 * share, Share: share}
+	limits := Limits{Window: 10 * time.Second, Max: max(1, int(float64(window)*share)), Searches: max(1, int(4*share)), Share: share}
 	if daily > 0 {
 		limits.Daily = max(1, int(float64(daily)*share))
 	}

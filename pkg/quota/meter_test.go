@@ -3,10 +3,13 @@ package quota
 import (
 	"context"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
 	"pgregory.net/rapid"
+
+	"lockstep.internal/pkg/fault"
 )
 
 // server counts what arrives, as a sliding window does.
@@ -29,7 +32,8 @@ func (s *server) most(window time.Duration) int {
 type call struct{ answered time.Time }
 
 // saturate sends as fast as a meter allows for a while and gives what arrived.
-func saturate(t *rapid.T, m *meter, s *server, now time.Time, lasting time.Duration, slowest time.Duration) time.Time {
+// tell gives the answer for a call that arrived at a time.
+func saturate(m *meter, s *server, now time.Time, lasting time.Duration, latency func() time.Duration, tell func(time.Time) Answer) time.Time {
 	end := now.Add(lasting)
 	var underway []call
 	for now.Before(end) {
@@ -38,17 +42,16 @@ func saturate(t *rapid.T, m *meter, s *server, now time.Time, lasting time.Durat
 		switch {
 		case known && !at.After(now):
 			m.take(General, now)
-			there := time.Duration(rapid.Int64Range(0, int64(slowest)).Draw(t, "there"))
-			back := time.Duration(rapid.Int64Range(0, int64(slowest)).Draw(t, "back"))
-			s.arrivals = append(s.arrivals, now.Add(there))
-			underway = append(underway, call{now.Add(there + back)})
+			arrived := now.Add(latency())
+			s.arrivals = append(s.arrivals, arrived)
+			underway = append(underway, call{arrived.Add(latency())})
 			continue
 		case !known:
 			at = end
 		}
 		if len(underway) > 0 && underway[0].answered.Before(at) {
 			now = underway[0].answered
-			m.done(General, Answer{}, now)
+			m.done(General, tell(now), now, 0)
 			underway = underway[1:]
 			continue
 		}
@@ -57,18 +60,40 @@ func saturate(t *rapid.T, m *meter, s *server, now time.Time, lasting time.Durat
 	return end
 }
 
+func silent(time.Time) Answer { return Answer{} }
+
+func anyLatency(t *rapid.T, slowest time.Duration) func() time.Duration {
+	return func() time.Duration { return time.Duration(rapid.Int64Range(0, int64(slowest)).Draw(t, "latency")) }
+}
+
 // TestAWindowIsNeverExceeded, whatever the latencies, and also when an owner
 // dies at any moment and another takes over at once with an empty bucket.
 func TestAWindowIsNeverExceeded(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		limits := Limits{Window: 10 * time.Second, Max: rapid.IntRange(1, 40).Draw(t, "max")}
-		slowest := time.Duration(rapid.IntRange(1, 400).Draw(t, "slowest ms")) * time.Millisecond
+		limits := Limits{Window: 10 * time.Second, Max: rapid.IntRange(1, 60).Draw(t, "max")}
+		latency := anyLatency(t, time.Duration(rapid.IntRange(1, 500).Draw(t, "slowest ms"))*time.Millisecond)
 		now, s := time.Unix(1_700_000_000, 0), &server{}
-		for range rapid.IntRange(1, 3).Draw(t, "owners") {
-			lasting := time.Duration(rapid.IntRange(1, 25).Draw(t, "lasting s")) * time.Second
-			now = saturate(t, newMeter(limits, now), s, now, lasting, slowest)
+		for range rapid.IntRange(1, 5).Draw(t, "owners") {
+			lasting := time.Duration(rapid.IntRange(100, 25_000).Draw(t, "lasting ms")) * time.Millisecond
+			m := newMeter(limits, now)
+			now = now.Add(time.Duration(rapid.IntRange(0, 3_000).Draw(t, "idle ms")) * time.Millisecond)
+			now = saturate(m, s, now, lasting, latency, silent)
 		}
+		if most := s.most(limits.Window); most > limits.Max {
+			t.Fatalf("%d calls arrived in %v, the limit is %d", most, limits.Window, limits.Max)
+		}
+	})
+}
+
+// TestOneOwnerNeverExceedsWhateverTheLatency: also where calls take longer
+// than the window.
+func TestOneOwnerNeverExceedsWhateverTheLatency(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		limits := Limits{Window: 10 * time.Second, Max: rapid.IntRange(1, 30).Draw(t, "max")}
+		s := &server{}
+		saturate(newMeter(limits, time.Unix(1_700_000_000, 0)), s, time.Unix(1_700_000_000, 0), time.Minute, anyLatency(t, 12*time.Second), silent)
 		if most := s.most(limits.Window); most > limits.Max {
 			t.Fatalf("%d calls arrived in %v, the limit is %d", most, limits.Window, limits.Max)
 		}
@@ -78,35 +103,113 @@ func TestAWindowIsNeverExceeded(t *testing.T) {
 // TestAWindowIsUsedUp: under saturation nearly every possible call is made.
 func TestAWindowIsUsedUp(t *testing.T) {
 	t.Parallel()
-	rapid.Check(t, func(t *rapid.T) {
-		limits := Limits{Window: 10 * time.Second, Max: 110}
+	for _, most := range []int{10, 99, 100, 171, 190} {
+		limits := Limits{Window: 10 * time.Second, Max: most}
 		s, start := &server{}, time.Unix(1_700_000_000, 0)
-		saturate(t, newMeter(limits, start), s, start, 60*time.Second, 50*time.Millisecond)
+		saturate(newMeter(limits, start), s, start, 5*time.Minute, func() time.Duration { return 25 * time.Millisecond }, silent)
 		steady := 0
 		for _, at := range s.arrivals {
-			if at.After(start.Add(12 * time.Second)) {
+			if at.After(start.Add(15 * time.Second)) {
 				steady++
 			}
 		}
-		if possible := 110 * 48 / 10; steady < possible*90/100 {
-			t.Fatalf("%d calls in 48 s, possible are %d", steady, possible)
+		if possible := float64(most) * 28.5; float64(steady) < possible*0.97 {
+			t.Errorf("limit %d: %d calls in 285 s, possible are %.0f (%.1f %%)", most, steady, possible, 100*float64(steady)/possible)
+		} else {
+			t.Logf("limit %d: %.1f %% used", most, 100*float64(steady)/possible)
+		}
+	}
+}
+
+// TestABucketIsNeverOverdrawn: what a system with a bucket of its own counts,
+// over changes of owner.
+func TestABucketIsNeverOverdrawn(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		rate, burst := float64(rapid.IntRange(1, 20).Draw(t, "rate")), rapid.IntRange(3, 30).Draw(t, "burst")
+		now, s := time.Unix(1_700_000_000, 0), &server{}
+		latency := anyLatency(t, 40*time.Millisecond)
+		for range rapid.IntRange(1, 4).Draw(t, "owners") {
+			lasting := time.Duration(rapid.IntRange(100, 20_000).Draw(t, "lasting ms")) * time.Millisecond
+			now = saturate(newMeter(Aloware(rate, burst, 0.9), now), s, now, lasting, latency, silent)
+		}
+		slices.SortFunc(s.arrivals, func(a, b time.Time) int { return a.Compare(b) })
+		level, last := float64(burst), time.Unix(1_700_000_000, 0)
+		for i, at := range s.arrivals {
+			level, last = min(float64(burst), level+at.Sub(last).Seconds()*rate), at
+			if level--; level < -1e-6 {
+				t.Fatalf("call %d found the bucket empty", i)
+			}
 		}
 	})
+}
+
+// TestWhatOthersUseIsLeftToThem: the system tells that less is left than we
+// used, so others took the rest.
+func TestWhatOthersUseIsLeftToThem(t *testing.T) {
+	t.Parallel()
+	limits := HubSpot(100, 0, 1)
+	start := time.Unix(1_700_000_000, 0)
+	s, m := &server{}, newMeter(limits, start)
+	const others = 40 // in any window
+	tell := func(now time.Time) Answer {
+		used := 0
+		for _, at := range s.arrivals {
+			if at.After(now.Add(-limits.Window)) && !at.After(now) {
+				used++
+			}
+		}
+		if used+others > 100 {
+			return Answer{Throttled: true}
+		}
+		return Answer{HasWindow: true, WindowMax: 100, WindowLeft: 100 - others - used}
+	}
+	saturate(m, s, start, 2*time.Minute, func() time.Duration { return 20 * time.Millisecond }, tell)
+	late := &server{}
+	for _, at := range s.arrivals {
+		if at.After(start.Add(30 * time.Second)) {
+			late.arrivals = append(late.arrivals, at)
+		}
+	}
+	if most := late.most(limits.Window); most > 70 || most < 45 {
+		t.Errorf("%d calls in a window of 100 of which others use %d; want about %d", most, others, 100-others)
+	}
+}
+
+// TestALearntMaximumHolds: an answer tells of a lower maximum than was
+// configured, or of a higher one.
+func TestALearntMaximumHolds(t *testing.T) {
+	t.Parallel()
+	for _, real := range []int{50, 190} {
+		start := time.Unix(1_700_000_000, 0)
+		s, m := &server{}, newMeter(HubSpot(100, 0, 0.9), start)
+		saturate(m, s, start, time.Minute, func() time.Duration { return 20 * time.Millisecond }, func(time.Time) Answer {
+			return Answer{HasWindow: true, WindowMax: real, WindowLeft: real}
+		})
+		if most, want := s.most(10*time.Second), real*9/10; most > want || most < want*9/10 {
+			t.Errorf("%d calls in a window, the learnt part is %d", most, want)
+		}
+	}
 }
 
 // TestThrottledClosesTheGate until the time that the system named.
 func TestThrottledClosesTheGate(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1_700_000_000, 0)
-	m := newMeter(Limits{Window: 10 * time.Second, Max: 100}, now)
+	m := newMeter(Limits{Window: 10 * time.Second, Max: 100, Searches: 4}, now)
 	now = now.Add(time.Minute)
 	m.take(General, now)
-	m.done(General, Answer{Throttled: true, Wait: 30 * time.Second}, now)
+	m.done(General, Answer{Throttled: true, Wait: 30 * time.Second}, now, 0)
 	if at, _ := m.next(General, now); at.Before(now.Add(30 * time.Second)) {
 		t.Errorf("open again at %v, want 30 s later", at.Sub(now))
 	}
-	if at, _ := m.next(Search, now); at.After(now.Add(30*time.Second)) && m.search.rate > 0 {
+	if at, _ := m.next(Search, now); at.After(now) {
 		t.Error("search has a limit of its own")
+	}
+	m.take(Search, now)
+	m.done(Search, Answer{Throttled: true, Scope: "search"}, now, 0)
+	if at, _ := m.next(Search, now); at.Before(now.Add(time.Second)) {
+		t.Error("a refused search closes the pool for a second at least")
 	}
 }
 
@@ -118,7 +221,7 @@ func TestADayEndsAtTheAccountsMidnight(t *testing.T) {
 	m := newMeter(Limits{Window: 10 * time.Second, Max: 100, Daily: 2, Zone: zone}, now.Add(-time.Hour))
 	for range 2 {
 		m.take(General, now)
-		m.done(General, Answer{}, now)
+		m.done(General, Answer{}, now, 0)
 	}
 	want := time.Date(2026, 3, 2, 0, 0, 0, 0, zone)
 	if at, _ := m.next(General, now); !at.Equal(want) {
@@ -161,5 +264,67 @@ func TestLiveCallsGoBeforeBulk(t *testing.T) {
 		if got := <-order; got != want {
 			t.Errorf("call %d was %s, want %s", i, got, want)
 		}
+	}
+}
+
+// TestAClosedBudgetTellsForHowLong instead of keeping its callers waiting.
+func TestAClosedBudgetTellsForHowLong(t *testing.T) {
+	t.Parallel()
+	g := NewGateSince(Limits{Window: 10 * time.Second, Max: 100}, time.Now().Add(-time.Minute))
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	ticket, err := g.Take(ctx, General)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ticket.Done(Answer{Throttled: true, Wait: time.Hour, Scope: "daily"})
+	_, err = g.Take(ctx, General)
+	f := fault.As(err)
+	if f.Class != fault.Throttled || f.Scope != "daily" || f.Wait < 59*time.Minute {
+		t.Errorf("got %v (wait %v, scope %q), want throttled for an hour", err, f.Wait, f.Scope)
+	}
+	if u := g.Usage(); u.Closed.IsZero() || u.Waiting != 0 || u.Throttled != 1 {
+		t.Errorf("usage %+v", u)
+	}
+}
+
+// TestACallThatIsNotMadeIsGivenBack.
+func TestACallThatIsNotMadeIsGivenBack(t *testing.T) {
+	t.Parallel()
+	g := NewGateSince(Limits{Rate: 0.1, Burst: 1}, time.Now().Add(-time.Hour))
+	gone, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := g.Take(gone, General); err == nil {
+		t.Fatal("a call was given to nobody")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if err := g.Ready(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := g.Take(ctx, General); err != nil {
+		t.Errorf("the only call was used up: %v", err)
+	}
+}
+
+// TestTakeIsFairAndEnds under many callers that come and go.
+func TestTakeIsFairAndEnds(t *testing.T) {
+	t.Parallel()
+	g := NewGateSince(Limits{Rate: 2000, Burst: 10}, time.Now().Add(-time.Minute))
+	var group sync.WaitGroup
+	for i := range 200 {
+		group.Go(func() {
+			ctx, cancel := context.WithTimeout(context.Background(), time.Duration(1+i%50)*time.Millisecond)
+			defer cancel()
+			for range 5 {
+				if ticket, err := g.Take(ctx, Pool(i%2)); err == nil {
+					ticket.Done(Answer{})
+				}
+			}
+		})
+	}
+	group.Wait()
+	if u := g.Usage(); u.Waiting != 0 || u.Used != 0 {
+		t.Errorf("after all have gone: %+v", u)
 	}
 }

@@ -22,6 +22,9 @@ const Topic = "config"
 // MaxAge is the age at which the view is renewed without an announcement.
 const MaxAge = 30 * time.Second
 
+// The first and the longest pause after a load that failed.
+const firstPause, longestPause = 250 * time.Millisecond, 10 * time.Second
+
 // Source gives the configuration of all tenants.
 type Source func(context.Context) (postgres.Config, error)
 
@@ -36,6 +39,7 @@ type Roster struct {
 }
 
 type view struct {
+	revision int64
 	version  int64
 	tenants  []*tenant.Tenant
 	byID     map[contact.Tenant]*tenant.Tenant
@@ -52,7 +56,8 @@ func Open(ctx context.Context, load Source, logger *slog.Logger) (*Roster, error
 	return r, r.Refresh(ctx)
 }
 
-// Refresh loads the view anew; the old one stays when that fails.
+// Refresh looks for changes and takes them in; the old view stays when that
+// fails. What was stored before the call is in the view after it.
 func (r *Roster) Refresh(ctx context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -60,9 +65,15 @@ func (r *Roster) Refresh(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	next := &view{version: 1, byID: make(map[contact.Tenant]*tenant.Tenant), byPortal: make(map[int64]*tenant.Tenant), apps: config.Apps}
+	next := &view{revision: config.Revision, version: 1, byID: make(map[contact.Tenant]*tenant.Tenant), byPortal: make(map[int64]*tenant.Tenant), apps: config.Apps}
 	if old := r.view.Load(); old != nil {
+		if config.Revision != 0 && old.revision == config.Revision {
+			return nil // nothing has changed
+		}
 		next.version = old.version + 1
+	}
+	for _, fault := range config.Faults {
+		r.logger.ErrorContext(ctx, "a connection has no usable credentials", "error", fault)
 	}
 	for i := range config.Tenants {
 		t := &config.Tenants[i]
@@ -92,25 +103,35 @@ func (r *Roster) Run(ctx context.Context, listen func(topic string, f func()) (s
 		return err
 	}
 	defer stop()
+	var pause time.Duration // after a failure; 0 while all is well
 	for {
-		age := time.NewTimer(MaxAge + rand.N(MaxAge/4))
+		age := MaxAge - rand.N(MaxAge/4)
+		if pause > 0 {
+			age = pause + rand.N(pause/4)
+		}
+		timer := time.NewTimer(age)
 		select {
 		case <-ctx.Done():
-			age.Stop()
+			timer.Stop()
 			return nil
 		case <-r.stale:
-		case <-age.C:
+		case <-timer.C:
 		}
-		age.Stop()
+		timer.Stop()
 		loading, cancel := context.WithTimeout(ctx, 10*time.Second)
-		if err := r.Refresh(loading); err != nil && ctx.Err() == nil {
-			r.logger.WarnContext(ctx, "the tenants could not be read again; the last view serves on", "error", err)
-		}
+		err := r.Refresh(loading)
 		cancel()
+		switch {
+		case err == nil:
+			pause = 0
+		case ctx.Err() == nil:
+			pause = min(max(2*pause, firstPause), longestPause)
+			r.logger.WarnContext(ctx, "the tenants could not be read again; the last view serves on", "error", err, "again_in", pause)
+		}
 	}
 }
 
-// Version rises with each view.
+// Version rises when the view has changed. It is at least 1.
 func (r *Roster) Version() int64 { return r.view.Load().version }
 
 // Tenant finds a tenant. It must not be changed.

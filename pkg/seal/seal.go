@@ -20,13 +20,19 @@ import (
 // Sealer seals and opens texts. It is safe for concurrent use.
 type Sealer struct{ aead tink.AEAD }
 
-// FromText makes a sealer of a keyset as NewKey prints it.
+// FromText makes a sealer of a keyset: base64 of Tink's binary form, as NewKey
+// prints it, or of its JSON form, as tinkey writes it in clear. A keyset may
+// hold former keys beside the primary one, to open what they sealed.
 func FromText(text string) (*Sealer, error) {
 	raw, err := base64.StdEncoding.DecodeString(text)
 	if err != nil {
 		return nil, errors.New("seal: the key is not base64: make one with lockstep new-key")
 	}
-	handle, err := insecurecleartextkeyset.Read(keyset.NewBinaryReader(bytes.NewReader(raw)))
+	var reader keyset.Reader = keyset.NewBinaryReader(bytes.NewReader(raw))
+	if bytes.HasPrefix(bytes.TrimSpace(raw), []byte("{")) {
+		reader = keyset.NewJSONReader(bytes.NewReader(raw))
+	}
+	handle, err := insecurecleartextkeyset.Read(reader)
 	if err != nil {
 		return nil, errors.New("seal: the key cannot be read: make one with lockstep new-key")
 	}
@@ -59,22 +65,45 @@ func FromFile(path string) (*Sealer, error) {
 	return FromText(string(bytes.TrimSpace(text)))
 }
 
+// create makes the key file. What was sealed is lost with its key, so that the
+// file is on disk before the key is used, and of two processes that make it at
+// once the second uses what the first made.
 func create(path string) (*Sealer, error) {
 	text, err := NewKey()
 	if err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+	if err := store(path, text+"\n"); err != nil {
 		return nil, fmt.Errorf("seal: store the key: %w", err)
 	}
-	draft := path + ".new"
-	if err := os.WriteFile(draft, []byte(text+"\n"), 0o600); err != nil {
-		return nil, fmt.Errorf("seal: store the key: %w", err)
+	return FromFile(path)
+}
+
+func store(path, text string) error {
+	folder := filepath.Dir(path)
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return err
 	}
-	if err := os.Rename(draft, path); err != nil {
-		return nil, fmt.Errorf("seal: store the key: %w", err)
+	draft, err := os.CreateTemp(folder, filepath.Base(path)+".*") // mode 0600
+	if err != nil {
+		return err
 	}
-	return FromText(text)
+	defer os.Remove(draft.Name())
+	_, err = draft.WriteString(text)
+	if err == nil {
+		err = draft.Sync()
+	}
+	if err := errors.Join(err, draft.Close()); err != nil {
+		return err
+	}
+	if err := os.Link(draft.Name(), path); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	open, err := os.Open(folder)
+	if err != nil {
+		return err
+	}
+	return errors.Join(open.Sync(), open.Close())
 }
 
 func fromHandle(handle *keyset.Handle) (*Sealer, error) {

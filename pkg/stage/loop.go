@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -13,196 +16,256 @@ import (
 	"lockstep.internal/pkg/postgres"
 )
 
-// loop works on one partition while it is owned.
+// loop works on one stream of one partition while it is owned. Two contexts go
+// through it: reading ends when no further batch may begin, working when the
+// running one must stop too.
 type loop struct {
-	*streamRun
-	*ownership
-	refused int // times in a row that the batch was refused for good
+	*run
+	stream bus.Stream
+	lease  postgres.Lease
+	turn   *sync.Mutex // held while a batch of any stream of the partition is worked on
+	most   int         // messages of a batch
+
+	oldest atomic.Pointer[bus.Delivery] // first of the batch under way; nil while there is none
+	newest atomic.Uint64                // sequence of the stream's newest message, as last looked up
+	behind atomic.Bool                  // the observer was told of something that is behind
 }
 
-// run reads and applies until the ownership ends. Every fault but the loss of
-// the lease is waited out with growing pauses.
-func (l *loop) run(ctx context.Context) {
-	pause := backoff.NewExponentialBackOff(backoff.WithInitialInterval(50*time.Millisecond), backoff.WithMaxInterval(5*time.Second), backoff.WithMaxElapsedTime(0))
-	for ctx.Err() == nil && !l.finishing() {
-		applied, err := l.read(ctx)
+// outcome is how an ownership ended.
+type outcome bool
+
+const (
+	given outcome = false // by ourselves
+	lost  outcome = true  // to somebody else
+)
+
+// own applies the partition's messages until the ownership ends. Every fault
+// but the loss of the lease is waited out with growing pauses.
+func (l *loop) own(reading, working context.Context) outcome {
+	l.handler.Granted(working, l.stream, l.lease.Partition, l.lease.Epoch)
+	defer l.handler.Revoked(l.stream, l.lease.Partition)
+	watching, stop := context.WithCancel(working)
+	watched := make(chan struct{})
+	go func() { defer close(watched); l.watch(watching) }()
+	defer func() { stop(); <-watched; l.Observer.Progress(l.lease.Stage, l.lease.Partition, 0, 0) }()
+	for pause := newPause(); reading.Err() == nil; {
+		applied, err := l.read(reading, working)
 		if applied {
 			pause.Reset()
 		}
-		if err == nil || ctx.Err() != nil {
-			continue
-		}
-		if errors.Is(err, postgres.ErrLeaseLost) {
-			l.Logger.WarnContext(ctx, "a partition belongs to somebody else now", "stage", l.lease(), "partition", l.ownership.lease.Partition)
-			return
-		}
-		l.Observer.Failed(l.lease(), l.ownership.lease.Partition)
-		wait := pause.NextBackOff()
-		l.Logger.WarnContext(ctx, "a partition is read again from its watermark", "stage", l.lease(),
-			"partition", l.ownership.lease.Partition, "after", wait, "error", err)
-		select {
-		case <-ctx.Done():
-		case <-l.finish:
-		case <-time.After(wait):
+		switch {
+		case errors.Is(err, postgres.ErrLeaseLost):
+			l.Logger.WarnContext(working, "a partition belongs to somebody else now", "stage", l.lease.Stage, "partition", l.lease.Partition)
+			return lost
+		case err != nil && reading.Err() == nil:
+			l.wait(reading, pause, err)
 		}
 	}
+	return given
 }
 
-func (l *loop) lease() string { return l.streamRun.lease }
+func newPause() *backoff.ExponentialBackOff {
+	return backoff.NewExponentialBackOff(backoff.WithInitialInterval(50*time.Millisecond), backoff.WithMaxInterval(5*time.Second), backoff.WithMaxElapsedTime(0))
+}
 
-func (l *loop) finishing() bool {
+// wait tells of a fault and lets some time pass.
+func (l *loop) wait(reading context.Context, pause *backoff.ExponentialBackOff, err error) {
+	wait := pause.NextBackOff()
+	l.Observer.Failed(l.lease.Stage, l.lease.Partition)
+	l.Logger.WarnContext(reading, "a partition cannot go on; trying again", "stage", l.lease.Stage, "partition", l.lease.Partition,
+		"watermark", l.lease.Position.Seq, "after", wait, "error", err)
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
 	select {
-	case <-l.finish:
-		return true
-	default:
-		return false
+	case <-reading.Done():
+	case <-timer.C:
 	}
 }
 
-// read opens the partition at its watermark and applies batches until
-// something fails or the ownership ends.
-func (l *loop) read(ctx context.Context) (applied bool, err error) {
-	lease := &l.ownership.lease
-	at, rewound, err := l.Bus.Guard(ctx, l.stream, lease.Partition, bus.Position(lease.Position))
+// read opens the stream at the watermark and applies batches until something
+// fails or the ownership ends.
+func (l *loop) read(reading, working context.Context) (applied bool, err error) {
+	at, rewound, err := l.Bus.Guard(reading, l.stream, l.lease.Partition, bus.Position(l.lease.Position))
 	if err != nil {
 		return false, fmt.Errorf("compare the watermark with the stream: %w", err)
 	}
 	if rewound {
-		l.Logger.ErrorContext(ctx, "the stream is not the one that the watermark is of: reading again from before it",
-			"stage", l.lease(), "partition", lease.Partition, "watermark", lease.Position.Seq, "from", at.Seq)
+		l.Logger.ErrorContext(working, "the stream is not the one that the watermark is of: reading again from before it",
+			"stage", l.lease.Stage, "partition", l.lease.Partition, "watermark", l.lease.Position.Seq, "from", at.Seq)
 	}
-	if at != bus.Position(lease.Position) {
-		if err := l.DB.Advance(ctx, lease, postgres.Position(at), nil); err != nil {
+	if rewound || l.lease.Position.StreamCreated.IsZero() {
+		if err := l.DB.Advance(working, &l.lease, postgres.Position(at), nil); err != nil {
 			return false, err
 		}
 	}
-	name := fmt.Sprintf("%s-%02d-e%d", l.lease(), lease.Partition, lease.Epoch)
-	reader, err := l.Bus.Read(ctx, l.stream, lease.Partition, name, at.Seq)
+	name := fmt.Sprintf("%s-%02d-e%d", l.lease.Stage, l.lease.Partition, l.lease.Epoch)
+	reader, err := l.Bus.Read(reading, l.stream, l.lease.Partition, name, at.Seq)
 	if err != nil {
 		return false, fmt.Errorf("read the partition: %w", err)
 	}
 	defer reader.Close()
-	for !l.finishing() {
-		batch, err := l.next(ctx, reader)
-		if err != nil || len(batch) == 0 {
-			return applied, err
+	for {
+		first, err := reader.Next(reading)
+		if reading.Err() != nil {
+			return applied, nil
 		}
-		if err := l.apply(ctx, batch); err != nil {
+		if err != nil {
+			return applied, fmt.Errorf("read the partition: %w", err)
+		}
+		// What has come meanwhile is taken along: batches grow under load, and
+		// an idle partition waits for nobody.
+		batch := append([]bus.Delivery{first}, reader.Buffered(l.most-1)...)
+		l.oldest.Store(&first)
+		if err := l.work(reading, working, piece{batch, l.positionOf(batch[len(batch)-1])}, l.Tries); err != nil {
 			return applied, err
 		}
 		applied = true
+		l.oldest.Store(nil)
+		l.report(&first, batch[len(batch)-1].Seq)
 	}
-	return applied, nil
 }
 
-// next waits for a message and takes what has come with it. Under load batches
-// grow by themselves, and an idle partition waits for nobody.
-func (l *loop) next(ctx context.Context, reader *bus.Reader) ([]bus.Delivery, error) {
-	waiting, cancel := context.WithCancel(ctx)
-	defer cancel()
-	go func() {
-		select {
-		case <-l.finish:
-			cancel()
-		case <-waiting.Done():
-		}
-	}()
-	first, err := reader.Next(waiting)
-	if err != nil {
-		if waiting.Err() != nil {
-			return nil, nil
-		}
-		return nil, fmt.Errorf("read the partition: %w", err)
-	}
-	return append([]bus.Delivery{first}, reader.Buffered(l.MaxBatch-1)...), nil
-}
-
-// apply works off a batch. One that is refused for good again and again is cut
-// in two, down to the single message, which is put aside.
-func (l *loop) apply(ctx context.Context, batch []bus.Delivery) error {
-	err := l.try(ctx, batch)
-	if err == nil || !fault.Is(err, fault.Permanent) {
-		if err == nil {
-			l.refused = 0
-		}
-		return err
-	}
-	if l.refused++; l.refused < l.Tries {
-		return err
-	}
-	l.refused = 0
-	if len(batch) == 1 {
-		return l.putAside(ctx, batch[0], err)
-	}
-	for _, half := range [][]bus.Delivery{batch[:len(batch)/2], batch[len(batch)/2:]} {
-		l.refused = l.Tries // what was tried as a whole is cut at once
-		if err := l.apply(ctx, half); err != nil {
-			return err
-		}
-	}
-	l.refused = 0
-	return nil
-}
-
-// putAside dead-letters a message and moves on.
-func (l *loop) putAside(ctx context.Context, d bus.Delivery, reason error) error {
-	if err := l.Bus.DeadLetter(ctx, l.Name, d, reason); err != nil {
-		return fmt.Errorf("put a message aside: %w", err)
-	}
-	l.Logger.ErrorContext(ctx, "a message could not be handled and was put aside", "stage", l.lease(), "tenant", d.Tenant,
-		"partition", d.Partition, "sequence", d.Seq, "error", reason)
-	return l.DB.Advance(ctx, &l.ownership.lease, l.positionOf(d), nil)
+// piece is a batch or a part of one, with the watermark behind it.
+type piece struct {
+	deliveries []bus.Delivery
+	to         postgres.Position
 }
 
 func (l *loop) positionOf(d bus.Delivery) postgres.Position {
-	return postgres.Position{Seq: d.Seq, StoredAt: d.StoredAt, StreamCreated: l.ownership.lease.Position.StreamCreated}
+	return postgres.Position{Seq: d.Seq, StoredAt: d.StoredAt, StreamCreated: l.lease.Position.StreamCreated}
 }
 
-// try handles, publishes and stores one batch.
-//
-// The live and the bulk stream of a partition tell of the same contacts: their
-// batches take turns, so that neither decides on what the other is storing.
-func (l *loop) try(ctx context.Context, batch []bus.Delivery) error {
-	lease := &l.ownership.lease
-	turn := &l.turns[lease.Partition]
-	turn.Lock()
-	defer turn.Unlock()
-	good := make([]bus.Delivery, 0, len(batch))
-	for _, d := range batch {
-		if d.Err == nil {
-			good = append(good, d)
-			continue
+// work applies a piece, again and again while that can help. One that is
+// refused for good is cut in two.
+func (l *loop) work(reading, working context.Context, p piece, tries int) error {
+	for pause := newPause(); ; {
+		err := l.try(working, &p)
+		if err == nil || working.Err() != nil || errors.Is(err, postgres.ErrLeaseLost) {
+			return err
 		}
-		if err := l.Bus.DeadLetter(ctx, l.Name, d, d.Err); err != nil {
-			return fmt.Errorf("put an unreadable message aside: %w", err)
+		if fault.Is(err, fault.Permanent) {
+			if tries--; tries <= 0 {
+				return l.cut(reading, working, p, err)
+			}
 		}
-		l.Logger.ErrorContext(ctx, "a message could not be read and was put aside", "stage", l.lease(), "partition", d.Partition, "sequence", d.Seq, "error", d.Err)
+		if l.wait(reading, pause, err); reading.Err() != nil {
+			return err
+		}
+	}
+}
+
+// cut applies the halves of a piece that is refused for good: of its messages,
+// then of the one message's events. What is to blame for itself is put aside.
+func (l *loop) cut(reading, working context.Context, p piece, reason error) error {
+	var first, second piece
+	switch n := len(p.deliveries); {
+	case n > 1:
+		first = piece{p.deliveries[:n/2], l.positionOf(p.deliveries[n/2-1])}
+		second = piece{p.deliveries[n/2:], p.to}
+	case n == 1 && size(p.deliveries[0]) > 1:
+		a, b := halves(p.deliveries[0])
+		first = piece{[]bus.Delivery{a}, l.lease.Position} // the message is not done yet
+		second = piece{[]bus.Delivery{b}, p.to}
+	default:
+		return l.putAside(reading, working, p, reason)
+	}
+	for _, half := range []piece{first, second} {
+		tries := 1
+		if len(half.deliveries) == 1 && size(half.deliveries[0]) == 1 {
+			tries = l.Tries
+		}
+		if err := l.work(reading, working, half, tries); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func size(d bus.Delivery) int { return len(d.Incoming) + len(d.Patches) }
+
+// halves cuts a message's run of events, of which it has at least two.
+func halves(d bus.Delivery) (a, b bus.Delivery) {
+	a, b = d, d
+	a.Incoming, b.Incoming = d.Incoming[:len(d.Incoming)/2], d.Incoming[len(d.Incoming)/2:]
+	a.Patches, b.Patches = d.Patches[:len(d.Patches)/2], d.Patches[len(d.Patches)/2:]
+	return a, b
+}
+
+// putAside dead-letters a message for one of its events and goes on behind it.
+func (l *loop) putAside(reading, working context.Context, p piece, reason error) error {
+	for pause := newPause(); ; {
+		err := l.Bus.DeadLetter(working, l.Name, p.deliveries[0], reason)
+		if err == nil {
+			err = l.DB.Advance(working, &l.lease, p.to, nil)
+		}
+		if err == nil || working.Err() != nil || errors.Is(err, postgres.ErrLeaseLost) {
+			return err
+		}
+		if l.wait(reading, pause, err); reading.Err() != nil {
+			return err
+		}
+	}
+}
+
+// try handles, publishes and stores one piece.
+func (l *loop) try(ctx context.Context, p *piece) error {
+	l.turn.Lock()
+	defer l.turn.Unlock()
+	if err := l.screen(ctx, p); err != nil {
+		return err
 	}
 	var result Result
-	if len(good) > 0 {
+	if len(p.deliveries) > 0 {
 		var err error
-		if result, err = l.handler.Handle(ctx, Batch{Stream: l.stream, Partition: lease.Partition, Epoch: lease.Epoch, Deliveries: good}); err != nil {
-			return fmt.Errorf("handle a batch: %w", err)
+		if result, err = l.handle(ctx, p.deliveries); err != nil {
+			return fmt.Errorf("handle a batch: %w", postgres.Classify(err))
 		}
 	}
 	if err := l.publish(ctx, result.Publish); err != nil {
 		return err
 	}
-	last := batch[len(batch)-1]
-	err := l.DB.Advance(ctx, lease, l.positionOf(last), func(tx *postgres.Tx) error {
+	err := l.DB.Advance(ctx, &l.lease, p.to, func(tx *postgres.Tx) error {
 		if result.Commit == nil {
 			return nil
 		}
 		return result.Commit(ctx, tx)
 	})
-	if err != nil {
-		return err
-	}
-	if result.After != nil {
+	if err == nil && result.After != nil {
 		result.After()
 	}
-	l.report(ctx, batch[0], last)
+	return err
+}
+
+// screen dead-letters the messages that could not be decoded, and keeps of
+// them the events that could.
+func (l *loop) screen(ctx context.Context, p *piece) error {
+	for i := 0; i < len(p.deliveries); {
+		d := &p.deliveries[i]
+		if d.Err == nil {
+			i++
+			continue
+		}
+		if err := l.Bus.DeadLetter(ctx, l.Name, *d, d.Err); err != nil {
+			return err
+		}
+		if d.Err = nil; size(*d) == 0 {
+			p.deliveries = append(p.deliveries[:i:i], p.deliveries[i+1:]...)
+		}
+	}
 	return nil
+}
+
+// handle calls the handler. A panic is a refusal of what it was given, so that
+// one event cannot end every process that takes its partition over.
+func (l *loop) handle(ctx context.Context, deliveries []bus.Delivery) (result Result, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			l.Logger.ErrorContext(ctx, "the handler panicked", "stage", l.lease.Stage, "partition", l.lease.Partition,
+				"from", deliveries[0].Seq, "stack", string(debug.Stack()))
+			err = fault.Wrap(fault.Permanent, errors.New("the handler panicked"))
+		}
+	}()
+	return l.handler.Handle(ctx, Batch{Stream: l.stream, Partition: l.lease.Partition, Epoch: l.lease.Epoch, Deliveries: deliveries})
 }
 
 // publish sends the outputs in order and waits for their acknowledgements.
@@ -214,7 +277,7 @@ func (l *loop) publish(ctx context.Context, outputs []Output) error {
 			messages = append(messages, outputs[end].Message)
 			end++
 		}
-		if err := l.Bus.Publisher(stream, l.ownership.lease.Partition).Publish(ctx, messages...); err != nil {
+		if err := l.Bus.Publisher(stream, l.lease.Partition).Publish(ctx, messages...); err != nil {
 			return fmt.Errorf("publish %d messages: %w", len(messages), err)
 		}
 		start = end
@@ -222,13 +285,32 @@ func (l *loop) publish(ctx context.Context, outputs []Output) error {
 	return nil
 }
 
-// report tells the observer how far the partition is behind.
-func (l *loop) report(ctx context.Context, first, last bus.Delivery) {
-	newest := last.Seq
-	if time.Since(last.StoredAt) > time.Second {
-		if seq, _, err := l.Bus.Last(ctx, l.stream, last.Partition); err == nil {
-			newest = max(newest, seq)
+// report tells the observer how far the stream is behind, given the oldest
+// message of what was worked on last and the last one applied.
+func (l *loop) report(oldest *bus.Delivery, applied uint64) {
+	l.behind.Store(true)
+	newest := max(l.newest.Load(), applied)
+	l.Observer.Progress(l.lease.Stage, l.lease.Partition, newest-applied, time.Since(oldest.StoredAt))
+}
+
+// watch looks now and then how much is stored, keeps telling of a batch that
+// takes long or fails, and tells when nothing is left.
+func (l *loop) watch(ctx context.Context) {
+	ticker := time.NewTicker(l.Renew)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if oldest := l.oldest.Load(); oldest != nil {
+			if newest, _, err := l.Bus.Last(ctx, l.stream, l.lease.Partition); err == nil {
+				l.newest.Store(newest)
+			}
+			l.report(oldest, oldest.Seq-1)
+		} else if l.behind.Swap(false) {
+			l.Observer.Progress(l.lease.Stage, l.lease.Partition, 0, 0)
 		}
 	}
-	l.Observer.Progress(l.lease(), last.Partition, newest-last.Seq, time.Since(first.StoredAt))
 }

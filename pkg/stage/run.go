@@ -2,14 +2,21 @@ package stage
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
-	"lockstep.internal/pkg/bus"
 	"lockstep.internal/pkg/postgres"
 )
+
+// settle is how long a change of what is owned waits for others of its kind
+// before the leases are looked at again.
+const settle = 20 * time.Millisecond
+
+// mostBehind bounds the batches of the streams behind the leading one, which
+// may have to wait for them.
+const mostBehind = 50
 
 // Run works until ctx ends; then it finishes the running batches and gives the
 // partitions back. It returns an error only for a wrong Config: faults of the
@@ -19,126 +26,130 @@ func Run(ctx context.Context, config Config, h Handler) error {
 	if err != nil {
 		return err
 	}
-	group, ctx := errgroup.WithContext(ctx)
-	turns := make([]sync.Mutex, config.Bus.Partitions())
+	s := &run{Config: config, handler: h, owned: make(map[int]*ownership), ended: make(chan struct{}, 1)}
 	for _, stream := range config.Streams {
-		s := &streamRun{
-			Config: config, stream: stream, lease: LeaseName(config.Name, stream), handler: h,
-			turns: turns, owned: make(map[int]*ownership),
-		}
-		if s.lease != config.Name {
-			s.MaxBatch = min(s.MaxBatch, mostBulk)
-		}
-		group.Go(func() error { s.run(ctx); return nil })
+		s.leases = append(s.leases, LeaseName(config.Name, stream))
 	}
-	return group.Wait()
-}
-
-// mostBulk bounds a bulk batch, because a live batch of the same partition may
-// have to wait for it.
-const mostBulk = 50
-
-// streamRun is the work on all partitions of one stream.
-type streamRun struct {
-	Config
-	stream  bus.Stream
-	lease   string
-	handler Handler
-	turns   []sync.Mutex // by partition: one batch at a time over all streams of the stage
-
-	owned map[int]*ownership // used by run's goroutine only
-}
-
-// ownership is one partition that this process owns.
-type ownership struct {
-	lease    postgres.Lease
-	deadline *time.Timer // ends the ownership before the lease can expire
-	cancel   context.CancelFunc
-	finish   chan struct{} // closed to end after the running batch
-	once     sync.Once
-	done     chan struct{} // closed when the loop has ended
-}
-
-func (o *ownership) end() { o.once.Do(func() { close(o.finish) }) }
-
-// run renews the leases and starts and ends the partitions' loops.
-func (s *streamRun) run(ctx context.Context) {
-	ticker := time.NewTicker(s.Renew)
-	defer ticker.Stop()
-	for renewals := 1; ; renewals++ {
-		s.renew(ctx)
-		if renewals%trimEvery == 0 {
-			s.trim(ctx)
-		}
+	// Renewals come in turn here; a sooner one follows a partition's end.
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for renewals := 1; ; {
 		select {
 		case <-ctx.Done():
 			s.leave(ctx)
-			return
-		case <-ticker.C:
+			return nil
+		case <-s.ended:
+			timer.Reset(settle)
+		case <-timer.C:
+			s.renew(ctx)
+			if renewals++; renewals%trimEvery == 0 {
+				s.trim(ctx)
+			}
+			timer.Reset(config.Renew)
 		}
 	}
 }
 
+// run is one process's work on a stage.
+type run struct {
+	Config
+	leases  []string // names of the streams' leases, in the order of Streams
+	handler Handler
+
+	owned map[int]*ownership // used by Run's goroutine only
+	ended chan struct{}      // capacity 1: an ownership has ended
+}
+
+// ownership is one partition that this process owns, with all its streams.
+type ownership struct {
+	epochs   []int64            // of the leases, in the order of Streams
+	deadline *time.Timer        // ends the ownership before the leases can expire
+	cancel   context.CancelFunc // ends the running batches
+	finish   context.CancelFunc // lets the running batches be the last
+	done     chan struct{}      // closed when the last loop has ended
+}
+
 // renew keeps what is owned, starts what was won, and gives back the surplus.
-func (s *streamRun) renew(ctx context.Context) {
+func (s *run) renew(ctx context.Context) {
 	s.sweep(ctx)
 	start := time.Now()
 	renewing, cancel := context.WithTimeout(ctx, s.LeaseTTL/3)
-	held, share, err := s.DB.Renew(renewing, s.lease, s.Owner, s.Bus.Partitions(), s.LeaseTTL)
+	held, share, err := s.DB.Renew(renewing, s.leases, s.Owner, s.Bus.Partitions(), s.LeaseTTL)
 	cancel()
 	if err != nil {
 		if ctx.Err() == nil {
-			s.Logger.WarnContext(ctx, "leases could not be renewed; what is owned stops before they expire", "stage", s.lease, "error", err)
+			s.Logger.WarnContext(ctx, "leases could not be renewed; what is owned stops before they expire", "stage", s.Name, "error", err)
 		}
 		return
 	}
-	// The lease runs from the statement on; it is trusted for less than that.
+	// The leases run from the statement on; they are trusted for less.
 	trusted := s.LeaseTTL - time.Since(start) - s.LeaseTTL/6
-	current := make(map[int]bool, len(held))
-	for _, l := range held {
-		current[l.Partition] = true
-		o := s.owned[l.Partition]
+	current := make(map[int]bool, len(s.owned))
+	surplus := -share
+	for len(held) > 0 {
+		partition, n := held[0].Partition, 1
+		for n < len(held) && held[n].Partition == partition {
+			n++
+		}
+		leases, o := held[:n], s.owned[partition]
+		held = held[n:]
+		current[partition] = true
+		surplus++
 		switch {
-		case o == nil:
-			s.begin(ctx, l, trusted)
-		case o.lease.Epoch == l.Epoch:
+		case o != nil && slices.EqualFunc(leases, o.epochs, func(l postgres.Lease, epoch int64) bool { return l.Epoch == epoch }):
 			o.deadline.Reset(trusted)
-		default:
-			o.cancel() // lost and won again: the loop of the old epoch must not go on
+		case o != nil:
+			o.cancel() // lost and won again: the loops of the old epoch must not go on
+		case len(leases) == len(s.leases):
+			s.begin(ctx, leases, trusted)
 		}
 	}
-	for partition, o := range s.owned {
-		if !current[partition] {
+	for _, partition := range slices.Sorted(maps.Keys(s.owned)) { // the same ones as long as they last
+		switch o := s.owned[partition]; {
+		case !current[partition]:
 			o.cancel()
-		}
-	}
-	surplus := len(held) - share
-	for _, l := range held {
-		if o := s.owned[l.Partition]; surplus > 0 && o != nil {
-			o.end()
+		case surplus > 0:
+			o.finish()
 			surplus--
 		}
 	}
 }
 
-// begin starts the loop of a partition.
-func (s *streamRun) begin(ctx context.Context, l postgres.Lease, trusted time.Duration) {
-	// The loop outlives ctx by its running batch.
-	owning, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	o := &ownership{lease: l, cancel: cancel, finish: make(chan struct{}), done: make(chan struct{})}
+// begin starts the loops of a partition.
+func (s *run) begin(ctx context.Context, leases []postgres.Lease, trusted time.Duration) {
+	// The loops outlive ctx by their running batches.
+	working, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	reading, finish := context.WithCancel(working)
+	o := &ownership{cancel: cancel, finish: finish, done: make(chan struct{})}
 	o.deadline = time.AfterFunc(trusted, cancel)
-	s.owned[l.Partition] = o
+	s.owned[leases[0].Partition] = o
+	var loops sync.WaitGroup
+	turn := &sync.Mutex{}
+	for i, lease := range leases {
+		o.epochs = append(o.epochs, lease.Epoch)
+		l := &loop{run: s, stream: s.Streams[i], lease: lease, turn: turn, most: s.MaxBatch}
+		if i > 0 {
+			l.most = min(l.most, mostBehind)
+		}
+		loops.Go(func() {
+			if l.own(reading, working) == lost {
+				cancel() // the partition's other streams are somebody else's too
+			}
+		})
+	}
 	go func() {
-		defer close(o.done)
-		defer cancel()
-		s.handler.Granted(owning, s.stream, l.Partition, l.Epoch)
-		(&loop{streamRun: s, ownership: o}).run(owning)
-		s.handler.Revoked(s.stream, l.Partition)
+		loops.Wait()
+		cancel()
+		close(o.done)
+		select {
+		case s.ended <- struct{}{}:
+		default:
+		}
 	}()
 }
 
 // sweep gives back the partitions whose loops have ended.
-func (s *streamRun) sweep(ctx context.Context) {
+func (s *run) sweep(ctx context.Context) {
 	var ended []int
 	for partition, o := range s.owned {
 		select {
@@ -154,23 +165,23 @@ func (s *streamRun) sweep(ctx context.Context) {
 	}
 	releasing, cancel := context.WithTimeout(ctx, s.LeaseTTL/3)
 	defer cancel()
-	if err := s.DB.Release(releasing, s.lease, s.Owner, ended...); err != nil && ctx.Err() == nil {
-		s.Logger.WarnContext(ctx, "leases could not be given back; they expire", "stage", s.lease, "error", err)
+	if err := s.DB.Release(releasing, s.leases, s.Owner, ended...); err != nil && ctx.Err() == nil {
+		s.Logger.WarnContext(ctx, "leases could not be given back; they expire", "stage", s.Name, "error", err)
 	}
 }
 
 // leave ends all loops after their running batches and gives everything back.
-func (s *streamRun) leave(ctx context.Context) {
+func (s *run) leave(ctx context.Context) {
 	for _, o := range s.owned {
-		o.end()
+		o.finish()
 	}
 	for _, o := range s.owned {
-		<-o.done // bounded by the deadline of its lease
+		<-o.done // bounded by the deadline of its leases
 		o.deadline.Stop()
 	}
 	leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	if err := s.DB.Leave(leaving, s.lease, s.Owner); err != nil {
-		s.Logger.WarnContext(ctx, "leases could not be given back; they expire", "stage", s.lease, "error", err)
+	if err := s.DB.Leave(leaving, s.leases, s.Owner); err != nil {
+		s.Logger.WarnContext(ctx, "leases could not be given back; they expire", "stage", s.Name, "error", err)
 	}
 }

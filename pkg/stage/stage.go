@@ -24,7 +24,7 @@ import (
 type Config struct {
 	Name    string       // of the stage, in leases, dead letters and metrics
 	Owner   string       // unique name of this process
-	Streams []bus.Stream // each is read with leases and watermarks of its own
+	Streams []bus.Stream // owned together by partition, each read at its own pace; the first leads
 	// Beside are the stages that read the same streams: what they have not
 	// applied yet is kept for them.
 	Beside   []string
@@ -33,21 +33,25 @@ type Config struct {
 	Logger   *slog.Logger
 	Observer Observer      // nil is none
 	MaxBatch int           // messages handed over at once; 0 means 500
-	LeaseTTL time.Duration // 0 means 12 s
-	Renew    time.Duration // time between renewals; 0 means a quarter of LeaseTTL
+	LeaseTTL time.Duration // 0 means 15 s
+	Renew    time.Duration // time between renewals; 0 means a fifth of LeaseTTL
 	// Keep is how many applied messages of a partition stay in the stream, to
 	// look at and to read again; older ones make room. 0 means 2000.
 	Keep uint64
-	// Tries is how often a batch that a Permanent error refuses is tried
-	// before it is cut in two; a single message is then dead-lettered. 0 means 3.
+	// Tries is how often a batch, and at last a single event, that a Permanent
+	// error refuses is tried. Then the batch is cut in two, down to the event
+	// that is to blame; its message goes to the dead letters. 0 means 3.
 	Tries int
 }
 
 // Handler is the stage's work.
 type Handler interface {
 	// Handle works on one batch of one partition. It may read, but what it
-	// changes and sends goes into the result. It may be called again with the
-	// same deliveries when the result could not be published or stored.
+	// changes and sends goes into the result. It is called again with the same
+	// deliveries when the result could not be published or stored, and with
+	// parts of them, down to single events, when it gives a Permanent error or
+	// panics. The streams of one partition take turns: they tell of the same
+	// contacts, and neither may decide on what the other is storing.
 	Handle(ctx context.Context, b Batch) (Result, error)
 	// Granted tells that a partition of a stream was taken over in an epoch,
 	// before its first batch. Its ctx ends with the ownership.
@@ -81,12 +85,15 @@ type Output struct {
 	Message bus.Message
 }
 
-// Observer hears what an operator wants to see.
+// Observer hears what an operator wants to see. It must be quick and safe for
+// concurrent use. A stage is named as its leases are.
 type Observer interface {
 	// Progress tells how far a partition is behind: messages that are stored
-	// and not applied, and the age of the oldest of the batch just applied.
+	// and not applied, and the age of the oldest. It is told after a batch,
+	// again and again while a batch takes long or fails, and as 0 and 0 when
+	// nothing is left or the partition is given up.
 	Progress(stage string, partition int, lag uint64, age time.Duration)
-	// Failed counts a batch that had to be repeated.
+	// Failed counts a batch that has to be repeated.
 	Failed(stage string, partition int)
 }
 
@@ -104,10 +111,10 @@ func (c Config) withDefaults() (Config, error) {
 		c.MaxBatch = 500
 	}
 	if c.LeaseTTL == 0 {
-		c.LeaseTTL = 12 * time.Second
+		c.LeaseTTL = 15 * time.Second
 	}
 	if c.Renew == 0 {
-		c.Renew = c.LeaseTTL / 4
+		c.Renew = c.LeaseTTL / 5
 	}
 	if c.Tries == 0 {
 		c.Tries = 3

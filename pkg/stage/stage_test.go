@@ -2,9 +2,12 @@ package stage_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,223 +20,626 @@ import (
 	"lockstep.internal/pkg/stage"
 )
 
-// recorder is a handler that records what was stored, by whom.
-type recorder struct {
-	owner string
-	log   *ledger
+const (
+	ttl   = 900 * time.Millisecond
+	every = 150 * time.Millisecond
+)
+
+// world is a bus and a database with what the stages of a test have stored.
+type world struct {
+	*bustest.Env
+	t   testing.TB
+	url string
+	db  *postgres.DB
+
+	mu      sync.Mutex
+	commits []commit
 }
 
-// ledger is what all owners stored, in order, by tenant.
-type ledger struct {
-	mu     sync.Mutex
-	stored map[contact.Tenant][]string
-	by     map[string]int
-	poison string // event that is always refused for good
-	faults int    // handlings that still fail for a passing reason
+// commit is one committed batch.
+type commit struct {
+	owner     string
+	partition int
+	stream    bus.Stream
+	epoch     int64
+	events    []string
 }
 
-func newLedger() *ledger {
-	return &ledger{stored: make(map[contact.Tenant][]string), by: make(map[string]int)}
+func newWorld(t testing.TB, options ...bustest.Option) *world {
+	url := pgtest.NewFrom(t, "stage", func(url string) error {
+		db, err := postgres.Open(context.Background(), url, postgres.Options{})
+		if err != nil {
+			return err
+		}
+		defer db.Close()
+		return db.Migrate(context.Background())
+	})
+	w := &world{Env: bustest.Start(t, options...), t: t, url: url}
+	w.db = w.open()
+	return w
 }
 
-func (r recorder) Handle(_ context.Context, b stage.Batch) (stage.Result, error) {
-	r.log.mu.Lock()
-	defer r.log.mu.Unlock()
-	if r.log.faults > 0 {
-		r.log.faults--
-		return stage.Result{}, fmt.Errorf("a passing fault")
+// open opens the database as one more process.
+func (w *world) open() *postgres.DB {
+	w.t.Helper()
+	db, err := postgres.Open(context.Background(), w.url, postgres.Options{MaxConns: 6})
+	if err != nil {
+		w.t.Fatal(err)
 	}
-	for _, d := range b.Deliveries {
+	w.t.Cleanup(db.Close)
+	return db
+}
+
+// tenants gives one tenant for each partition.
+func (w *world) tenants() []contact.Tenant {
+	tenants := make([]contact.Tenant, w.Bus.Partitions())
+	for i, missing := 0, len(tenants); missing > 0; i++ {
+		t := contact.Tenant(fmt.Sprintf("t%d", i))
+		if p := w.Bus.PartitionOf(t); tenants[p] == "" {
+			tenants[p] = t
+			missing--
+		}
+	}
+	return tenants
+}
+
+// send publishes one message with the given events.
+func (w *world) send(stream bus.Stream, tenant contact.Tenant, events ...string) {
+	w.t.Helper()
+	if err := w.Bus.Publisher(stream, w.Bus.PartitionOf(tenant)).Publish(context.Background(), message(tenant, events...)); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func message(tenant contact.Tenant, events ...string) bus.Message {
+	m := bus.Message{Tenant: tenant, ID: string(tenant) + "/" + fmt.Sprint(events)}
+	for _, e := range events {
+		m.Incoming = append(m.Incoming, contact.Incoming{Change: &contact.Change{
+			System: contact.HubSpot, ID: "1", EventID: e, Event: contact.Changed, OccurredAt: 1, ReceivedAt: 1, Channel: contact.Webhook,
+		}})
+	}
+	return m
+}
+
+func events(ds []bus.Delivery) (names []string) {
+	for _, d := range ds {
 		for _, in := range d.Incoming {
-			if in.Change.EventID == r.log.poison {
-				return stage.Result{}, fault.New(fault.Refusal{Class: fault.Permanent, Reason: "POISON", Message: "never"})
-			}
+			names = append(names, in.Change.EventID)
 		}
 	}
-	return stage.Result{After: func() {
-		r.log.mu.Lock()
-		defer r.log.mu.Unlock()
-		for _, d := range b.Deliveries {
-			for _, in := range d.Incoming {
-				r.log.stored[d.Tenant] = append(r.log.stored[d.Tenant], in.Change.EventID)
-				r.log.by[r.owner]++
-			}
-		}
-	}}, nil
+	return names
 }
 
-func (recorder) Granted(context.Context, bus.Stream, int, int64) {}
-func (recorder) Revoked(bus.Stream, int)                         {}
+// worker is a handler that keeps what it committed.
+type worker struct {
+	*world
+	owner  string
+	before func(ctx context.Context, b stage.Batch) error // in Handle
+	within func(ctx context.Context, b stage.Batch) error // in the transaction
+	output func(b stage.Batch) []stage.Output
 
-// run starts an owner; the function that it gives stops it and waits.
-func run(t *testing.T, b *bus.Bus, db *postgres.DB, owner string, log *ledger) (stop func()) {
-	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
+	granted, revoked atomic.Int64
+}
+
+func (h *worker) Handle(ctx context.Context, b stage.Batch) (stage.Result, error) {
+	if h.before != nil {
+		if err := h.before(ctx, b); err != nil {
+			return stage.Result{}, err
+		}
+	}
+	result := stage.Result{
+		Commit: func(ctx context.Context, tx *postgres.Tx) error {
+			if h.within != nil {
+				return h.within(ctx, b)
+			}
+			return nil
+		},
+		After: func() {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			h.commits = append(h.commits, commit{h.owner, b.Partition, b.Stream, b.Epoch, events(b.Deliveries)})
+		},
+	}
+	if h.output != nil {
+		result.Publish = h.output(b)
+	}
+	return result, nil
+}
+
+func (h *worker) Granted(context.Context, bus.Stream, int, int64) { h.granted.Add(1) }
+func (h *worker) Revoked(bus.Stream, int)                         { h.revoked.Add(1) }
+
+// process is a running stage.
+type process struct {
+	cancel context.CancelFunc
+	ended  chan struct{}
+}
+
+func (p *process) stop() time.Duration {
+	start := time.Now()
+	p.cancel()
+	<-p.ended
+	return time.Since(start)
+}
+
+// start runs a stage as a process of its own: with its own connections.
+func (w *world) start(h *worker, change ...func(*stage.Config)) *process {
+	w.t.Helper()
+	h.world = w
+	config := stage.Config{
+		Name: "mapper", Owner: h.owner, Streams: []bus.Stream{bus.Changes, bus.ChangesBulk}, DB: w.open(),
+		Logger: slog.New(slog.DiscardHandler), LeaseTTL: ttl, Renew: every,
+	}
+	for _, f := range change {
+		f(&config)
+	}
+	if config.Bus == nil {
+		config.Bus = w.Connect()
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	p := &process{cancel: cancel, ended: make(chan struct{})}
 	go func() {
-		done <- stage.Run(ctx, stage.Config{
-			Name: "mapper", Owner: owner, Streams: []bus.Stream{bus.Changes}, DB: db, Bus: b, LeaseTTL: 1200 * time.Millisecond,
-		}, recorder{owner, log})
+		defer close(p.ended)
+		if err := stage.Run(ctx, config, h); err != nil {
+			w.t.Error(err)
+		}
 	}()
-	var once sync.Once
-	stop = func() {
-		once.Do(func() {
-			cancel()
-			if err := <-done; err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	t.Cleanup(stop)
-	return stop
+	w.t.Cleanup(func() { p.stop() })
+	return p
 }
 
-func publish(t *testing.T, b *bus.Bus, tenant contact.Tenant, from, to int) {
-	t.Helper()
-	for i := from; i < to; i++ {
-		id := fmt.Sprintf("%s-%d", tenant, i)
-		in := contact.Incoming{Change: &contact.Change{System: contact.HubSpot, ID: "1", EventID: id, Event: contact.Changed, OccurredAt: 1, ReceivedAt: 1, Channel: contact.Webhook}}
-		message := bus.Message{Tenant: tenant, Incoming: []contact.Incoming{in}, ID: id, Context: t.Context()}
-		if err := b.Publisher(bus.Changes, b.PartitionOf(tenant)).Publish(t.Context(), message); err != nil {
-			t.Fatal(err)
-		}
+// committed are the events committed so far, in order.
+func (w *world) committed() (names []string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, c := range w.commits {
+		names = append(names, c.events...)
 	}
+	return names
 }
 
-// await waits until a tenant's events have been stored, and checks their order.
-func (l *ledger) await(t *testing.T, tenant contact.Tenant, want []string) {
-	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	for {
-		l.mu.Lock()
-		got := slices.Clone(l.stored[tenant])
-		l.mu.Unlock()
-		if len(got) >= len(want) {
-			if !slices.Equal(got, want) {
-				t.Fatalf("%s: stored %v, want %v", tenant, got, want)
-			}
-			return
-		}
+// wait waits until something holds.
+func (w *world) wait(what string, holds func() bool) {
+	w.t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !holds(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("%s: stored %d of %d: %v", tenant, len(got), len(want), got)
+			w.t.Fatalf("%s: did not happen; committed: %v", what, w.committed())
 		}
-		time.Sleep(10 * time.Millisecond)
 	}
 }
 
-func ids(tenant contact.Tenant, from, to int) (all []string) {
-	for i := from; i < to; i++ {
-		all = append(all, fmt.Sprintf("%s-%d", tenant, i))
+func (w *world) waitFor(n int) {
+	w.t.Helper()
+	w.wait(fmt.Sprintf("%d events committed", n), func() bool { return len(w.committed()) >= n })
+}
+
+// owners counts the partitions of each owner by the leading lease.
+func (w *world) owners() map[string]int {
+	progress, err := w.db.Stages(context.Background())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	count := make(map[string]int)
+	for _, p := range progress {
+		if p.Stage == "mapper" {
+			count[p.Owner]++
+		}
+	}
+	return count
+}
+
+func names(prefix string, n int) (all []string) {
+	for i := range n {
+		all = append(all, fmt.Sprintf("%s%03d", prefix, i))
 	}
 	return all
 }
 
-var tenants = []contact.Tenant{"a", "b", "c", "d"}
-
-// TestOwnersHandOverWithoutLossOrRepetition: a second owner joins, the first
-// leaves in the middle, and every event is stored once and in order.
-func TestOwnersHandOverWithoutLossOrRepetition(t *testing.T) {
+// TestBatchesAreAppliedInOrder, live and bulk, each once.
+func TestBatchesAreAppliedInOrder(t *testing.T) {
 	t.Parallel()
-	b, db, log := bustest.New(t, bustest.Partitions(4)), pgtest.Open(t), newLedger()
-	stopFirst := run(t, b, db, "first", log)
-	for _, tenant := range tenants {
-		publish(t, b, tenant, 0, 20)
+	w := newWorld(t)
+	tenants := w.tenants()
+	h := &worker{owner: "a"}
+	w.start(h)
+	for _, e := range names("live", 50) {
+		w.send(bus.Changes, tenants[0], e)
+		w.send(bus.ChangesBulk, tenants[1], "bulk"+e)
 	}
-	run(t, b, db, "second", log)
-	for _, tenant := range tenants {
-		publish(t, b, tenant, 20, 40)
-	}
-	stopFirst()
-	for _, tenant := range tenants {
-		publish(t, b, tenant, 40, 60)
-		log.await(t, tenant, ids(tenant, 0, 60))
-	}
-	if log.by["second"] == 0 {
-		t.Error("the second owner did nothing")
-	}
-}
-
-// TestAPoisonMessageIsPutAside after some tries, and nothing else with it.
-func TestAPoisonMessageIsPutAside(t *testing.T) {
-	t.Parallel()
-	b, db, log := bustest.New(t, bustest.Partitions(1)), pgtest.Open(t), newLedger()
-	log.poison = "a-7"
-	publish(t, b, "a", 0, 15)
-	run(t, b, db, "only", log)
-	want := slices.DeleteFunc(ids("a", 0, 15), func(id string) bool { return id == "a-7" })
-	log.await(t, "a", want)
-}
-
-// TestAppliedMessagesMakeRoom: a stream far smaller than what goes through it
-// takes everything, as long as it is applied.
-func TestAppliedMessagesMakeRoom(t *testing.T) {
-	t.Parallel()
-	b, db, log := bustest.New(t, bustest.Partitions(1)), pgtest.Open(t), newLedger()
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() {
-		done <- stage.Run(ctx, stage.Config{
-			Name: "mapper", Owner: "only", Streams: []bus.Stream{bus.Changes}, DB: db, Bus: b, LeaseTTL: 400 * time.Millisecond, Keep: 10,
-		}, recorder{"only", log})
-	}()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
+	w.waitFor(100)
+	var live, bulk []string
+	for _, c := range w.commits {
+		if c.stream == bus.Changes {
+			live = append(live, c.events...)
+		} else {
+			bulk = append(bulk, c.events...)
 		}
+	}
+	if !slices.Equal(live, names("live", 50)) || !slices.Equal(bulk, names("bulklive", 50)) {
+		t.Errorf("live %v, bulk %v; want each in order, once", live, bulk)
+	}
+	if got := h.granted.Load(); got != 4 {
+		t.Errorf("granted %d times, want 4 (two partitions, two streams)", got)
+	}
+}
+
+// TestBatchesGrowUnderLoad: what arrives while a batch runs goes together.
+func TestBatchesGrowUnderLoad(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, bustest.Partitions(1))
+	held := make(chan struct{})
+	var batches atomic.Int64
+	w.start(&worker{owner: "a", before: func(context.Context, stage.Batch) error {
+		if batches.Add(1) == 1 {
+			<-held
+		}
+		return nil
+	}}, func(c *stage.Config) { c.MaxBatch = 60 })
+	for _, e := range names("e", 101) {
+		w.send(bus.Changes, w.tenants()[0], e)
+	}
+	time.Sleep(100 * time.Millisecond) // for the reader to have them
+	close(held)
+	w.waitFor(101)
+	if got := batches.Load(); got > 4 {
+		t.Errorf("%d batches for 101 messages of at most 60, want 3 or 4", got)
+	}
+}
+
+// TestScaleUpAndDown: partitions are shared out evenly as processes come and
+// go, nothing is applied twice or out of order, and a stop is quick.
+func TestScaleUpAndDown(t *testing.T) {
+	t.Parallel()
+	const partitions = 8
+	w := newWorld(t, bustest.Partitions(partitions))
+	tenants := w.tenants()
+	ctx, stopSending := context.WithCancel(t.Context())
+	var sent [partitions]int
+	var sending sync.WaitGroup
+	for p, tenant := range tenants {
+		sending.Go(func() {
+			for ; ctx.Err() == nil; time.Sleep(4 * time.Millisecond) {
+				w.send(bus.Changes, tenant, fmt.Sprintf("%d/%05d", p, sent[p]))
+				sent[p]++
+			}
+		})
+	}
+	even := func(want ...int) func() bool {
+		return func() bool {
+			var got []int
+			for owner, n := range w.owners() {
+				if owner == "" {
+					return false
+				}
+				got = append(got, n)
+			}
+			slices.Sort(got)
+			return slices.Equal(got, want)
+		}
+	}
+	a := w.start(&worker{owner: "a"})
+	w.wait("one owner has all", even(8))
+	start := time.Now()
+	w.start(&worker{owner: "b"})
+	w.wait("two have half each", even(4, 4))
+	t.Logf("scale-up from 1 to 2 took %v with a renewal every %v", time.Since(start).Round(time.Millisecond), every)
+	w.start(&worker{owner: "c"})
+	w.wait("three share", even(2, 3, 3))
+	took := a.stop()
+	t.Logf("stop under load took %v", took)
+	if left := w.owners()["a"]; left != 0 {
+		t.Errorf("%d partitions are still held after the stop", left)
+	}
+	if took > 500*time.Millisecond {
+		t.Errorf("a stop took %v, want it quick", took)
+	}
+	w.wait("the others take over", even(4, 4))
+	stopSending()
+	sending.Wait()
+	total := 0
+	for _, n := range sent {
+		total += n
+	}
+	w.waitFor(total)
+	next := make(map[int]int)
+	epochs := make(map[int]int64)
+	for _, c := range w.commits {
+		if c.epoch < epochs[c.partition] {
+			t.Errorf("partition %d: %s committed under epoch %d after %d", c.partition, c.owner, c.epoch, epochs[c.partition])
+		}
+		epochs[c.partition] = c.epoch
+		for _, e := range c.events {
+			if want := fmt.Sprintf("%d/%05d", c.partition, next[c.partition]); e != want {
+				t.Fatalf("partition %d: got %s, want %s", c.partition, e, want)
+			}
+			next[c.partition]++
+		}
+	}
+}
+
+// TestCrashBetweenPublishAndCommit: the outputs are published again under the
+// same ids by whoever goes on, and nothing is lost.
+func TestCrashBetweenPublishAndCommit(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, bustest.Partitions(1))
+	tenant := w.tenants()[0]
+	output := func(b stage.Batch) (out []stage.Output) {
+		for _, d := range b.Deliveries {
+			out = append(out, stage.Output{Stream: bus.Patches, Message: bus.Message{
+				Tenant: d.Tenant, System: contact.Aloware, ID: fmt.Sprintf("out/%d", d.Seq),
+				Patches: []contact.Patch{{Contact: "hubspot:1", System: contact.Aloware, Version: contact.Version(d.Seq), Archive: true, TargetID: "1"}},
+			}})
+		}
+		return out
+	}
+	var attempts atomic.Int64
+	w.send(bus.Changes, tenant, "one")
+	w.send(bus.Changes, tenant, "two")
+	first := w.start(&worker{owner: "a", output: output, within: func(context.Context, stage.Batch) error {
+		attempts.Add(1)
+		return errors.New("the connection broke")
+	}})
+	w.wait("two attempts", func() bool { return attempts.Load() >= 2 })
+	first.stop()
+	if got := w.committed(); len(got) != 0 {
+		t.Fatalf("committed %v without a commit", got)
+	}
+	w.start(&worker{owner: "b", output: output})
+	w.waitFor(2)
+	if got := w.committed(); !slices.Equal(got, []string{"one", "two"}) {
+		t.Errorf("committed %v, want both once", got)
+	}
+	if last, _, err := w.Bus.Last(t.Context(), bus.Patches, 0); err != nil || last != 2 {
+		t.Errorf("%d outputs stored, %v; want 2: copies have the same ids", last, err)
+	}
+}
+
+// TestZombieHasNoEffect: an owner that is held up beyond its lease, in the
+// middle of a batch, commits nothing after another took over.
+func TestZombieHasNoEffect(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, bustest.Partitions(1))
+	var wasCancelled atomic.Bool
+	held, entered := make(chan struct{}), make(chan struct{}, 10)
+	db := w.open()
+	w.start(&worker{owner: "zombie", before: func(ctx context.Context, b stage.Batch) error {
+		entered <- struct{}{}
+		<-held
+		wasCancelled.Store(ctx.Err() != nil)
+		return nil
+	}}, func(c *stage.Config) { c.DB = db })
+	w.send(bus.Changes, w.tenants()[0], "one")
+	<-entered
+	db.Close() // it can renew no more
+	w.start(&worker{owner: "young"})
+	w.waitFor(1)
+	close(held)
+	time.Sleep(200 * time.Millisecond)
+	if !wasCancelled.Load() {
+		t.Error("the zombie's context must end before its lease can")
+	}
+	if len(w.commits) != 1 || w.commits[0].owner != "young" {
+		t.Errorf("committed: %+v, want once by the new owner", w.commits)
+	}
+}
+
+// TestPoisonIsPutAside: one event that can never be handled, in the middle of
+// runs, goes to the dead letters, and everything else is applied in order.
+func TestPoisonIsPutAside(t *testing.T) {
+	t.Parallel()
+	for name, poisoned := range map[string]func() error{
+		"refused":  func() error { return fault.Wrap(fault.Permanent, errors.New("no")) },
+		"panicked": func() error { var none *contact.Change; return errors.New(none.ID) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, bustest.Partitions(1))
+			var want []string
+			for m := range 20 {
+				run := names(fmt.Sprintf("%02d/", m), 9)
+				for _, e := range run {
+					if e != "07/004" && e != "13/000" {
+						want = append(want, e)
+					}
+				}
+				w.send(bus.Changes, w.tenants()[0], run...)
+			}
+			poison := func(_ context.Context, b stage.Batch) error {
+				for _, e := range events(b.Deliveries) {
+					if e == "07/004" || e == "13/000" {
+						return poisoned()
+					}
+				}
+				return nil
+			}
+			db, b := w.open(), w.Connect()
+			start := time.Now()
+			p := w.start(&worker{owner: "a", before: poison}, func(c *stage.Config) { c.DB, c.Bus = db, b })
+			w.waitFor(len(want))
+			t.Logf("two poisoned events among 180 took %v", time.Since(start).Round(time.Millisecond))
+			w.wait("the watermark passes", func() bool { s, _ := w.db.Stages(t.Context()); return s[0].Seq == 20 })
+			p.stop()
+			if got := w.committed(); !slices.Equal(got, want) {
+				t.Errorf("committed\n%v, want\n%v", got, want)
+			}
+			if got := b.Stats().DeadLetters; got != 2 {
+				t.Errorf("%d dead letters, want 2", got)
+			}
+		})
+	}
+}
+
+// TestCrashBetweenHalves: a message whose first half is applied is not done;
+// whoever goes on has all of it.
+func TestCrashBetweenHalves(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, bustest.Partitions(1))
+	var stuck atomic.Int64
+	w.send(bus.Changes, w.tenants()[0], names("e", 8)...)
+	p := w.start(&worker{owner: "a", before: func(_ context.Context, b stage.Batch) error {
+		switch got := events(b.Deliveries); {
+		case len(got) > 4:
+			return fault.Wrap(fault.Permanent, errors.New("too much"))
+		case got[0] == "e004":
+			stuck.Add(1)
+			return errors.New("not now")
+		}
+		return nil
+	}})
+	w.wait("the second half is stuck", func() bool { return stuck.Load() > 1 })
+	p.stop()
+	if got := w.committed(); !slices.Equal(got, names("e", 4)) {
+		t.Fatalf("committed %v, want the first half", got)
+	}
+	w.start(&worker{owner: "b"})
+	w.waitFor(12)
+	if got := w.committed()[4:]; !slices.Equal(got, names("e", 8)) {
+		t.Errorf("then %v, want the whole message", got)
+	}
+}
+
+// TestRefusedByTheDatabaseIsPoison: data that PostgreSQL never takes do not
+// block the partition either.
+func TestRefusedByTheDatabaseIsPoison(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, bustest.Partitions(1))
+	w.send(bus.Changes, w.tenants()[0], "a", "zero", "b")
+	w.start(&worker{owner: "a", before: func(ctx context.Context, b stage.Batch) error {
+		if slices.Contains(events(b.Deliveries), "zero") {
+			_, err := w.db.ContactKeys(ctx, []postgres.Ref{{Tenant: "t", Kind: postgres.RefEmail, Value: "\x00"}})
+			return err
+		}
+		return nil
+	}})
+	w.waitFor(2)
+	if got := w.committed(); !slices.Equal(got, []string{"a", "b"}) {
+		t.Errorf("committed %v, want the others", got)
+	}
+}
+
+// TestTransientFaultsDropNothing: an error without a class is tried again with
+// everything, and told.
+func TestTransientFaultsDropNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, bustest.Partitions(1))
+	var calls atomic.Int64
+	h := &worker{owner: "a", before: func(context.Context, stage.Batch) error {
+		if calls.Add(1) <= 5 {
+			return errors.New("not now")
+		}
+		return nil
+	}}
+	b := w.Connect()
+	o := &observer{}
+	w.start(h, func(c *stage.Config) { c.Bus, c.Observer = b, o })
+	for _, e := range names("e", 10) {
+		w.send(bus.Changes, w.tenants()[0], e)
+	}
+	w.waitFor(10)
+	if got := w.committed(); !slices.Equal(got, names("e", 10)) {
+		t.Errorf("committed %v", got)
+	}
+	if got := b.Stats().DeadLetters; got != 0 {
+		t.Errorf("%d dead letters, want none: an unclassified error means retry", got)
+	}
+	if got := o.failed.Load(); got < 5 {
+		t.Errorf("the observer heard of %d failures, want 5", got)
+	}
+}
+
+type observer struct {
+	failed atomic.Int64
+	mu     sync.Mutex
+	lag    uint64
+	age    time.Duration
+}
+
+func (o *observer) Failed(string, int) { o.failed.Add(1) }
+func (o *observer) Progress(stage string, _ int, lag uint64, age time.Duration) {
+	if stage == "mapper" {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.lag, o.age = lag, age
+	}
+}
+func (o *observer) last() (uint64, time.Duration) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.lag, o.age
+}
+
+// TestLagIsToldWhileABatchHangs, and falls to nothing afterwards.
+func TestLagIsToldWhileABatchHangs(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, bustest.Partitions(1))
+	held := make(chan struct{})
+	o := &observer{}
+	w.start(&worker{owner: "a", before: func(context.Context, stage.Batch) error { <-held; return nil }},
+		func(c *stage.Config) { c.Observer = o })
+	for _, e := range names("e", 7) {
+		w.send(bus.Changes, w.tenants()[0], e)
+	}
+	w.wait("the lag is told", func() bool { lag, age := o.last(); return lag == 7 && age > 200*time.Millisecond })
+	close(held)
+	w.waitFor(7)
+	w.wait("no lag is left", func() bool { lag, age := o.last(); return lag == 0 && age == 0 })
+}
+
+// TestCutStreamIsReadAgain: when the stream was made anew under a watermark,
+// the messages that reuse old numbers are not skipped.
+func TestCutStreamIsReadAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, bustest.Partitions(1))
+	tenant := w.tenants()[0]
+	first := w.start(&worker{owner: "a"})
+	for _, e := range names("old", 5) {
+		w.send(bus.Changes, tenant, e)
+	}
+	w.waitFor(5)
+	first.stop()
+
+	// The server is gone with its disk; another one begins at 1 again.
+	anew := &world{Env: bustest.Start(t, bustest.Partitions(1)), t: t, url: w.url, db: w.db}
+	for _, e := range names("new", 3) {
+		anew.send(bus.Changes, tenant, e)
+	}
+	anew.start(&worker{owner: "a"})
+	anew.waitFor(3)
+	if got := anew.committed(); !slices.Equal(got, names("new", 3)) {
+		t.Errorf("committed %v, want the new stream's messages", got)
+	}
+	if s, err := w.db.Stages(t.Context()); err != nil || s[0].Seq != 3 {
+		t.Errorf("the watermark is %+v, %v; want 3 of the new stream", s[0], err)
+	}
+}
+
+// TestBusAwayIsWaitedOut: the stage goes on after an outage of the server, and
+// it can be stopped at once in the middle of one.
+func TestBusAwayIsWaitedOut(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, bustest.Partitions(1))
+	p := w.start(&worker{owner: "a"})
+	w.send(bus.Changes, w.tenants()[0], "one")
+	w.waitFor(1)
+	w.StopServer()
+	time.Sleep(2 * ttl)
+	w.StartServer()
+	w.wait("another message is taken", func() bool {
+		return w.Bus.Publisher(bus.Changes, 0).Publish(t.Context(), message(w.tenants()[0], "two")) == nil
 	})
-	publish(t, b, "a", 0, 100)
-	log.await(t, "a", ids("a", 0, 100))
-	reader := func() uint64 {
-		r, err := b.Read(t.Context(), bus.Changes, 0, "look", 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer r.Close()
-		d, err := r.Next(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		return d.Seq
+	w.waitFor(2)
+	connected := w.Connect()
+	w.StopServer()
+	time.Sleep(100 * time.Millisecond)
+	if took := p.stop(); took > 300*time.Millisecond {
+		t.Errorf("a stop while the bus is away took %v", took)
 	}
-	deadline := time.Now().Add(20 * time.Second)
-	for reader() <= 50 {
-		if time.Now().After(deadline) {
-			t.Fatal("applied messages were not dropped")
-		}
+	// The next one takes the partition and cannot begin to read.
+	h := &worker{owner: "b"}
+	p = w.start(h, func(c *stage.Config) { c.Bus = connected })
+	w.wait("it is taken", func() bool { return h.granted.Load() == 2 })
+	if took := p.stop(); took > 300*time.Millisecond {
+		t.Errorf("a stop before the first message took %v", took)
 	}
-	publish(t, b, "a", 100, 120)
-	log.await(t, "a", ids("a", 0, 120))
-}
-
-// TestAPassingFaultIsWaitedOut, and nothing is lost for it.
-func TestAPassingFaultIsWaitedOut(t *testing.T) {
-	t.Parallel()
-	b, db, log := bustest.New(t, bustest.Partitions(1)), pgtest.Open(t), newLedger()
-	log.faults = 3
-	publish(t, b, "a", 0, 10)
-	run(t, b, db, "only", log)
-	log.await(t, "a", ids("a", 0, 10))
-}
-
-// TestAWatermarkAheadOfTheStreamHidesNothing: the watermark of a stream that
-// is gone must not hide the messages of its successor.
-func TestAWatermarkAheadOfTheStreamHidesNothing(t *testing.T) {
-	t.Parallel()
-	db := pgtest.Open(t)
-	held, _, err := db.Renew(t.Context(), "mapper", "earlier", 1, time.Minute)
-	if err != nil || len(held) != 1 {
-		t.Fatalf("%v, %v", held, err)
-	}
-	long := time.Now().Add(-time.Hour).Truncate(time.Microsecond)
-	if err := db.Advance(t.Context(), &held[0], postgres.Position{Seq: 5000, StoredAt: long, StreamCreated: long}, nil); err != nil {
-		t.Fatal(err)
-	}
-	if err := db.Leave(t.Context(), "mapper", "earlier"); err != nil {
-		t.Fatal(err)
-	}
-	b, log := bustest.New(t, bustest.Partitions(1)), newLedger()
-	publish(t, b, "a", 0, 10)
-	run(t, b, db, "only", log)
-	log.await(t, "a", ids("a", 0, 10))
+	w.StartServer() // for the end of the test
 }

@@ -4,6 +4,9 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"lockstep.internal/pkg/bus"
+	"lockstep.internal/pkg/postgres"
 )
 
 // trimEvery is the number of renewals between two trims.
@@ -11,17 +14,24 @@ const trimEvery = 4
 
 // trim drops what every stage has applied long ago from the owned partitions,
 // so that a stream never fills up with it: a full stream refuses new messages.
-func (s *streamRun) trim(ctx context.Context) {
+func (s *run) trim(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	stages, err := s.DB.Stages(ctx)
 	if err != nil {
 		return // the next trim tries again
 	}
-	readers := []string{s.lease}
-	for _, beside := range s.Beside {
-		readers = append(readers, LeaseName(beside, s.stream))
+	for i, stream := range s.Streams {
+		readers := []string{s.leases[i]}
+		for _, beside := range s.Beside {
+			readers = append(readers, LeaseName(beside, stream))
+		}
+		s.trimStream(ctx, stream, readers, stages)
 	}
+}
+
+// trimStream drops from one stream what all its readers have applied.
+func (s *run) trimStream(ctx context.Context, stream bus.Stream, readers []string, stages []postgres.Progress) {
 	for partition := range s.owned {
 		var applied uint64
 		seen := 0
@@ -36,9 +46,9 @@ func (s *streamRun) trim(ctx context.Context) {
 		if seen < len(readers) || applied <= s.Keep {
 			continue // a reader that never started still needs everything
 		}
-		if err := s.Bus.Trim(ctx, s.stream, partition, applied-s.Keep); err != nil && ctx.Err() == nil {
+		if err := s.Bus.Trim(ctx, stream, partition, applied-s.Keep); err != nil && ctx.Err() == nil {
 			s.Logger.WarnContext(ctx, "applied messages could not be dropped; a stream that fills up refuses new ones",
-				"stage", s.lease, "partition", partition, "error", err)
+				"stage", s.Name, "partition", partition, "error", err)
 			return
 		}
 	}

@@ -5,6 +5,9 @@
 package tenant
 
 import (
+	"fmt"
+	"io"
+
 	"lockstep.internal/pkg/contact"
 	"lockstep.internal/pkg/mapping"
 )
@@ -20,7 +23,7 @@ const (
 	FlowNone      Flow = "none"
 )
 
-// Secret is a credential. It prints, logs and encodes as "[secret]".
+// Secret is a credential. It prints, logs and encodes as "[secret]", "" as "".
 type Secret string
 
 // Reveal is the credential itself, for the call that needs it.
@@ -34,8 +37,8 @@ func (s Secret) String() string {
 	return "[secret]"
 }
 
-// GoString hides the credential.
-func (s Secret) GoString() string { return s.String() }
+// Format hides the credential from every verb.
+func (s Secret) Format(f fmt.State, _ rune) { io.WriteString(f, s.String()) }
 
 // MarshalText hides the credential.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
@@ -53,6 +56,7 @@ const (
 // Tenant is one Aloware account connected to one HubSpot portal.
 type Tenant struct {
 	ID       contact.Tenant
+	Revision int64 // rises with each save; 0 for one that was not read
 	Name     string
 	Region   string // default region of phone numbers, "US"
 	TimeZone string // IANA name, for dates of activity

@@ -9,6 +9,7 @@ require (
 	go.opentelemetry.io/otel/trace v1.47.0
 	golang.org/x/sync v0.24.0
 	lockstep.internal/pkg v0.0.0
+	pgregory.net/rapid v1.3.0
 )
 
 require (

@@ -2,11 +2,13 @@ package writer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"lockstep.internal/pkg/bus"
 	"lockstep.internal/pkg/contact"
+	"lockstep.internal/pkg/fault"
 	"lockstep.internal/pkg/postgres"
 	"lockstep.internal/pkg/stage"
 	"lockstep.internal/services/writer/row"
@@ -51,8 +53,21 @@ func (w *Writer) Handle(_ context.Context, b stage.Batch) (stage.Result, error) 
 	}, nil
 }
 
-// store merges patches into the rows that are there.
+// store merges patches into the rows that are there. The live and the bulk
+// stream may bring the first patch of a contact at the same time; whoever comes
+// second then looks again.
 func (w *Writer) store(ctx context.Context, tx *postgres.Tx, b stage.Batch, order []name, patches map[name]contact.Patch) error {
+	const mostLooks = 5
+	var err error
+	for range mostLooks {
+		if err = w.merge(ctx, tx, b, order, patches); !errors.Is(err, postgres.ErrLaneRow) {
+			return err
+		}
+	}
+	return fault.Wrap(fault.Transient, err)
+}
+
+func (w *Writer) merge(ctx context.Context, tx *postgres.Tx, b stage.Batch, order []name, patches map[name]contact.Patch) error {
 	tenants, contacts := make([]contact.Tenant, len(order)), make([]contact.Key, len(order))
 	for i, n := range order {
 		tenants[i], contacts[i] = n.tenant, n.contact
@@ -65,37 +80,43 @@ func (w *Writer) store(ctx context.Context, tx *postgres.Tx, b stage.Batch, orde
 	for _, r := range stored {
 		rows[name{r.Tenant, r.Contact}] = r
 	}
-	save := make([]postgres.LaneRow, 0, len(order))
+	add, save := make([]postgres.LaneRow, 0, len(order)-len(stored)), make([]postgres.LaneRow, 0, len(stored))
 	for _, n := range order {
-		patch, bulk := patches[n], b.Stream == bus.PatchesBulk
+		patch := patches[n]
 		r, there := rows[n]
-		if there {
+		if !there {
+			r = postgres.LaneRow{Tenant: n.tenant, Contact: n.contact, Bulk: true}
+		} else {
 			known, err := bus.DecodePatch(r.Patch, w.config.System)
 			if err != nil {
 				return fmt.Errorf("row of %s: %w", n.tenant, err)
 			}
 			patch = row.Merge(known, patch)
-			bulk = bulk && r.Bulk
 		}
-		next, err := encodeRow(r, n, b.Partition, bulk, patch)
-		if err != nil {
+		r.Partition, r.Bulk = b.Partition, r.Bulk && b.Stream == bus.PatchesBulk
+		if r, err = withPatch(r, patch); err != nil {
 			return err
 		}
-		save = append(save, next)
+		if there {
+			save = append(save, r)
+		} else {
+			add = append(add, r)
+		}
+	}
+	if err := tx.AddLaneRows(ctx, w.config.System, add); err != nil {
+		return err
 	}
 	return tx.SaveLaneRows(ctx, w.config.System, save)
 }
 
-// encodeRow makes the row of a patch that is due, or due at its read's time.
-func encodeRow(old postgres.LaneRow, n name, partition int, bulk bool, patch contact.Patch) (postgres.LaneRow, error) {
+// withPatch puts a patch into a row, which is due now or at its read's time. A
+// row that was put off is woken by that.
+func withPatch(r postgres.LaneRow, patch contact.Patch) (postgres.LaneRow, error) {
 	raw, err := bus.EncodePatch(&patch)
 	if err != nil {
-		return postgres.LaneRow{}, err
+		return r, err
 	}
-	r := postgres.LaneRow{
-		Tenant: n.tenant, Contact: n.contact, Partition: partition, Bulk: bulk, Version: patch.Version,
-		Attempts: old.Attempts, FirstAt: old.FirstAt, Error: old.Error, Patch: raw,
-	}
+	r.Version, r.Patch, r.NextAt = patch.Version, raw, time.Time{}
 	if _, ok := row.Ready(patch, contact.Millis(time.Now().UnixMilli())); !ok {
 		r.NextAt = time.UnixMilli(int64(patch.Fetch.NotBefore))
 	}

@@ -8,14 +8,18 @@ import (
 	"time"
 
 	"lockstep.internal/pkg/contact"
+	"lockstep.internal/pkg/postgres"
+	"lockstep.internal/pkg/quota"
 )
 
 // lanes are the lanes of the tenants on the partitions that this process owns.
-// A tenant with nothing to do has no lane: it costs neither a goroutine nor a
-// timer. One sweep a second finds rows whose time has come.
+// A tenant with nothing to do costs neither a goroutine nor a timer. A sweep
+// finds rows whose time has come.
 type lanes struct {
 	config *Config
 	calls  chan struct{} // one token for each delivery under way
+	kick   chan struct{} // asks for a sweep now
+	sent   *recent
 
 	mu    sync.Mutex
 	owned map[int]*partition
@@ -23,22 +27,42 @@ type lanes struct {
 
 // partition is one owned partition.
 type partition struct {
-	ctx   context.Context // ends with the ownership
-	stop  context.CancelFunc
-	lanes map[contact.Tenant]*lane
-	work  sync.WaitGroup // lanes that run
+	number int
+	since  time.Time       // when the ownership began
+	ctx    context.Context // of calls: ends with the ownership
+	stop   context.CancelFunc
+	begin  context.Context // of what leads to a new call: ends when the ownership shall end
+	end    context.CancelFunc
+	lanes  map[contact.Tenant]*lane
+	pauses map[contact.Tenant]postgres.Pause // of an earlier owner
+	work   sync.WaitGroup                    // lanes that run, with their deliveries
 }
 
 func newLanes(config *Config) *lanes {
-	return &lanes{config: config, calls: make(chan struct{}, config.Calls), owned: make(map[int]*partition)}
+	return &lanes{
+		config: config, calls: make(chan struct{}, config.Calls), kick: make(chan struct{}, 1), sent: newRecent(mostRecent),
+		owned: make(map[int]*partition),
+	}
 }
 
-// own begins a partition; its first sweep finds what an earlier owner left.
+// own begins a partition; a sweep finds what an earlier owner left.
 func (l *lanes) own(ctx context.Context, number int) {
-	ctx, stop := context.WithCancel(ctx)
+	p := &partition{number: number, since: time.Now(), lanes: make(map[contact.Tenant]*lane), pauses: make(map[contact.Tenant]postgres.Pause)}
+	pauses, err := l.config.DB.Pauses(ctx, l.config.System)
+	if err != nil && ctx.Err() == nil {
+		l.config.Logger.WarnContext(ctx, "pauses of lanes could not be read; the system will ask for them again", "system", l.config.System, "error", err)
+	}
+	for _, pause := range pauses {
+		if l.config.Bus.PartitionOf(pause.Tenant) == number {
+			p.pauses[pause.Tenant] = pause
+		}
+	}
+	p.ctx, p.stop = context.WithCancel(ctx)
+	p.begin, p.end = context.WithCancel(p.ctx)
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.owned[number] = &partition{ctx: ctx, stop: stop, lanes: make(map[contact.Tenant]*lane)}
+	l.owned[number] = p
+	l.mu.Unlock()
+	l.sweepNow()
 }
 
 // disown ends a partition: no new call begins, and those under way get a while
@@ -52,10 +76,14 @@ func (l *lanes) disown(number int) {
 	if p == nil {
 		return
 	}
+	p.end()
 	ending := time.AfterFunc(grace, p.stop)
 	defer ending.Stop()
 	p.work.Wait()
 	p.stop()
+	for _, lane := range p.lanes {
+		lane.saveDay(context.WithoutCancel(p.ctx))
+	}
 }
 
 // wake makes a tenant's lane look for due rows.
@@ -63,12 +91,12 @@ func (l *lanes) wake(tenant contact.Tenant, number int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	p := l.owned[number]
-	if p == nil || p.ctx.Err() != nil {
-		return // the owner of the live stream wakes it by its sweep
+	if p == nil || p.begin.Err() != nil {
+		return // the owner of the live stream finds the rows by its sweep
 	}
 	lane := p.lanes[tenant]
 	if lane == nil {
-		lane = newLane(l, tenant, number)
+		lane = newLane(l, p, tenant)
 		p.lanes[tenant] = lane
 	}
 	if lane.running {
@@ -79,7 +107,7 @@ func (l *lanes) wake(tenant contact.Tenant, number int) {
 	p.work.Add(1)
 	go func() {
 		defer p.work.Done()
-		lane.run(p.ctx)
+		lane.run()
 	}()
 }
 
@@ -95,41 +123,103 @@ func (l *lanes) resting(lane *lane) bool {
 	return true
 }
 
-// owns reports whether the process still owns a partition.
-func (l *lanes) owns(number int) bool {
+// stopped ends a lane that may not go on. Who woke it meanwhile is served by a
+// later sweep.
+func (l *lanes) stopped(lane *lane) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.owned[number] != nil
+	lane.running, lane.again = false, false
 }
 
-// sweep wakes lanes whose rows have become due, until ctx ends.
+// sweepNow asks for a sweep without waiting for it.
+func (l *lanes) sweepNow() {
+	select {
+	case l.kick <- struct{}{}:
+	default:
+	}
+}
+
+// sweep wakes lanes whose rows have become due, until ctx ends: once a second,
+// and when the next one is due.
 func (l *lanes) sweep(ctx context.Context) error {
-	ticker := time.NewTicker(time.Second)
-	defer ticker.Stop()
+	const longest, shortest, saveDays = time.Second, 20 * time.Millisecond, 30 * time.Second
+	timer := time.NewTimer(longest)
+	defer timer.Stop()
+	saved := time.Now()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-ticker.C:
+		case <-timer.C:
+		case <-l.kick:
 		}
-		l.mu.Lock()
-		numbers := slices.Collect(maps.Keys(l.owned))
-		l.mu.Unlock()
-		if len(numbers) == 0 {
-			continue
-		}
-		due, err := l.config.DB.DueLanes(ctx, l.config.System, numbers)
-		if err != nil {
-			if ctx.Err() == nil {
-				l.config.Logger.WarnContext(ctx, "due rows could not be looked for; trying again", "system", l.config.System, "error", err)
+		timer.Reset(max(shortest, min(longest, l.wakeDue(ctx))))
+		if time.Since(saved) > saveDays {
+			saved = time.Now()
+			for _, lane := range l.all() {
+				lane.saveDay(ctx)
 			}
+		}
+	}
+}
+
+// wakeDue wakes lanes with due rows and gives the time until the next is due.
+func (l *lanes) wakeDue(ctx context.Context) time.Duration {
+	next := time.Duration(1<<63 - 1)
+	l.mu.Lock()
+	numbers := slices.Collect(maps.Keys(l.owned))
+	l.mu.Unlock()
+	if len(numbers) == 0 {
+		return next
+	}
+	looking, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	due, now, err := l.config.DB.DueLanes(looking, l.config.System, numbers)
+	if err != nil {
+		if ctx.Err() == nil {
+			l.config.Logger.WarnContext(ctx, "due rows could not be looked for; trying again", "system", l.config.System, "error", err)
+		}
+		return next
+	}
+	var oldest time.Duration
+	for _, lane := range due {
+		wait := lane.NextAt.Sub(now)
+		if wait > 0 {
+			next = min(next, wait)
 			continue
 		}
-		var oldest time.Duration
-		for tenant, since := range due {
-			oldest = max(oldest, time.Since(since))
-			l.wake(tenant, l.config.Bus.PartitionOf(tenant))
-		}
-		l.config.Observer.Oldest(l.config.System, oldest)
+		oldest = max(oldest, -wait)
+		l.wake(lane.Tenant, lane.Partition)
 	}
+	l.config.Observer.Oldest(l.config.System, oldest)
+	return next
+}
+
+// all are the lanes that exist now.
+func (l *lanes) all() []*lane {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var all []*lane
+	for _, p := range l.owned {
+		all = slices.AppendSeq(all, maps.Values(p.lanes))
+	}
+	return all
+}
+
+// Quota is how much one tenant's quota is used.
+type Quota struct {
+	Tenant contact.Tenant
+	quota.Usage
+}
+
+// Quotas tells how much the quotas of the tenants are used that this process
+// has written for.
+func (w *Writer) Quotas() []Quota {
+	var quotas []Quota
+	for _, lane := range w.lanes.all() {
+		if gate := lane.gate.Load(); gate != nil {
+			quotas = append(quotas, Quota{Tenant: lane.tenant, Usage: gate.Usage()})
+		}
+	}
+	return quotas
 }

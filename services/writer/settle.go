@@ -3,173 +3,186 @@ package writer
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	mathrand "math/rand/v2"
 	"time"
+
+	"github.com/cenkalti/backoff/v4"
 
 	"lockstep.internal/pkg/bus"
 	"lockstep.internal/pkg/contact"
 	"lockstep.internal/pkg/fault"
 	"lockstep.internal/pkg/postgres"
+	"lockstep.internal/pkg/tenant"
 	"lockstep.internal/services/writer/row"
 )
 
+// delivery is what one call of a destination was given and answered.
+type delivery struct {
+	*lane
+	credential tenant.Secret // that the destination was built with
+
+	rows    []postgres.LaneRow
+	patches []contact.Patch // of rows, as they were sent
+	whole   []bool          // nothing of the row was held back
+	answers []contact.Delivery
+
+	early  []postgres.LaneRow // only a read is left, and it is too early
+	stale  []postgres.LaneRow // all of it was sent already, in newer versions
+	failed []failure
+}
+
+// failure is a row that is not done, and why.
+type failure struct {
+	row postgres.LaneRow
+	why *fault.Fault
+}
+
 // settle publishes the outcomes, then removes what is done, and puts off what
-// failed.
-func (l *lane) settle(ctx context.Context, rows []postgres.LaneRow, patches []contact.Patch, answers []contact.Delivery) {
-	config := l.lanes.config
-	outcomes := make(map[contact.Key]contact.Outcome)
-	sent := make(map[contact.Key]contact.Patch)
+// failed. Rows that it leaves as they are are due, so whatever fails in between
+// only repeats calls.
+func (d *delivery) settle(ctx context.Context) {
+	config := d.lanes.config
+	var done []int
+	var misled []int
 	events := [2][]contact.Incoming{} // live and bulk
-	var failed []postgres.LaneRow
-	var worst *fault.Fault
-	for i := range patches {
-		outcome := answers[i].Outcome
-		if err := answers[i].Err; err != nil {
+	for i := range d.patches {
+		outcome := d.answers[i].Outcome
+		if err := d.answers[i].Err; err != nil {
 			f := fault.As(err)
 			if f.Class != fault.Permanent && f.Class != fault.Gone {
-				failed = append(failed, rows[i])
-				if worst == nil || graver(f, worst) {
-					worst = f
-				}
 				config.Observer.Delivered(ctx, config.System, f.Class.String(), 1)
+				d.failed = append(d.failed, failure{d.rows[i], f})
 				continue
 			}
-			outcome = refused(&patches[i], f)
+			outcome = refused(&d.patches[i], f)
 		}
-		outcome.Attempts += rows[i].Attempts
-		outcome.EditedAt, outcome.ReceivedAt = patches[i].EditedAt, patches[i].ReceivedAt
+		if row.Misled(d.patches[i], outcome) {
+			misled = append(misled, i)
+			continue
+		}
+		outcome.Attempts += d.rows[i].Attempts
+		outcome.EditedAt, outcome.ReceivedAt = d.patches[i].EditedAt, d.patches[i].ReceivedAt
+		d.answers[i].Outcome = outcome
 		config.Observer.Delivered(ctx, config.System, resultName(outcome.Result), 1)
-		outcomes[rows[i].Contact], sent[rows[i].Contact] = outcome, patches[i]
+		done = append(done, i)
 		lane := 0
-		if rows[i].Bulk {
+		if d.rows[i].Bulk {
 			lane = 1
 		}
 		events[lane] = append(events[lane], contact.Incoming{Outcome: &outcome})
 	}
-	if err := l.report(ctx, events); err != nil {
-		if ctx.Err() == nil {
-			config.Logger.WarnContext(ctx, "outcomes could not be published; the calls are repeated", "tenant", l.tenant, "error", err)
-		}
-		for _, r := range rows {
-			if _, ok := outcomes[r.Contact]; ok {
-				failed = append(failed, r)
-			}
-		}
-		worst = fault.As(err)
-		clear(outcomes)
+	if len(done) > 0 {
+		d.works(ctx)
 	}
-	if err := l.remove(ctx, outcomes, sent); err != nil && ctx.Err() == nil {
-		config.Logger.WarnContext(ctx, "done rows could not be removed; their calls are repeated", "tenant", l.tenant, "error", err)
-		l.pause(ctx, fault.As(err), time.Second)
+	if err := d.report(ctx, events); err != nil {
+		config.Logger.WarnContext(ctx, "outcomes could not be published; the calls are repeated", "tenant", d.tenant, "outcomes", len(done), "error", err)
+		done, misled = nil, nil
 	}
-	l.react(ctx, failed, worst, len(outcomes) > 0)
+	if err := d.finish(ctx, done, misled); err != nil {
+		config.Logger.WarnContext(ctx, "done rows could not be removed; their calls are repeated", "tenant", d.tenant, "rows", len(done), "error", err)
+		d.pause(ctx, fault.As(err), time.Second, "")
+	}
+	d.react(ctx, len(done) > 0)
 }
 
-// graver orders the classes by how much of the lane they stop.
-func graver(a, b *fault.Fault) bool {
-	rank := map[fault.Class]int{fault.Unauthorized: 3, fault.Throttled: 2, fault.Unknown: 1, fault.Transient: 1}
-	return rank[a.Class] > rank[b.Class] || rank[a.Class] == rank[b.Class] && a.Wait > b.Wait
+// storing is a context for what must be stored also when the ownership ends
+// meanwhile; what it stores does not depend on it.
+func storing(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 }
 
-// react puts failed rows off and rests the lane where the fault asks for it.
-func (l *lane) react(ctx context.Context, failed []postgres.LaneRow, worst *fault.Fault, someDone bool) {
-	l.mu.Lock()
-	if someDone {
-		l.failures = 0
-		l.breaker.Reset()
-	}
-	l.mu.Unlock()
-	if worst == nil {
-		return
-	}
-	switch worst.Class {
-	case fault.Throttled:
-		l.pause(ctx, worst, max(worst.Wait, time.Second)) // the rows are due as before
-		return
-	case fault.Unauthorized:
-		l.pause(ctx, worst, time.Minute)
-		return
-	}
-	l.later(ctx, failed, worst)
-	const breaksAfter = 5
-	l.mu.Lock()
-	wait := time.Duration(0)
-	if l.failures++; l.failures >= breaksAfter && !someDone {
-		wait = l.breaker.NextBackOff()
-	}
-	l.mu.Unlock()
-	if wait = max(wait, worst.Wait); wait > 0 {
-		l.pause(ctx, worst, wait)
-	}
-}
-
-// later puts rows off, each by its own number of attempts.
-func (l *lane) later(ctx context.Context, rows []postgres.LaneRow, why *fault.Fault) {
-	config := l.lanes.config
-	storing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-	defer cancel()
-	err := config.DB.InTx(storing, func(tx *postgres.Tx) error {
-		stored, err := l.lock(storing, tx, rows)
-		if err != nil {
-			return err
-		}
-		for i := range stored {
-			r := &stored[i]
-			r.Attempts++
-			r.Error = why.Class.String() + " " + why.Reason
-			r.NextAt = time.Now().Add(putOff(r.Attempts))
-		}
-		return tx.SaveLaneRows(storing, config.System, stored)
-	})
-	if err != nil {
-		config.Logger.WarnContext(ctx, "failed rows could not be put off; they are tried again at once", "tenant", l.tenant, "error", err)
-		l.pause(ctx, why, time.Second)
-	}
-}
-
-// putOff is the pause of a row after a number of attempts: a quarter second at
-// first, doubled each time, ten minutes at most, and spread by a quarter.
-func putOff(attempts int) time.Duration {
-	const first, most = 250 * time.Millisecond, 10 * time.Minute
-	wait := most
-	if attempts < 12 {
-		wait = min(most, first<<max(0, attempts-1))
-	}
-	return wait - wait/8 + randomUpTo(wait/4)
-}
-
-func randomUpTo(d time.Duration) time.Duration { return mathrand.N(d + 1) }
-
-// report publishes outcomes and waits for their acknowledgement.
-func (l *lane) report(ctx context.Context, events [2][]contact.Incoming) error {
+// report publishes outcomes and waits for their acknowledgement. While the bus
+// takes nothing it waits: repeating the calls would be worse.
+func (d *delivery) report(ctx context.Context, events [2][]contact.Incoming) error {
 	for i, stream := range []bus.Stream{bus.Changes, bus.ChangesBulk} {
 		if len(events[i]) == 0 {
 			continue
 		}
-		publisher := l.lanes.config.Bus.Publisher(stream, l.partition)
-		id := "outcome/" + rand.Text()
-		if err := publisher.Publish(ctx, bus.Message{Tenant: l.tenant, Incoming: events[i], ID: id, Context: ctx}); err != nil {
+		message := bus.Message{Tenant: d.tenant, Incoming: events[i], ID: "outcome/" + rand.Text(), Context: ctx}
+		publisher := d.lanes.config.Bus.Publisher(stream, d.partition.number)
+		publish := func() error {
+			ctx, cancel := storing(ctx)
+			defer cancel()
+			err := publisher.Publish(ctx, message)
+			if err == nil || fault.Is(err, fault.Permanent) {
+				return backoff.Permanent(err)
+			}
+			return err
+		}
+		pause := backoff.NewExponentialBackOff(backoff.WithInitialInterval(100*time.Millisecond), backoff.WithMaxInterval(5*time.Second), backoff.WithMaxElapsedTime(0))
+		err := backoff.RetryNotify(publish, backoff.WithContext(pause, ctx), func(err error, wait time.Duration) {
+			d.lanes.config.Logger.WarnContext(ctx, "outcomes wait for the bus", "tenant", d.tenant, "outcomes", len(events[i]), "again_in", wait, "error", err)
+		})
+		if fault.Is(err, fault.Permanent) && (errors.Is(err, bus.ErrTooLarge) || errors.Is(err, bus.ErrInvalid)) {
+			// The others are stored. One that cannot travel goes without what
+			// was read, or the mapper would wait for it for ever.
+			d.lanes.config.Logger.ErrorContext(ctx, "an outcome is too large and is reported without what was read", "tenant", d.tenant, "error", err)
+			message.ID += "-bare"
+			for k := range message.Incoming {
+				bare := *message.Incoming[k].Outcome
+				bare.Holds, bare.Candidates = nil, nil
+				message.Incoming[k].Outcome = &bare
+			}
+			err = publisher.Publish(ctx, message)
+		}
+		if err != nil {
 			return fmt.Errorf("publish %d outcomes: %w", len(events[i]), err)
 		}
 	}
 	return nil
 }
 
-// remove deletes the rows that are done and keeps what came meanwhile.
-func (l *lane) remove(ctx context.Context, outcomes map[contact.Key]contact.Outcome, sent map[contact.Key]contact.Patch) error {
-	if len(outcomes) == 0 {
+// finish removes rows that are done, and keeps what came meanwhile or was held
+// back. misled rows stay, without the id that led nowhere.
+func (d *delivery) finish(ctx context.Context, done, misled []int) error {
+	quick := append([]postgres.LaneRow(nil), d.stale...)
+	sent := make(map[contact.Key]int, len(done)+len(misled))
+	for _, i := range done {
+		sent[d.rows[i].Contact] = i
+		if d.whole[i] {
+			quick = append(quick, d.rows[i])
+		}
+	}
+	for _, i := range misled {
+		sent[d.rows[i].Contact] = i
+	}
+	if len(quick)+len(sent) == 0 {
 		return nil
 	}
-	config := l.lanes.config
-	storing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-	defer cancel()
-	return config.DB.InTx(storing, func(tx *postgres.Tx) error {
-		var rows []postgres.LaneRow
-		for key := range outcomes {
-			rows = append(rows, postgres.LaneRow{Tenant: l.tenant, Contact: key})
+	once := func() error {
+		ctx, cancel := storing(ctx)
+		defer cancel()
+		finished, err := d.lanes.config.DB.FinishLaneRows(ctx, d.tenant, d.lanes.config.System, quick)
+		if err != nil {
+			return err
 		}
-		stored, err := l.lock(storing, tx, rows)
+		for key := range finished {
+			delete(sent, key)
+		}
+		quick = nil
+		return d.keepRest(ctx, sent)
+	}
+	pause := backoff.NewExponentialBackOff(backoff.WithInitialInterval(50*time.Millisecond), backoff.WithMaxInterval(2*time.Second), backoff.WithMaxElapsedTime(20*time.Second))
+	return backoff.RetryNotify(once, backoff.WithContext(pause, ctx), func(err error, wait time.Duration) {
+		d.lanes.config.Logger.WarnContext(ctx, "done rows wait for the database", "tenant", d.tenant, "rows", len(done), "again_in", wait, "error", err)
+	})
+}
+
+// keepRest takes what was sent out of rows that hold more.
+func (d *delivery) keepRest(ctx context.Context, sent map[contact.Key]int) error {
+	if len(sent) == 0 {
+		return nil
+	}
+	config := d.lanes.config
+	var tenants []contact.Tenant
+	var contacts []contact.Key
+	for key := range sent {
+		tenants, contacts = append(tenants, d.tenant), append(contacts, key)
+	}
+	return config.DB.InTx(ctx, func(tx *postgres.Tx) error {
+		stored, err := tx.LockLaneRows(ctx, config.System, tenants, contacts)
 		if err != nil {
 			return err
 		}
@@ -180,30 +193,108 @@ func (l *lane) remove(ctx context.Context, outcomes map[contact.Key]contact.Outc
 			if err != nil {
 				return err
 			}
-			left, finished := row.Remainder(patch, sent[r.Contact], outcomes[r.Contact])
+			i := sent[r.Contact]
+			left, finished := row.Remainder(patch, d.patches[i], d.answers[i].Outcome)
 			if finished {
 				done = append(done, r.Contact)
 				continue
 			}
-			next, err := encodeRow(postgres.LaneRow{FirstAt: r.FirstAt}, name{l.tenant, r.Contact}, r.Partition, r.Bulk, left)
-			if err != nil {
+			r.Attempts, r.Error = 0, ""
+			if r, err = withPatch(r, left); err != nil {
 				return err
 			}
-			keep = append(keep, next)
+			keep = append(keep, r)
 		}
-		if err := tx.DeleteLaneRows(storing, l.tenant, config.System, done); err != nil {
+		if err := tx.DeleteLaneRows(ctx, d.tenant, config.System, done); err != nil {
 			return err
 		}
-		return tx.SaveLaneRows(storing, config.System, keep)
+		return tx.SaveLaneRows(ctx, config.System, keep)
 	})
 }
 
-func (l *lane) lock(ctx context.Context, tx *postgres.Tx, rows []postgres.LaneRow) ([]postgres.LaneRow, error) {
-	tenants, contacts := make([]contact.Tenant, len(rows)), make([]contact.Key, len(rows))
-	for i, r := range rows {
-		tenants[i], contacts[i] = l.tenant, r.Contact
+// react puts failed rows off and rests the lane where a fault asks for it.
+func (d *delivery) react(ctx context.Context, someDone bool) {
+	later := d.early
+	if ctx.Err() == nil { // else the calls were cut by us, and the rows are not to blame
+		var stop *fault.Fault
+		broken := false
+		for _, f := range d.failed {
+			switch {
+			case f.why.Class == fault.Throttled && f.why.Scope == "search":
+				// Only what must be sought waits, and has not failed.
+				f.row.NextAt = time.Now().Add(max(f.why.Wait, time.Second) + mathrand.N(time.Second))
+				f.row.Error = reason(f.why)
+				later = append(later, f.row)
+			case f.why.Class == fault.Throttled, f.why.Class == fault.Unauthorized:
+				// The rows are due as before, once the lane goes on.
+				stop = graver(stop, f.why)
+			default:
+				f.row.Attempts++
+				f.row.Error = reason(f.why)
+				f.row.NextAt = time.Now().Add(max(putOff(f.row.Attempts, time.Since(f.row.FirstAt)), f.why.Wait))
+				later = append(later, f.row)
+				broken = true
+				if !someDone {
+					stop = graver(stop, f.why)
+				}
+			}
+		}
+		d.rest(ctx, stop, broken && !someDone)
 	}
-	return tx.LockLaneRows(ctx, l.lanes.config.System, tenants, contacts)
+	storing, cancel := storing(ctx)
+	defer cancel()
+	if err := d.lanes.config.DB.PutOffLaneRows(storing, d.tenant, d.lanes.config.System, later); err != nil {
+		d.lanes.config.Logger.WarnContext(ctx, "failed rows could not be put off; they are tried again soon", "tenant", d.tenant, "error", err)
+		d.pause(ctx, fault.As(err), time.Second, "")
+	}
+}
+
+// graver is the fault that stops more of the lane; a may be nil.
+func graver(a, b *fault.Fault) *fault.Fault {
+	rank := map[fault.Class]int{fault.Unauthorized: 2, fault.Throttled: 1}
+	if a == nil || rank[b.Class] > rank[a.Class] || rank[b.Class] == rank[a.Class] && b.Wait > a.Wait {
+		return b
+	}
+	return a
+}
+
+// rest pauses the lane where a fault asks for it.
+func (d *delivery) rest(ctx context.Context, why *fault.Fault, broken bool) {
+	wait := time.Duration(0)
+	if broken {
+		wait = d.fails()
+	}
+	switch {
+	case why == nil:
+		return
+	case why.Class == fault.Unauthorized:
+		wait = time.Minute
+	case why.Class == fault.Throttled:
+		wait = max(why.Wait, time.Second)
+	}
+	if wait > 0 {
+		d.pause(ctx, why, wait, d.credential)
+	}
+}
+
+// reason is what is stored of a fault: no text of the system, which may hold
+// contact data.
+func reason(f *fault.Fault) string { return f.Class.String() + " " + f.Reason }
+
+// putOff is the pause of a row after a number of attempts: a quarter second at
+// first, doubled each time, ten minutes at most, an hour once the row is older
+// than three days, and spread by a quarter. It is never given up.
+func putOff(attempts int, age time.Duration) time.Duration {
+	const first = 250 * time.Millisecond
+	most := 10 * time.Minute
+	if age > 72*time.Hour {
+		most = time.Hour
+	}
+	wait := most
+	if attempts < 16 {
+		wait = min(most, first<<max(0, attempts-1))
+	}
+	return wait - wait/8 + mathrand.N(wait/4+1)
 }
 
 // refused is the outcome of a patch that the system refuses for good.

@@ -2,6 +2,7 @@ package writer
 
 import (
 	"context"
+	"time"
 
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
@@ -34,14 +35,14 @@ func startDelivery(ctx context.Context, system contact.System, tenant contact.Te
 
 // endDelivery ends the batch's span and puts a short span into each edit's own
 // trace, linked to the batch, so that both ends find each other.
-func endDelivery(_ context.Context, batch trace.Span, system contact.System, patches []contact.Patch, answers []contact.Delivery) {
+func endDelivery(batch trace.Span, start time.Time, system contact.System, patches []contact.Patch, answers []contact.Delivery) {
 	batch.End()
 	for i := range patches {
 		if patches[i].Traceparent == "" {
 			continue
 		}
 		ctx := bus.WithTraceparent(context.Background(), patches[i].Traceparent)
-		_, span := tracer.Start(ctx, "deliver contact", trace.WithLinks(trace.Link{SpanContext: batch.SpanContext()}),
+		_, span := tracer.Start(ctx, "deliver contact", trace.WithTimestamp(start), trace.WithLinks(trace.Link{SpanContext: batch.SpanContext()}),
 			trace.WithAttributes(attribute.String("lockstep.system", system.String()), attribute.Int("lockstep.properties", len(patches[i].Properties))))
 		if err := answers[i].Err; err != nil {
 			class := fault.As(err).Class.String()

@@ -3,330 +3,530 @@ package writer_test
 import (
 	"context"
 	"fmt"
-	"sync"
+	"math/rand/v2"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"lockstep.internal/pkg/bus"
-	"lockstep.internal/pkg/bus/bustest"
 	"lockstep.internal/pkg/contact"
 	"lockstep.internal/pkg/fault"
-	"lockstep.internal/pkg/postgres"
-	"lockstep.internal/pkg/postgres/pgtest"
-	"lockstep.internal/pkg/quota"
-	"lockstep.internal/pkg/roster"
 	"lockstep.internal/pkg/tenant"
 	"lockstep.internal/services/writer"
 )
 
-// script is a destination that does as it is told and records what it got.
-type script struct {
-	mu       sync.Mutex
-	calls    [][]contact.Patch
-	held     map[contact.Key]map[string]string
-	versions map[contact.Key]contact.Version
-	answer   func(contact.Patch) error // nil accepts everything
-	gate     chan struct{}             // not nil: each call waits for one token
-	older    bool                      // an older version came after a newer one
+func key(i int) contact.Key { return contact.NewKey(contact.HubSpot, fmt.Sprint(i)) }
+
+// shortLease lets another owner take over soon.
+func shortLease(c *writer.Config) { c.LeaseTTL = 3 * time.Second }
+
+// TestAHundredPatchesOfAContactAreOneWrite while the contact is under way.
+func TestAHundredPatchesOfAContactAreOneWrite(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t, "acme")
+	first, release := make(chan struct{}), make(chan struct{})
+	var calls atomic.Int32
+	e.system.script = func(context.Context, contact.Tenant, []contact.Patch) []*contact.Delivery {
+		if calls.Add(1) == 1 {
+			close(first)
+			<-release
+		}
+		return nil
+	}
+	e.start("one")
+	e.send(bus.Patches, "acme", write(key(1), 1, "city", "v1"))
+	<-first
+	for v := 2; v <= 100; v++ {
+		e.send(bus.Patches, "acme", write(key(1), contact.Version(v), "city", fmt.Sprintf("v%d", v)))
+	}
+	e.await("the last patch is in the row", func() bool {
+		rows, err := e.db.DueRows(t.Context(), "acme", contact.HubSpot, 0, nil, 1)
+		return err == nil && len(rows) == 1 && rows[0].Version == 100
+	})
+	close(release)
+	e.awaitEmpty()
+	if n := calls.Load(); n != 2 {
+		t.Errorf("%d calls, want the first and one for the other 99", n)
+	}
+	if got := e.system.value("acme/hubspot:1/city"); got != "v100" {
+		t.Errorf("city is %q", got)
+	}
+	last := e.outcomes(bus.Changes, 2)[1]
+	if last.Version != 100 || len(last.Properties) != 1 || last.Properties[0].Version != 100 {
+		t.Errorf("outcome %+v", last)
+	}
 }
 
-func (s *script) Batch() int { return 100 }
-
-func (s *script) Deliver(ctx context.Context, patches []contact.Patch) []contact.Delivery {
-	if s.gate != nil {
-		select {
-		case <-s.gate:
-		case <-ctx.Done():
+// TestThrottledPausesTheLaneAlone until the time that the system named.
+func TestThrottledPausesTheLaneAlone(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t, "acme", "other")
+	const wait = 1500 * time.Millisecond
+	var refused atomic.Int64
+	e.system.script = func(_ context.Context, name contact.Tenant, patches []contact.Patch) []*contact.Delivery {
+		if name == "acme" && refused.CompareAndSwap(0, time.Now().UnixNano()) {
+			return refuse(patches, faultOf(fault.Throttled, wait))
+		}
+		return nil
+	}
+	e.start("one")
+	e.send(bus.Patches, "acme", write(key(1), 1, "city", "a"))
+	e.await("a call is refused", func() bool { return refused.Load() != 0 })
+	e.send(bus.Patches, "acme", write(key(2), 1, "city", "b"))
+	e.send(bus.Patches, "other", write(key(1), 1, "city", "c"))
+	e.awaitEmpty()
+	since := time.Unix(0, refused.Load())
+	for _, c := range e.system.seen() {
+		after := c.at.Sub(since)
+		if c.tenant == "acme" && after > 20*time.Millisecond && after < wait-20*time.Millisecond {
+			t.Errorf("a call went out %v after the refusal", after)
+		}
+		if c.tenant == "other" && after > wait {
+			t.Errorf("another tenant waited %v", after)
 		}
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.calls = append(s.calls, patches)
-	answers := make([]contact.Delivery, len(patches))
-	for i, p := range patches {
-		if s.answer != nil {
-			if err := s.answer(p); err != nil {
-				answers[i].Err = err
-				continue
+}
+
+// TestOneRefusedContactDoesNotHoldUpTheOthers of its call.
+func TestOneRefusedContactDoesNotHoldUpTheOthers(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t, "acme")
+	e.system.script = func(_ context.Context, _ contact.Tenant, patches []contact.Patch) []*contact.Delivery {
+		answers := make([]*contact.Delivery, len(patches))
+		for i, p := range patches {
+			if p.Contact == key(42) {
+				answers[i] = &contact.Delivery{Err: faultOf(fault.Permanent, 0)}
 			}
 		}
-		if p.Version < s.versions[p.Contact] {
-			s.older = true
-		}
-		s.versions[p.Contact] = p.Version
-		if s.held[p.Contact] == nil {
-			s.held[p.Contact] = make(map[string]string)
-		}
-		outcome := contact.Outcome{
-			System: p.System, Contact: p.Contact, Version: p.Version, TargetID: "7", Result: contact.Written, AppliedAt: 1, AnsweredAt: 1, EventID: fmt.Sprintf("o/%s/%d", p.Contact, p.Version),
-		}
-		for _, property := range p.Properties {
-			s.held[p.Contact][property.Name] = property.Value
-			outcome.Properties = append(outcome.Properties, contact.PropertyOutcome{Name: property.Name, Version: property.Version, Value: property.Value})
-		}
-		answers[i].Outcome = outcome
+		return answers
 	}
-	return answers
-}
-
-func (s *script) value(key contact.Key, name string) string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.held[key][name]
-}
-
-func (s *script) count() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.calls)
-}
-
-// stand is a writer on a real bus and database, with a scripted destination.
-type stand struct {
-	t      *testing.T
-	bus    *bus.Bus
-	db     *postgres.DB
-	roster *roster.Roster
-	script *script
-	config postgres.Config
-}
-
-func newStand(t *testing.T) *stand {
-	t.Helper()
-	db := pgtest.Open(t)
-	s := &stand{t: t, bus: bustest.New(t), db: db, script: &script{held: make(map[contact.Key]map[string]string), versions: make(map[contact.Key]contact.Version)}}
-	s.config.Tenants = []tenant.Tenant{{ID: "demo", Active: true, HubSpot: tenant.HubSpot{AccessToken: "one"}}}
-	var err error
-	if s.roster, err = roster.Open(t.Context(), func(context.Context) (postgres.Config, error) { return s.config, nil }, nil); err != nil {
-		t.Fatal(err)
+	var patches []contact.Patch
+	for i := range 100 {
+		patches = append(patches, write(key(i), 1, "city", "a"))
 	}
-	return s
+	e.send(bus.Patches, "acme", patches...)
+	e.start("one")
+	e.awaitEmpty()
+	results := map[contact.Result]int{}
+	for _, o := range e.outcomes(bus.Changes, 100) {
+		results[o.Result]++
+		if o.Result == contact.Rejected && (o.Contact != key(42) || o.Refusal == nil || o.Refusal.Reason != "SCRIPTED" || o.Properties[0].Refusal == nil) {
+			t.Errorf("outcome %+v", o)
+		}
+	}
+	if diff := cmp.Diff(map[contact.Result]int{contact.Written: 99, contact.Rejected: 1}, results); diff != "" {
+		t.Errorf("results (-want +got):\n%s", diff)
+	}
 }
 
-// start runs a writer until the test ends or the returned function is called.
-func (s *stand) start(owner string) (stop func()) {
-	s.t.Helper()
-	w, err := writer.New(writer.Config{
-		Owner: owner, System: contact.HubSpot, Bus: s.bus, DB: s.db, Roster: s.roster, LeaseTTL: 1500 * time.Millisecond,
-		Destination: func(*tenant.Tenant, quota.Budget) (writer.Destination, error) { return s.script, nil },
-	})
-	if err != nil {
-		s.t.Fatal(err)
+// TestATransientFaultIsRepeatedAndANewPatchWakesTheRow.
+func TestATransientFaultIsRepeatedAndANewPatchWakesTheRow(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t, "acme")
+	var fails atomic.Int32
+	fails.Store(3)
+	e.system.script = func(_ context.Context, _ contact.Tenant, patches []contact.Patch) []*contact.Delivery {
+		if fails.Add(-1) >= 0 {
+			return refuse(patches, faultOf(fault.Transient, time.Hour)) // asks for an hour
+		}
+		return nil
 	}
-	ctx, cancel := context.WithCancel(s.t.Context())
-	done := make(chan error, 1)
-	go func() { done <- w.Run(ctx) }()
-	var once sync.Once
-	stop = func() {
-		once.Do(func() {
-			cancel()
-			if err := <-done; err != nil {
-				s.t.Error(err)
+	e.start("one")
+	for v := range 4 {
+		e.send(bus.Patches, "acme", write(key(1), contact.Version(v+1), "city", fmt.Sprint(v)))
+		e.await("the call is made", func() bool { return len(e.system.seen()) == v+1 })
+		e.await("the row is put off", func() bool {
+			rows, err := e.db.DueRows(t.Context(), "acme", contact.HubSpot, 0, nil, 1)
+			return err == nil && len(rows) == 0
+		})
+	}
+	e.awaitEmpty()
+	if got := e.outcomes(bus.Changes, 1)[0]; got.Attempts != 3 || got.Version != 4 {
+		t.Errorf("outcome %+v, want the attempts counted", got)
+	}
+}
+
+// TestACrashBetweenAnswerAndReportRepeatsSafely: what was answered is sent
+// again by the next owner, and nothing is lost.
+func TestACrashBetweenAnswerAndReportRepeatsSafely(t *testing.T) {
+	t.Parallel()
+	for _, cut := range []string{"database", "bus and database"} {
+		t.Run(cut, func(t *testing.T) {
+			t.Parallel()
+			e := newEnv(t, "acme")
+			var one *process
+			started, crashed := make(chan struct{}), make(chan struct{})
+			var once atomic.Bool
+			e.system.after = func(contact.Tenant, []contact.Patch) {
+				if !once.CompareAndSwap(false, true) {
+					return
+				}
+				<-started
+				if cut != "database" {
+					ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+					defer cancel()
+					_ = one.bus.Close(ctx)
+				}
+				go one.db.Close()
+				close(crashed)
+			}
+			one = e.start("one", shortLease)
+			close(started)
+			e.send(bus.Patches, "acme", write(key(1), 1, "city", "a"), write(key(2), 1, "city", "b"))
+			<-crashed
+			e.start("two", shortLease)
+			e.awaitEmpty()
+			e.system.mu.Lock()
+			defer e.system.mu.Unlock()
+			for _, k := range []string{"acme/hubspot:1", "acme/hubspot:2"} {
+				if n := e.system.writes[k]; n < 1 || n > 2 {
+					t.Errorf("%s was written %d times", k, n)
+				}
+			}
+			if n := len(e.outcomes(bus.Changes, 2)); n < 2 {
+				t.Errorf("%d outcomes", n)
 			}
 		})
 	}
-	s.t.Cleanup(stop)
-	return stop
 }
 
-// patch publishes a patch that sets one property.
-func (s *stand) patch(key contact.Key, version contact.Version, name, value string) {
-	s.t.Helper()
-	p := contact.Patch{Contact: key, System: contact.HubSpot, Version: version, TargetID: "7", Properties: []contact.Property{{Name: name, Type: contact.Text, Value: value, Version: version}}}
-	message := bus.Message{Tenant: "demo", System: contact.HubSpot, Patches: []contact.Patch{p}, ID: fmt.Sprintf("%s/%d", key, version), Context: s.t.Context()}
-	if err := s.bus.Publisher(bus.Patches, s.bus.PartitionOf("demo")).Publish(s.t.Context(), message); err != nil {
-		s.t.Fatal(err)
-	}
-}
-
-func (s *stand) eventually(what string, holds func() bool) {
-	s.t.Helper()
-	deadline := time.NewTimer(20 * time.Second)
-	defer deadline.Stop()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for !holds() {
-		select {
-		case <-deadline.C:
-			s.t.Fatalf("not within 20 s: %s", what)
-		case <-tick.C:
-		}
-	}
-}
-
-// rows is how many rows wait.
-func (s *stand) rows() int {
-	counts, err := s.db.LaneCounts(s.t.Context())
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	rows := 0
-	for _, c := range counts {
-		rows += c.Rows
-	}
-	return rows
-}
-
-// outcomes reads the outcomes that were published.
-func (s *stand) outcomes() map[contact.Key]contact.Outcome {
-	s.t.Helper()
-	reader, err := s.bus.Read(s.t.Context(), bus.Changes, s.bus.PartitionOf("demo"), "test", 0)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	defer reader.Close()
-	last, _, err := s.bus.Last(s.t.Context(), bus.Changes, s.bus.PartitionOf("demo"))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	outcomes := make(map[contact.Key]contact.Outcome)
-	for seq := uint64(0); seq < last; {
-		d, err := reader.Next(s.t.Context())
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		seq = d.Seq
-		for _, in := range d.Incoming {
-			outcomes[in.Outcome.Contact] = *in.Outcome
-		}
-	}
-	return outcomes
-}
-
-// TestAHundredEditsOfOneContactAreFewWrites, the last one wins, and an older
-// value is never sent after a newer one.
-func TestAHundredEditsOfOneContactAreFewWrites(t *testing.T) {
+// TestAnOlderValueNeverFollowsANewer, whatever fails, and on whichever of the
+// two streams the patches come.
+func TestAnOlderValueNeverFollowsANewer(t *testing.T) {
 	t.Parallel()
-	s := newStand(t)
-	s.script.gate = make(chan struct{}, 100)
-	for i := range 100 {
-		s.patch("hubspot:1", contact.Version(i+1), "city", fmt.Sprint(i))
-	}
-	s.start("one")
-	for range 5 {
-		s.script.gate <- struct{}{}
-	}
-	s.eventually("the last value is written", func() bool { return s.script.value("hubspot:1", "city") == "99" && s.rows() == 0 })
-	if n := s.script.count(); n > 3 {
-		t.Errorf("%d writes for one contact, want the hundred merged into a few", n)
-	}
-	if s.script.older {
-		t.Error("an older version was sent after a newer one")
-	}
-	if o := s.outcomes()["hubspot:1"]; o.Version != 100 || o.Result != contact.Written {
-		t.Errorf("the outcome is %+v, want version 100 written", o)
-	}
-}
-
-// TestOneRefusedContactStopsNoOther.
-func TestOneRefusedContactStopsNoOther(t *testing.T) {
-	t.Parallel()
-	s := newStand(t)
-	s.script.answer = func(p contact.Patch) error {
-		if p.Contact == "hubspot:5" {
-			return fault.New(fault.Refusal{Class: fault.Permanent, Reason: "VALIDATION_ERROR", Message: "no"})
+	e := newEnv(t, "acme", "other")
+	e.system.batch = 7
+	e.system.script = func(_ context.Context, _ contact.Tenant, patches []contact.Patch) []*contact.Delivery {
+		time.Sleep(rand.N(3 * time.Millisecond))
+		answers := make([]*contact.Delivery, len(patches))
+		for i := range patches {
+			switch rand.IntN(12) {
+			case 0:
+				answers[i] = &contact.Delivery{Err: faultOf(fault.Transient, 0)}
+			case 1:
+				answers[i] = &contact.Delivery{Err: faultOf(fault.Unknown, 0)}
+			}
 		}
-		return nil
-	}
-	for i := range 10 {
-		s.patch(contact.NewKey(contact.HubSpot, fmt.Sprint(i)), 1, "city", "x")
-	}
-	s.start("one")
-	s.eventually("no row waits", func() bool { return s.script.count() > 0 && s.rows() == 0 })
-	outcomes := s.outcomes()
-	for i := range 10 {
-		key := contact.NewKey(contact.HubSpot, fmt.Sprint(i))
-		want := contact.Written
-		if i == 5 {
-			want = contact.Rejected
+		if rand.IntN(30) == 0 {
+			return refuse(patches, faultOf(fault.Throttled, 10*time.Millisecond))
 		}
-		if got := outcomes[key]; got.Result != want || i == 5 && (got.Refusal == nil || got.Refusal.Reason != "VALIDATION_ERROR") {
-			t.Errorf("%s: outcome %+v, want %d", key, got, want)
+		return answers
+	}
+	e.start("one")
+	want := map[string]string{}
+	for v := 1; v <= 400; v++ {
+		name := []contact.Tenant{"acme", "other"}[rand.IntN(2)]
+		stream := bus.Patches
+		if rand.IntN(3) == 0 {
+			stream = bus.PatchesBulk
 		}
+		k, property, value := key(rand.IntN(20)), fmt.Sprint("p", rand.IntN(3)), fmt.Sprint("v", v)
+		want[fmt.Sprintf("%s/%s/%s", name, k, property)] = value
+		e.send(stream, name, write(k, contact.Version(v), property, value))
 	}
-}
-
-// TestFailedCallsAreRepeated until they succeed; nothing is lost, also when the
-// writer is stopped in between and another takes over.
-func TestFailedCallsAreRepeated(t *testing.T) {
-	t.Parallel()
-	s := newStand(t)
-	fails := 6
-	s.script.answer = func(contact.Patch) error {
-		if fails--; fails >= 0 {
-			return fault.Wrap(fault.Transient, fmt.Errorf("answered 503"))
+	e.await("all is written", func() bool {
+		for k, v := range want {
+			if e.system.value(k) != v {
+				return false
+			}
 		}
-		return nil
-	}
-	for i := range 3 {
-		s.patch(contact.NewKey(contact.HubSpot, fmt.Sprint(i)), 1, "city", "x")
-	}
-	stop := s.start("one")
-	s.eventually("a first call has failed", func() bool { return s.script.count() > 0 })
-	stop()
-	s.start("two")
-	s.eventually("all are written", func() bool { return s.rows() == 0 })
-	for i := range 3 {
-		if got := s.script.value(contact.NewKey(contact.HubSpot, fmt.Sprint(i)), "city"); got != "x" {
-			t.Errorf("contact %d holds %q", i, got)
-		}
-	}
-}
-
-// TestAThrottledLaneRestsAndGoesOn.
-func TestAThrottledLaneRestsAndGoesOn(t *testing.T) {
-	t.Parallel()
-	s := newStand(t)
-	var refusedAt time.Time
-	s.script.answer = func(contact.Patch) error {
-		if refusedAt.IsZero() {
-			refusedAt = time.Now()
-			f := fault.New(fault.Refusal{Class: fault.Throttled, Reason: "429", Status: 429})
-			f.Wait = 2 * time.Second
-			return f
-		}
-		return nil
-	}
-	s.patch("hubspot:1", 1, "city", "x")
-	s.start("one")
-	s.eventually("the value is written", func() bool { return s.script.value("hubspot:1", "city") == "x" })
-	if waited := time.Since(refusedAt); waited < 2*time.Second {
-		t.Errorf("the lane went on after %v, it was asked to rest for 2 s", waited)
-	}
-	if n := s.script.count(); n != 2 {
-		t.Errorf("%d calls, want one before and one after the rest", n)
-	}
-}
-
-// TestRefusedCredentialsStopTheLaneUntilNewOnesCome, and nothing is lost.
-func TestRefusedCredentialsStopTheLaneUntilNewOnesCome(t *testing.T) {
-	t.Parallel()
-	s := newStand(t)
-	var mu sync.Mutex
-	good := false
-	s.script.answer = func(contact.Patch) error {
-		mu.Lock()
-		defer mu.Unlock()
-		if !good {
-			return fault.New(fault.Refusal{Class: fault.Unauthorized, Reason: "401", Status: 401})
-		}
-		return nil
-	}
-	s.patch("hubspot:1", 1, "city", "x")
-	s.start("one")
-	s.eventually("the pause is stored", func() bool {
-		pauses, err := s.db.Pauses(t.Context(), contact.HubSpot)
-		return err == nil && len(pauses) == 1 && pauses[0].Class == "unauthorized"
+		return e.rows() == 0
 	})
-	if n := s.script.count(); n != 1 {
-		t.Errorf("%d calls with refused credentials, want 1", n)
+}
+
+// TestALatePatchOfTheBulkStreamBringsNoOlderValue: the later one is written and
+// its row gone by then.
+func TestALatePatchOfTheBulkStreamBringsNoOlderValue(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t, "acme")
+	e.start("one")
+	e.send(bus.Patches, "acme", write(key(1), 5, "city", "new"))
+	e.outcomes(bus.Changes, 1)
+	e.awaitEmpty()
+	e.send(bus.PatchesBulk, "acme", write(key(1), 3, "city", "old", "zip", "1"))
+	e.outcomes(bus.ChangesBulk, 1) // of the zip
+	if got := e.system.value("acme/hubspot:1/city"); got != "new" {
+		t.Errorf("city is %q", got)
 	}
-	mu.Lock()
-	good = true
-	mu.Unlock()
-	s.config = postgres.Config{Tenants: []tenant.Tenant{{ID: "demo", Active: true, HubSpot: tenant.HubSpot{AccessToken: "two"}}}}
-	if err := s.roster.Refresh(t.Context()); err != nil {
-		t.Fatal(err)
+	e.send(bus.PatchesBulk, "acme", write(key(1), 4, "city", "older"))
+	e.awaitEmpty()
+}
+
+// TestAnotherOwnerGoesOn when one ends, by SIGTERM or without a word, and no
+// contact is ever under way at both.
+func TestAnotherOwnerGoesOn(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t, "acme")
+	e.system.batch = 3
+	e.system.script = func(ctx context.Context, _ contact.Tenant, patches []contact.Patch) []*contact.Delivery {
+		select {
+		case <-time.After(10 * time.Millisecond):
+			return nil
+		case <-ctx.Done(): // the call is cut
+			return refuse(patches, ctx.Err())
+		}
 	}
-	s.eventually("the value is written", func() bool { return s.script.value("hubspot:1", "city") == "x" && s.rows() == 0 })
+	one := e.start("one", shortLease)
+	version := contact.Version(0)
+	send := func(n int) {
+		for range n {
+			version++
+			e.send(bus.Patches, "acme", write(key(int(version)%30), version, "city", fmt.Sprint(version)))
+		}
+	}
+	send(100)
+	e.await("the first owner writes", func() bool { return len(e.system.seen()) > 3 })
+	two := e.start("two", shortLease)
+	send(100)
+	one.stop()
+	send(100)
+	e.awaitEmpty()
+	e.start("three", shortLease)
+	send(50)
+	go two.db.Close() // it can neither renew nor read any more
+	send(50)
+	e.await("all is written", func() bool {
+		for v := version - 29; v <= version; v++ {
+			if e.system.value(fmt.Sprintf("acme/%s/city", key(int(v)%30))) != fmt.Sprint(v) {
+				return false
+			}
+		}
+		return e.rows() == 0
+	})
+}
+
+// TestRefusedCredentialsStopTheLaneUntilThereAreNewOnes.
+func TestRefusedCredentialsStopTheLaneUntilThereAreNewOnes(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t, "acme")
+	var valid atomic.Pointer[string]
+	good := "new"
+	valid.Store(&good)
+	e.system.script = func(_ context.Context, _ contact.Tenant, patches []contact.Patch) []*contact.Delivery {
+		calls := e.system.seen()
+		if calls[len(calls)-1].token != *valid.Load() {
+			return refuse(patches, faultOf(fault.Unauthorized, 0))
+		}
+		return nil
+	}
+	e.start("one")
+	e.send(bus.Patches, "acme", write(key(1), 1, "city", "a"), write(key(2), 1, "city", "b"))
+	e.await("the pause is shown", func() bool {
+		pauses, err := e.db.Pauses(t.Context(), contact.HubSpot)
+		return err == nil && len(pauses) == 1 && pauses[0].Class == "unauthorized" && time.Until(pauses[0].Until) > 30*time.Second
+	})
+	calls := len(e.system.seen())
+	e.send(bus.Patches, "acme", write(key(3), 1, "city", "c"))
+	e.await("the patch is in a row", func() bool { return e.rows() == 3 })
+	time.Sleep(1500 * time.Millisecond) // longer than a sweep
+	if now := len(e.system.seen()); now != calls {
+		t.Errorf("%d calls with refused credentials", now-calls)
+	}
+	e.change("acme", func(t *tenant.Tenant) { t.HubSpot.AccessToken = "new" })
+	changed := time.Now()
+	e.awaitEmpty()
+	if took := time.Since(changed); took > 4*time.Second {
+		t.Errorf("it took %v to go on", took)
+	}
+	e.await("the pause is over", func() bool {
+		pauses, err := e.db.Pauses(t.Context(), contact.HubSpot)
+		return err == nil && len(pauses) == 0
+	})
+}
+
+// TestAnInactiveTenantsRowsWait.
+func TestAnInactiveTenantsRowsWait(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t, "acme")
+	e.change("acme", func(t *tenant.Tenant) { t.Active = false })
+	e.start("one")
+	e.send(bus.Patches, "acme", write(key(1), 1, "city", "a"))
+	e.await("the patch is in a row", func() bool { return e.rows() == 1 })
+	time.Sleep(1200 * time.Millisecond)
+	if n := len(e.system.seen()); n != 0 {
+		t.Errorf("%d calls for an inactive tenant", n)
+	}
+	e.change("acme", func(t *tenant.Tenant) { t.Active = true })
+	e.awaitEmpty()
+}
+
+// TestTheBreakerTriesWithOneContact after several failures in a row.
+func TestTheBreakerTriesWithOneContact(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t, "acme")
+	var down atomic.Bool
+	down.Store(true)
+	e.system.script = func(_ context.Context, _ contact.Tenant, patches []contact.Patch) []*contact.Delivery {
+		if down.Load() {
+			return refuse(patches, faultOf(fault.Transient, 0))
+		}
+		return nil
+	}
+	e.system.batch = 5
+	e.start("one")
+	var patches []contact.Patch
+	for i := range 40 {
+		patches = append(patches, write(key(i), 1, "city", "a"))
+	}
+	e.send(bus.Patches, "acme", patches...)
+	e.await("a probe goes out", func() bool {
+		calls := e.system.seen()
+		return len(calls) > 5 && len(calls[len(calls)-1].patches) == 1
+	})
+	down.Store(false)
+	e.awaitEmpty()
+}
+
+// TestAReadWaitsForItsTime, and values of the same contact do not.
+func TestAReadWaitsForItsTime(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t, "acme")
+	e.start("one")
+	e.send(bus.Patches, "acme", write(key(9), 1, "city", "warm"))
+	e.awaitEmpty() // the quota of a new owner is open now
+	when := time.Now().Add(1500 * time.Millisecond)
+	p := write(key(1), 1, "city", "a")
+	p.Fetch = &contact.Fetch{Properties: []string{"city"}, NotBefore: contact.Millis(when.UnixMilli())}
+	e.send(bus.Patches, "acme", p)
+	e.awaitEmpty()
+	var wrote, read time.Time
+	for _, c := range e.system.seen() {
+		for _, p := range c.patches {
+			if p.Contact != key(1) {
+				continue
+			}
+			if p.Fetch != nil {
+				read = c.at
+			}
+			if len(p.Properties) > 0 {
+				wrote = c.at
+			}
+		}
+	}
+	if wrote.IsZero() || !wrote.Before(when.Add(-500*time.Millisecond)) {
+		t.Errorf("the value was written %v before the read's time, want at once", when.Sub(wrote))
+	}
+	if read.Before(when.Add(-2*time.Millisecond)) || read.After(when.Add(700*time.Millisecond)) {
+		t.Errorf("the read was made %v after its time", read.Sub(when))
+	}
+}
+
+// TestALaneThatHangsHoldsUpNoOther.
+func TestALaneThatHangsHoldsUpNoOther(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t, "hangs", "fine")
+	e.system.batch = 1
+	release := make(chan struct{})
+	e.system.script = func(ctx context.Context, name contact.Tenant, patches []contact.Patch) []*contact.Delivery {
+		if name == "hangs" {
+			<-release
+		}
+		return nil
+	}
+	e.start("one")
+	for i := range 10 {
+		e.send(bus.Patches, "hangs", write(key(i), 1, "city", "a"))
+		e.send(bus.Patches, "fine", write(key(i), 1, "city", "a"))
+	}
+	e.outcomes(bus.Changes, 10)
+	hanging := 0
+	for _, c := range e.system.seen() {
+		if c.tenant == "hangs" {
+			hanging++
+		}
+	}
+	if hanging != 4 {
+		t.Errorf("%d deliveries of one lane are under way, want 4", hanging)
+	}
+	close(release)
+	e.awaitEmpty()
+}
+
+// TestALiveRowGoesBeforeBulkRows.
+func TestALiveRowGoesBeforeBulkRows(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t, "acme")
+	e.system.batch = 1
+	e.system.script = func(context.Context, contact.Tenant, []contact.Patch) []*contact.Delivery {
+		time.Sleep(20 * time.Millisecond)
+		return nil
+	}
+	var patches []contact.Patch
+	for i := range 200 {
+		patches = append(patches, write(key(i), 1, "city", "a"))
+	}
+	e.send(bus.PatchesBulk, "acme", patches...)
+	e.start("one")
+	e.await("bulk work is under way", func() bool { return len(e.system.seen()) > 4 })
+	before := len(e.system.seen())
+	e.send(bus.Patches, "acme", write(key(1000), 1, "city", "live"))
+	e.await("the live row is written", func() bool { return e.system.value("acme/hubspot:1000/city") == "live" })
+	if between := len(e.system.seen()) - before; between > 60 {
+		t.Errorf("%d calls went out before the live one", between)
+	}
+	if got := e.outcomes(bus.Changes, 1)[0]; got.Contact != key(1000) {
+		t.Errorf("outcome on the live stream %+v", got)
+	}
+}
+
+// TestTheDaysShareHoldsOverAChangeOfOwner, and the rest waits for the next day.
+func TestTheDaysShareHoldsOverAChangeOfOwner(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t, "acme")
+	e.change("acme", func(t *tenant.Tenant) { t.HubSpot.DailyLimit = 4 }) // three for the writer
+	e.system.quota = true
+	one := e.start("one")
+	for i := range 2 {
+		e.send(bus.Patches, "acme", write(key(i), 1, "city", "a"))
+		e.awaitEmpty()
+	}
+	one.stop()
+	e.start("two")
+	e.send(bus.Patches, "acme", write(key(2), 1, "city", "a"))
+	e.awaitEmpty()
+	e.send(bus.Patches, "acme", write(key(3), 1, "city", "a"))
+	e.await("the lane rests until midnight", func() bool {
+		pauses, err := e.db.Pauses(t.Context(), contact.HubSpot)
+		return err == nil && len(pauses) == 1 && pauses[0].Class == "throttled"
+	})
+	e.await("the patch is in a row", func() bool { return e.rows() == 1 })
+	time.Sleep(200 * time.Millisecond)
+	if n := len(e.system.seen()); n != 3 {
+		t.Errorf("%d calls, the writer's share of the day is 3", n)
+	}
+}
+
+// TestARefusedSearchHoldsUpOnlyWhatMustBeSought.
+func TestARefusedSearchHoldsUpOnlyWhatMustBeSought(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t, "acme")
+	var refused atomic.Bool
+	e.system.script = func(_ context.Context, _ contact.Tenant, patches []contact.Patch) []*contact.Delivery {
+		answers := make([]*contact.Delivery, len(patches))
+		for i, p := range patches {
+			if p.Contact == key(1) && refused.CompareAndSwap(false, true) {
+				f := faultOf(fault.Throttled, time.Second)
+				f.Scope = "search"
+				answers[i] = &contact.Delivery{Err: f}
+			}
+		}
+		return answers
+	}
+	e.start("one")
+	e.send(bus.Patches, "acme", write(key(1), 1, "city", "a"), write(key(2), 1, "city", "a"))
+	e.await("the search is refused", refused.Load)
+	at := time.Now()
+	e.send(bus.Patches, "acme", write(key(3), 1, "city", "a"))
+	e.await("another contact is written", func() bool { return e.system.value("acme/hubspot:3/city") == "a" })
+	if took := time.Since(at); took > 900*time.Millisecond {
+		t.Errorf("it waited %v", took)
+	}
+	e.awaitEmpty()
+	for _, o := range e.outcomes(bus.Changes, 3) {
+		if o.Attempts != 0 {
+			t.Errorf("%s: %d attempts; a refused search is none", o.Contact, o.Attempts)
+		}
+	}
 }

@@ -2,6 +2,7 @@
 
 CREATE TABLE tenant (
     tenant    text    PRIMARY KEY,
+    revision  bigint  NOT NULL DEFAULT 1, -- rises with each save; guards against two editors
     name      text    NOT NULL,
     region    text    NOT NULL DEFAULT 'US',
     time_zone text    NOT NULL DEFAULT 'UTC',
@@ -19,6 +20,10 @@ CREATE TABLE connection (
     PRIMARY KEY (tenant, system)
 );
 
+-- A portal belongs to one tenant: its webhooks name the portal alone.
+CREATE UNIQUE INDEX connection_portal ON connection ((settings ->> 'PortalID'))
+    WHERE system = 'hubspot' AND settings ->> 'PortalID' <> '0';
+
 CREATE TABLE app (
     app_id        bigint  PRIMARY KEY,
     client_id     text    NOT NULL,
@@ -26,6 +31,7 @@ CREATE TABLE app (
     signature_v1  boolean NOT NULL DEFAULT false
 );
 
+-- Versions are added and never changed.
 CREATE TABLE mapping_version (
     tenant     text        NOT NULL REFERENCES tenant ON DELETE CASCADE,
     version    bigint      NOT NULL,

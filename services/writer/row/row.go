@@ -1,5 +1,8 @@
 // Package row is the pure logic of the writer's rows: how patches of one
-// contact become one, and what remains after a write.
+// contact become one, what of it may go out, and what remains after a write.
+//
+// It promises that a value is never replaced by an older one, and that nothing
+// that was asked for is lost: what came while a patch was under way stays.
 package row
 
 import (
@@ -8,9 +11,9 @@ import (
 	"lockstep.internal/pkg/contact"
 )
 
-// Merge joins a patch to a row. Per property the higher version wins; what is
-// to be read and how the contact is found come from the newer patch, where it
-// says so.
+// Merge joins a patch to a row. Per property the higher version wins; how the
+// contact is found comes from the newer patch, where it says so, and what is to
+// be read from both.
 func Merge(row, patch contact.Patch) contact.Patch {
 	older, newer := row, patch
 	if row.Version > patch.Version {
@@ -33,15 +36,25 @@ func Merge(row, patch contact.Patch) contact.Patch {
 	if merged.Create == nil {
 		merged.Create = older.Create
 	}
+	if merged.Traceparent == "" {
+		merged.Traceparent = older.Traceparent
+	}
+	if merged.CauseEventID == "" {
+		merged.CauseEventID = older.CauseEventID
+	}
 	merged.Fetch = mergeFetch(older.Fetch, newer.Fetch)
 	merged.Archive = older.Archive || newer.Archive
-	if older.EditedAt != 0 && (merged.EditedAt == 0 || older.EditedAt < merged.EditedAt) {
-		merged.EditedAt = older.EditedAt
-	}
-	if older.ReceivedAt != 0 && (merged.ReceivedAt == 0 || older.ReceivedAt < merged.ReceivedAt) {
-		merged.ReceivedAt = older.ReceivedAt
-	}
+	merged.EditedAt = earlier(older.EditedAt, newer.EditedAt)
+	merged.ReceivedAt = earlier(older.ReceivedAt, newer.ReceivedAt)
 	return merged
+}
+
+// earlier is the earlier of two times that are known.
+func earlier(a, b contact.Millis) contact.Millis {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
 }
 
 // mergeFetch asks for all that either asked for. The later time counts: a read
@@ -73,20 +86,54 @@ func Ready(row contact.Patch, now contact.Millis) (send contact.Patch, ok bool) 
 	return send, len(send.Properties) > 0 || send.Archive || send.TargetID == "" && send.Create != nil
 }
 
-// Remainder is what is left of a row after a patch was delivered with an
-// outcome; done when nothing is.
+// Delivered is the version of each property that was sent last.
+type Delivered map[string]contact.Version
+
+// Fresh takes the values out of a patch than which newer ones were sent
+// already: a patch of the bulk stream may come behind a later one of the live
+// stream. empty tells that nothing is left to do.
+func Fresh(patch contact.Patch, sent Delivered) (fresh contact.Patch, empty bool) {
+	stale := func(p contact.Property) bool { return p.Version < sent[p.Name] }
+	if !slices.ContainsFunc(patch.Properties, stale) {
+		return patch, false
+	}
+	patch.Properties = slices.DeleteFunc(slices.Clone(patch.Properties), stale)
+	return patch, len(patch.Properties) == 0 && patch.Fetch == nil && !patch.Archive && (patch.TargetID != "" || patch.Create == nil)
+}
+
+// Misled reports whether an outcome is due to an id that the patch inherited:
+// one that may create the contact was decided without an id, so an id that
+// leads nowhere came from an earlier patch, and the contact is to be sought.
+func Misled(sent contact.Patch, outcome contact.Outcome) bool {
+	return outcome.Result == contact.Gone && sent.TargetID != "" && sent.Create != nil && sent.Create.MayCreate && !sent.Archive
+}
+
+// Remainder is what is left of a row after a patch of it was sent with an
+// outcome, changed meanwhile or not; done when nothing is. Where the contact is
+// Gone under an id that the patch inherited (Misled), all of it is left,
+// without the id.
 func Remainder(row, sent contact.Patch, outcome contact.Outcome) (left contact.Patch, done bool) {
 	left = row
+	if Misled(sent, outcome) {
+		if left.TargetID == sent.TargetID {
+			left.TargetID = ""
+		}
+		return left, false
+	}
 	left.Properties = slices.DeleteFunc(slices.Clone(row.Properties), func(p contact.Property) bool {
 		return slices.ContainsFunc(sent.Properties, func(s contact.Property) bool { return s.Name == p.Name && s.Version >= p.Version })
 	})
-	if sent.Fetch != nil && (row.Fetch == nil || sent.Fetch.NotBefore >= row.Fetch.NotBefore) {
-		left.Fetch = nil
+	newer := row.Version > sent.Version
+	if sent.Fetch != nil && !newer {
+		left.Fetch = nil // a newer patch may have asked again, after this read
 	}
-	left.Archive = row.Archive && !sent.Archive
-	if outcome.TargetID != "" {
+	left.Archive = row.Archive && (!sent.Archive || newer)
+	switch {
+	case outcome.Result == contact.Gone && left.TargetID == sent.TargetID && !newer:
+		left.TargetID = ""
+	case outcome.TargetID != "" && left.TargetID == sent.TargetID:
 		left.TargetID = outcome.TargetID
 	}
-	sought := left.TargetID == "" && left.Create != nil && row.Version > sent.Version
+	sought := newer && left.TargetID == "" && left.Create != nil
 	return left, len(left.Properties) == 0 && left.Fetch == nil && !left.Archive && !sought
 }

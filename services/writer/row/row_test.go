@@ -1,9 +1,11 @@
 package row
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
 	"lockstep.internal/pkg/contact"
 )
@@ -77,4 +79,149 @@ func TestAReadWaitsWithoutHoldingUpValues(t *testing.T) {
 	if send, ok := Ready(left, 1000); !ok || send.Fetch == nil {
 		t.Error("the read goes out at its time")
 	}
+}
+
+// TestAReadAskedForAgainIsRepeated: the read under way was before the request.
+func TestAReadAskedForAgainIsRepeated(t *testing.T) {
+	t.Parallel()
+	first, second := patch(1), patch(2)
+	first.TargetID, second.TargetID = "7", "7"
+	first.Fetch, second.Fetch = &contact.Fetch{Properties: []string{"city"}}, &contact.Fetch{Properties: []string{"zip"}, NotBefore: 9}
+	merged := Merge(first, second)
+	if diff := cmp.Diff(&contact.Fetch{Properties: []string{"city", "zip"}, NotBefore: 9}, merged.Fetch); diff != "" {
+		t.Errorf("merged read (-want +got):\n%s", diff)
+	}
+	if left, done := Remainder(merged, first, contact.Outcome{}); done || left.Fetch == nil {
+		t.Error("the newer read is lost")
+	}
+	if _, done := Remainder(merged, merged, contact.Outcome{}); !done {
+		t.Error("a read that was not asked for again is done")
+	}
+}
+
+// TestAnInheritedIDThatLeadsNowhereIsForgotten: the contact is sought then.
+func TestAnInheritedIDThatLeadsNowhereIsForgotten(t *testing.T) {
+	t.Parallel()
+	update, create := patch(1, set("city", "a")), patch(2, set("email", "a@example.com"))
+	update.TargetID, create.Create = "501", &contact.Create{Email: "a@example.com", MayCreate: true}
+	sent := Merge(update, create)
+	gone := contact.Outcome{Result: contact.Gone, TargetID: "501"}
+	left, done := Remainder(sent, sent, gone)
+	if done || left.TargetID != "" || len(left.Properties) != 2 || !Misled(sent, gone) {
+		t.Errorf("got %+v, done %v", left, done)
+	}
+	if Misled(update, gone) {
+		t.Error("a patch with an id of its own is answered for good")
+	}
+}
+
+// TestALatePatchBringsNoOlderValue after a newer one was sent.
+func TestALatePatchBringsNoOlderValue(t *testing.T) {
+	t.Parallel()
+	late := patch(3, set("city", "old"), set("zip", "1"))
+	late.TargetID = "7"
+	fresh, empty := Fresh(late, Delivered{"city": 5})
+	if empty || len(fresh.Properties) != 1 || fresh.Properties[0].Name != "zip" {
+		t.Errorf("got %+v, empty %v", fresh.Properties, empty)
+	}
+	if _, empty := Fresh(late, Delivered{"city": 5, "zip": 4}); !empty {
+		t.Error("nothing is left of it")
+	}
+	if same, empty := Fresh(late, Delivered{"city": 3}); empty || len(same.Properties) != 2 {
+		t.Error("the same version may be sent again")
+	}
+}
+
+// TestARowNeverLosesNorGoesBack, whatever comes in whatever order while
+// patches are under way.
+func TestARowNeverLosesNorGoesBack(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		names := []string{"a", "b", "c"}
+		var row, sent *contact.Patch
+		wrote, asked := Delivered{}, Delivered{}
+		version, asksRead, readDone := contact.Version(0), contact.Version(0), contact.Version(0)
+		finish := func() {
+			if sent == nil {
+				return
+			}
+			for _, p := range sent.Properties {
+				if p.Version < wrote[p.Name] {
+					t.Fatalf("%s went back from version %d to %d", p.Name, wrote[p.Name], p.Version)
+				}
+				wrote[p.Name] = p.Version
+			}
+			if sent.Fetch != nil {
+				readDone = sent.Version
+			}
+			left, done := Remainder(*row, *sent, contact.Outcome{Version: sent.Version, TargetID: "7", Result: contact.Written})
+			if row, sent = &left, nil; done {
+				row = nil
+			}
+		}
+		send := func(now contact.Millis) {
+			if row == nil || sent != nil {
+				return
+			}
+			ready, ok := Ready(*row, now)
+			if !ok {
+				return
+			}
+			ready, empty := Fresh(ready, wrote)
+			if empty {
+				left, done := Remainder(*row, *row, contact.Outcome{TargetID: "7"})
+				if row = &left; done {
+					row = nil
+				}
+				return
+			}
+			sent = &ready
+		}
+		steps := rapid.IntRange(1, 40).Draw(t, "steps")
+		for i := range steps {
+			switch rapid.IntRange(0, 3).Draw(t, "step") {
+			case 0, 1:
+				version++
+				p := contact.Patch{Contact: "hubspot:1", Version: version, TargetID: "7"}
+				if rapid.IntRange(0, 4).Draw(t, "late") == 0 && version > 2 {
+					p.Version = version - 2 // of the other stream
+				}
+				for _, name := range names {
+					if rapid.Bool().Draw(t, "has") {
+						p.Properties = append(p.Properties, contact.Property{Name: name, Value: fmt.Sprint(p.Version), Version: p.Version})
+						asked[name] = max(asked[name], p.Version)
+					}
+				}
+				if len(p.Properties) == 0 || rapid.IntRange(0, 5).Draw(t, "reads") == 0 {
+					p.Fetch = &contact.Fetch{Properties: names, NotBefore: contact.Millis(rapid.IntRange(0, steps).Draw(t, "not before"))}
+					if p.Version == version {
+						asksRead = version
+					}
+				}
+				if row != nil {
+					p = Merge(*row, p)
+				}
+				row = &p
+			case 2:
+				send(contact.Millis(i))
+			case 3:
+				finish()
+			}
+		}
+		for range 5 {
+			finish()
+			send(1000)
+		}
+		if row != nil {
+			t.Fatalf("a row is left over: %+v", *row)
+		}
+		for _, name := range names {
+			if wrote[name] != asked[name] {
+				t.Errorf("%s was written up to version %d, asked for was %d", name, wrote[name], asked[name])
+			}
+		}
+		if readDone < asksRead {
+			t.Errorf("read up to version %d, asked for was %d", readDone, asksRead)
+		}
+	})
 }

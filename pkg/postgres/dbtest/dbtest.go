@@ -1,16 +1,18 @@
-package pgtest
+// Package dbtest gives tests a database with the present schema.
+package dbtest
 
 import (
 	"context"
 	"testing"
 
 	"lockstep.internal/pkg/postgres"
+	"lockstep.internal/pkg/postgres/pgtest"
 )
 
 // Open gives a database of the test's own with the present schema.
 func Open(t testing.TB) *postgres.DB {
 	t.Helper()
-	url := NewFrom(t, "lockstep", func(url string) error {
+	url := pgtest.NewFrom(t, "lockstep", func(url string) error {
 		db, err := postgres.Open(context.Background(), url, postgres.Options{})
 		if err != nil {
 			return err

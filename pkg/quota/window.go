@@ -1,0 +1,156 @@
+package quota
+
+import "time"
+
+// takeOver is the time that a new owner leaves for the calls of its
+// predecessor that were still on their way.
+const takeOver = time.Second
+
+// window is one limit: so many calls in any span of a length. It keeps two
+// rules.
+//
+// No call goes out while most calls are under way or were answered within the
+// span: the system counted each at the latest when it answered, so its count
+// can never exceed the limit, whatever the latencies.
+//
+// And calls are paced by a bucket of a tenth of the limit that begins empty,
+// with a debt of that tenth: in the span around a take-over the predecessor
+// sent at most tenth + rate·x, the new owner sends at most rate·(span−x) −
+// tenth, which is the limit together. The debt is also greater by takeOver, for
+// calls that were still on their way.
+type window struct {
+	span     time.Duration
+	most     int         // 0: only the pace limits
+	answered []time.Time // ours, within the span, oldest first
+	foreign  []time.Time // what others used beyond their part, like answered
+	underway int
+	pace     bucket
+	closed   time.Time // no call before
+	begun    time.Time
+}
+
+// newWindow begins a limit that an unknown predecessor may have used up to a
+// time.
+func newWindow(span time.Duration, most int, since time.Time) window {
+	w := window{span: span, begun: since}
+	w.setMost(most)
+	w.pace.empty = since.Add(takeOver)
+	if most > 0 {
+		w.pace.empty = w.pace.empty.Add(time.Duration(w.pace.burst * float64(w.pace.cell())))
+	}
+	return w
+}
+
+// newPaced begins a limit by rate and burst alone.
+func newPaced(rate float64, burst int, since time.Time) window {
+	return window{begun: since, pace: bucket{rate: rate, burst: float64(max(1, burst)), empty: since.Add(takeOver)}}
+}
+
+// setMost changes the limit and the pace that follows from it.
+func (w *window) setMost(most int) {
+	w.most = most
+	if most > 0 {
+		w.pace.rate, w.pace.burst = float64(most)/w.span.Seconds(), float64(max(1, most/10))
+	}
+}
+
+// next is when the next call may go out; now or before means now. Without a
+// known time an answer must come in first.
+func (w *window) next(now time.Time) (at time.Time, known bool) {
+	at = latest(w.pace.free(), w.closed)
+	if w.most == 0 {
+		return at, true
+	}
+	w.trim(now)
+	over := w.used() - w.most // how many must leave the span, less one
+	if over < 0 {
+		return at, true
+	}
+	if over >= len(w.answered)+len(w.foreign) {
+		return time.Time{}, false
+	}
+	return latest(at, w.leaving(over).Add(w.span)), true
+}
+
+// leaving is the n-th oldest of all that was answered, from 0.
+func (w *window) leaving(n int) time.Time {
+	own, others := w.answered, w.foreign
+	for {
+		first := &own
+		if len(own) == 0 || len(others) > 0 && others[0].Before(own[0]) {
+			first = &others
+		}
+		if n == 0 {
+			return (*first)[0]
+		}
+		*first = (*first)[1:]
+		n--
+	}
+}
+
+func (w *window) used() int { return w.underway + len(w.answered) + len(w.foreign) }
+
+// trim forgets what has left the span.
+func (w *window) trim(now time.Time) {
+	w.answered = since(w.answered, now.Add(-w.span))
+	w.foreign = since(w.foreign, now.Add(-w.span))
+}
+
+// since keeps the times after a time.
+func since(times []time.Time, after time.Time) []time.Time {
+	old := 0
+	for old < len(times) && !times[old].After(after) {
+		old++
+	}
+	if old == 0 {
+		return times
+	}
+	return append(times[:0], times[old:]...)
+}
+
+func (w *window) take(now time.Time) {
+	w.pace.take(now)
+	w.underway++
+}
+
+// giveBack undoes a take whose call is not made.
+func (w *window) giveBack() {
+	w.pace.giveBack()
+	w.underway--
+}
+
+// done counts an answer.
+func (w *window) done(now time.Time) {
+	w.underway--
+	if w.most > 0 {
+		w.answered = append(w.answered, now)
+	}
+}
+
+// told compares what the system says is left of a limit with our own count.
+// What others used beyond their part counts as used until it has left the span
+// for sure.
+func (w *window) told(limit, left int, now time.Time) {
+	// In the first span the predecessor's calls would be taken for others',
+	// and the pace allows for them already.
+	if w.most == 0 || now.Before(w.begun.Add(w.span+2*takeOver)) {
+		return
+	}
+	w.trim(now)
+	// Calls may be counted at slightly different times here and there.
+	slack := max(2, limit/20)
+	excess := limit - left - w.used() - (limit - w.most)
+	if excess <= slack {
+		return
+	}
+	for range min(excess, w.most) {
+		w.foreign = append(w.foreign, now)
+	}
+}
+
+func latest(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}

@@ -1,0 +1,72 @@
+package stage
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"testing"
+
+	"lockstep.internal/pkg/bus"
+	"lockstep.internal/pkg/bus/bustest"
+	"lockstep.internal/pkg/contact"
+)
+
+// TestUnreadableMessagesArePutAside: a message that cannot be decoded goes to
+// the dead letters once; of one that can in part, the readable events are
+// kept; the others are as they were.
+func TestUnreadableMessagesArePutAside(t *testing.T) {
+	t.Parallel()
+	b := bustest.New(t)
+	l := &loop{run: &run{Config: Config{Name: "mapper", Bus: b, Logger: slog.New(slog.DiscardHandler)}}}
+	some := []contact.Incoming{{Change: &contact.Change{EventID: "kept"}}}
+	p := piece{deliveries: []bus.Delivery{
+		{Stream: bus.Changes, Seq: 1, Tenant: "t", Incoming: some},
+		{Stream: bus.Changes, Seq: 2, Tenant: "t", Err: bus.ErrUndecodable},
+		{Stream: bus.Changes, Seq: 3, Tenant: "t", Err: bus.ErrUndecodable, Incoming: some},
+		{Stream: bus.Changes, Seq: 4, Err: errors.Join(bus.ErrUndecodable)},
+		{Stream: bus.Changes, Seq: 5, Tenant: "t", Incoming: some},
+	}}
+	for range 2 { // the batch is tried again
+		if err := l.screen(t.Context(), &p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var kept []uint64
+	for _, d := range p.deliveries {
+		if d.Err != nil || len(d.Incoming) != 1 {
+			t.Errorf("message %d: error %v, %d events", d.Seq, d.Err, len(d.Incoming))
+		}
+		kept = append(kept, d.Seq)
+	}
+	if want := []uint64{1, 3, 5}; !slices.Equal(kept, want) {
+		t.Errorf("kept %v, want %v", kept, want)
+	}
+	if got := b.Stats().DeadLetters; got != 3 {
+		t.Errorf("%d dead letters, want 3", got)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	p.deliveries[0].Err = bus.ErrUndecodable
+	if err := l.screen(ctx, &p); err == nil || p.deliveries[0].Err == nil {
+		t.Errorf("a letter that could not be stored: got %v; it must be tried again", err)
+	}
+}
+
+// TestHalvesLoseNothing for runs of either kind and any length.
+func TestHalvesLoseNothing(t *testing.T) {
+	t.Parallel()
+	for n := 2; n < 10; n++ {
+		incoming := make([]contact.Incoming, n)
+		for i := range incoming {
+			incoming[i].Change = &contact.Change{OccurredAt: contact.Millis(i)}
+		}
+		a, b := halves(bus.Delivery{Seq: 9, Incoming: incoming})
+		if size(a) == 0 || size(b) == 0 || !slices.Equal(append(slices.Clone(a.Incoming), b.Incoming...), incoming) || a.Seq != 9 || b.Seq != 9 {
+			t.Errorf("%d events became %d and %d", n, size(a), size(b))
+		}
+		if a, b := halves(bus.Delivery{Patches: make([]contact.Patch, n)}); size(a)+size(b) != n || size(a) == 0 {
+			t.Errorf("%d patches became %d and %d", n, size(a), size(b))
+		}
+	}
+}

@@ -1,0 +1,53 @@
+package writer
+
+import (
+	"sync"
+
+	"lockstep.internal/pkg/contact"
+	"lockstep.internal/services/writer/row"
+)
+
+// mostRecent is how many contacts' latest versions a process remembers.
+const mostRecent = 10_000
+
+// recent remembers which versions of which properties were sent last. A patch
+// that comes behind a later one by the other stream, after that one's row is
+// gone, brings no older value then. It is bounded and forgets the oldest; what
+// slips through the mapper puts right.
+type recent struct {
+	mu    sync.Mutex
+	sent  map[name]row.Delivered
+	order []name // ring of the names in sent
+	next  int
+}
+
+func newRecent(most int) *recent {
+	return &recent{sent: make(map[name]row.Delivered), order: make([]name, most)}
+}
+
+// fresh is row.Fresh with what is remembered.
+func (r *recent) fresh(tenant contact.Tenant, patch contact.Patch) (contact.Patch, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return row.Fresh(patch, r.sent[name{tenant, patch.Contact}])
+}
+
+// add remembers a patch that is being sent.
+func (r *recent) add(tenant contact.Tenant, patch *contact.Patch) {
+	if len(patch.Properties) == 0 {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := name{tenant, patch.Contact}
+	known := r.sent[n]
+	if known == nil {
+		delete(r.sent, r.order[r.next])
+		known = make(row.Delivered, len(patch.Properties))
+		r.sent[n], r.order[r.next] = known, n
+		r.next = (r.next + 1) % len(r.order)
+	}
+	for _, p := range patch.Properties {
+		known[p.Name] = max(known[p.Name], p.Version)
+	}
+}
