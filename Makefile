@@ -16,7 +16,7 @@ demo: deps build ## Run everything in one process, with both simulated systems
 
 .PHONY: test
 test: deps ## Run all tests: PostgreSQL, NATS and the HubSpot client are real
-	@for m in $(MODULES); do echo "== $$m"; (cd $$m && go test -race -timeout 15m ./...); done
+	@go test -race -timeout 20m $(patsubst %,./%/...,$(MODULES))
 
 .PHONY: lint
 lint: ## Check format, vet, generated code, and each module by itself

@@ -1,0 +1,29 @@
+package lockstep_test
+
+import (
+	"testing"
+	"time"
+)
+
+// TestThePollFindsWhatNoWebhookTold: Aloware never sends a webhook twice, so
+// what is lost on the way must be found by asking.
+func TestThePollFindsWhatNoWebhookTold(t *testing.T) {
+	d := startDemo(t, "LOCKSTEP_DEMO_CONTACTS=1", "LOCKSTEP_POLL_EVERY=2s", "LOCKSTEP_ALOWARE_SIM_RATE=50", "LOCKSTEP_ALOWARE_SIM_BURST=50")
+	var hubspotID, alowareID string
+	eventually(t, 60*time.Second, func() string {
+		for h, a := range d.pairs() {
+			hubspotID, alowareID = h, a
+			return ""
+		}
+		return "no contact is on both sides"
+	})
+	d.settle(30 * time.Second)
+	d.mustPost(d.aloware, "/_sim/webhooks", map[string]any{"drop": 1}, nil)
+	took := d.follow(func() {
+		d.mustPost(d.aloware, "/_sim/edit", map[string]any{"id": alowareID, "fields": map[string]any{"email": "unheard@example.com"}}, nil)
+	}, d.hubspot, hubspotID, "email", "unheard@example.com")
+	t.Logf("an edit without a webhook took %v", took)
+	if webhooks, _ := d.stats(d.aloware)["webhooks"].(map[string]any); number(webhooks["dropped"]) == 0 {
+		t.Errorf("no webhook was dropped, so that the poll was not needed: %v", webhooks)
+	}
+}
