@@ -135,6 +135,19 @@ func (db *DB) Leave(ctx context.Context, stages []string, owner string) error {
 	return nil
 }
 
+// Reclaim frees the leases of all owners at once. Only a process that knows
+// that no other one can be alive may do that: it need not wait for the leases
+// of an earlier run that was killed.
+func (db *DB) Reclaim(ctx context.Context) error {
+	batch := &pgx.Batch{}
+	batch.Queue(`UPDATE partition_lease SET ` + freed)
+	batch.Queue(`DELETE FROM stage_member`)
+	if err := db.pool.SendBatch(ctx, batch).Close(); err != nil {
+		return fmt.Errorf("reclaim the leases of an earlier run: %w", err)
+	}
+	return nil
+}
+
 // Advance stores the effects of a batch and moves the watermark, in one
 // transaction, under the condition that the lease and the old watermark still
 // hold; else it gives ErrLeaseLost and stores nothing. A nil apply moves the

@@ -291,3 +291,25 @@ func BenchmarkAdvance(b *testing.B) {
 		}
 	}
 }
+
+// TestReclaimNeedNotWaitForTheDead: a process that is alone takes everything at
+// once, with a higher epoch, and the dead owner stores nothing any more.
+func TestReclaimNeedNotWaitForTheDead(t *testing.T) {
+	t.Parallel()
+	url := migrated(t)
+	dead, next := open(t, url), open(t, url)
+	old, _ := renew(t, dead, "dead", 4, ttl)
+	if held, _ := renew(t, next, "next", 4, ttl); len(held) != 0 {
+		t.Fatalf("%d leases were taken from an owner that may be alive", len(held))
+	}
+	if err := next.Reclaim(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	held, _ := renew(t, next, "next", 4, ttl)
+	if len(partitionsOf(held)) != 4 || held[0].Epoch <= old[0].Epoch {
+		t.Errorf("after reclaiming %d partitions are held in epoch %d, want 4 in a later one", len(partitionsOf(held)), held[0].Epoch)
+	}
+	if err := dead.Advance(t.Context(), &old[0], Position{Seq: 1}, nil); !errors.Is(err, ErrLeaseLost) {
+		t.Errorf("the dead owner's batch gave %v, want a lost lease", err)
+	}
+}

@@ -86,6 +86,13 @@ func standalone(ctx context.Context, demo bool) error {
 		return err
 	}
 	defer p.Close(ctx)
+	if own.postgres != nil {
+		// The data folder is locked and the bus is inside this process: whoever
+		// held a lease is dead.
+		if err := p.DB.Reclaim(ctx); err != nil {
+			return err
+		}
+	}
 
 	services, err := newServices(p, s, demo)
 	if err != nil {
