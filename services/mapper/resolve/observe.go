@@ -119,6 +119,9 @@ func (j *Judge) value(m *mapping.Mapping, system contact.System, text string, re
 		j.confirm(system, when)
 	}
 	f.date(system, text, when, at)
+	if earlier := f.Edits[index(system)]; current && earlier.Side != 0 {
+		at = max(at, earlier.At) // the side's own order is known: this one came after it
+	}
 	if intent {
 		j.intend(m, f, Edit{Value: text, At: at, Side: system}, refused, r.received)
 	}
