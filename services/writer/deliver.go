@@ -26,20 +26,14 @@ func (d *delivery) deliver(ctx context.Context, destination Destination, rows []
 		}
 		// The database found the row due by its own clock.
 		now := max(contact.Millis(time.Now().UnixMilli()), contact.Millis(r.NextAt.UnixMilli()))
-		ready, ok := row.Ready(patch, now)
-		if !ok {
+		fresh, step := d.lanes.sent.step(d.tenant, patch, now)
+		switch step {
+		case row.Wait:
 			r.NextAt = time.UnixMilli(int64(patch.Fetch.NotBefore))
 			d.early = append(d.early, r)
 			continue
-		}
-		fresh, empty := d.lanes.sent.fresh(d.tenant, ready)
-		if empty {
-			if ready.Fetch == nil && patch.Fetch != nil {
-				r.NextAt = time.UnixMilli(int64(patch.Fetch.NotBefore))
-				d.early = append(d.early, r)
-			} else {
-				d.stale = append(d.stale, r)
-			}
+		case row.Overtaken:
+			d.stale = append(d.stale, r)
 			continue
 		}
 		d.lanes.sent.add(d.tenant, &fresh)

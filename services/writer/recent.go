@@ -25,11 +25,11 @@ func newRecent(most int) *recent {
 	return &recent{sent: make(map[name]row.Delivered), order: make([]name, most)}
 }
 
-// fresh is row.Fresh with what is remembered.
-func (r *recent) fresh(tenant contact.Tenant, patch contact.Patch) (contact.Patch, bool) {
+// step is row.Next with what is remembered.
+func (r *recent) step(tenant contact.Tenant, patch contact.Patch, now contact.Millis) (contact.Patch, row.Step) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return row.Fresh(patch, r.sent[name{tenant, patch.Contact}])
+	return row.Next(patch, now, r.sent[name{tenant, patch.Contact}])
 }
 
 // add remembers a patch that is being sent.

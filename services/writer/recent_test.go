@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"lockstep.internal/pkg/contact"
+	"lockstep.internal/services/writer/row"
 )
 
 // TestTheMemoryIsBounded and forgets the oldest first.
@@ -22,11 +23,11 @@ func TestTheMemoryIsBounded(t *testing.T) {
 		t.Errorf("%d contacts are remembered, want 2", len(r.sent))
 	}
 	for key, want := range map[contact.Key]bool{"a": false, "b": true, "c": true} {
-		if _, stale := r.fresh("acme", patch(key, 3)); stale != want {
-			t.Errorf("%s: stale %v, want %v", key, stale, want)
+		if _, step := r.step("acme", patch(key, 3), 0); (step == row.Overtaken) != want {
+			t.Errorf("%s: step %v, want overtaken %v", key, step, want)
 		}
 	}
-	if _, stale := r.fresh("other", patch("c", 3)); stale {
+	if _, step := r.step("other", patch("c", 3), 0); step == row.Overtaken {
 		t.Error("another tenant's contact of the same key is another contact")
 	}
 }

@@ -89,6 +89,34 @@ func Ready(row contact.Patch, now contact.Millis) (send contact.Patch, ok bool) 
 // Delivered is the version of each property that was sent last.
 type Delivered map[string]contact.Version
 
+// Step is what is to be done with a row now.
+type Step int
+
+// Send it, leave it until its read's time, or take it as done: all that it
+// would write was overtaken.
+const (
+	Send Step = iota
+	Wait
+	Overtaken
+)
+
+// Next decides over a row that is due: what of it to send at a time of our
+// clock, given what was sent before.
+func Next(row contact.Patch, now contact.Millis, sent Delivered) (contact.Patch, Step) {
+	ready, ok := Ready(row, now)
+	if !ok {
+		return ready, Wait
+	}
+	fresh, empty := Fresh(ready, sent)
+	switch {
+	case !empty:
+		return fresh, Send
+	case row.Fetch != nil && ready.Fetch == nil:
+		return fresh, Wait
+	}
+	return fresh, Overtaken
+}
+
 // Fresh takes the values out of a patch than which newer ones were sent
 // already: a patch of the bulk stream may come behind a later one of the live
 // stream. empty tells that nothing is left to do.

@@ -152,7 +152,7 @@ func TestARowNeverLosesNorGoesBack(t *testing.T) {
 				wrote[p.Name] = p.Version
 			}
 			if sent.Fetch != nil {
-				readDone = sent.Version
+				readDone = max(readDone, sent.Version)
 			}
 			left, done := Remainder(*row, *sent, contact.Outcome{Version: sent.Version, TargetID: "7", Result: contact.Written})
 			if row, sent = &left, nil; done {
@@ -163,12 +163,11 @@ func TestARowNeverLosesNorGoesBack(t *testing.T) {
 			if row == nil || sent != nil {
 				return
 			}
-			ready, ok := Ready(*row, now)
-			if !ok {
+			ready, step := Next(*row, now, wrote)
+			switch step {
+			case Wait:
 				return
-			}
-			ready, empty := Fresh(ready, wrote)
-			if empty {
+			case Overtaken:
 				left, done := Remainder(*row, *row, contact.Outcome{TargetID: "7"})
 				if row = &left; done {
 					row = nil
