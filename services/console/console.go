@@ -1,6 +1,6 @@
 // Package console is the administrators' and operators' face. It owns the
-// tables of configuration; for now it connects tenants and shows the state of
-// the installation on one page.
+// tables of configuration, connects tenants, serves the API, and shows the
+// state of the installation.
 package console
 
 import (
@@ -19,6 +19,8 @@ import (
 	"lockstep.internal/pkg/postgres"
 	"lockstep.internal/pkg/roster"
 	"lockstep.internal/pkg/tenant"
+	"lockstep.internal/services/console/access"
+	"lockstep.internal/services/console/api"
 )
 
 // Config is what a console needs.
@@ -28,6 +30,8 @@ type Config struct {
 	Roster *roster.Roster
 	Health *daemon.Health
 	Logger *slog.Logger
+	// Token is the operator's API token; "" serves no API to a single token.
+	Token access.Token
 	// Links are shown on the page, such as the simulators' addresses.
 	Links []Link
 }
@@ -56,6 +60,7 @@ func New(config Config) (*Console, error) {
 	}
 	c := &Console{config: config, mux: http.NewServeMux()}
 	c.mux.HandleFunc("GET /{$}", c.status)
+	c.mux.Handle("/", api.Handler(api.Config{Guard: config.Token, Roster: config.Roster, Logger: config.Logger}))
 	return c, nil
 }
 

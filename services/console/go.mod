@@ -2,7 +2,12 @@ module lockstep.internal/services/console
 
 go 1.26.0
 
-require lockstep.internal/pkg v0.0.0
+require (
+	connectrpc.com/connect v1.21.1
+	google.golang.org/protobuf v1.36.12
+	lockstep.internal/pkg v0.0.0
+	lockstep.internal/proto v0.0.0
+)
 
 require (
 	github.com/beorn7/perks v1.0.1 // indirect
@@ -62,8 +67,6 @@ require (
 	google.golang.org/genproto/googleapis/api v0.0.0-20260928230214-8a89bd6388cc // indirect
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20260928230214-8a89bd6388cc // indirect
 	google.golang.org/grpc v1.84.0 // indirect
-	google.golang.org/protobuf v1.36.12 // indirect
-	lockstep.internal/proto v0.0.0 // indirect
 )
 
 replace (

@@ -2,11 +2,15 @@ package lockstep
 
 import (
 	"context"
+	"crypto/rand"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -19,6 +23,7 @@ import (
 	"lockstep.internal/pkg/postgres/local"
 	"lockstep.internal/pkg/seal"
 	"lockstep.internal/services/console"
+	"lockstep.internal/services/console/access"
 	"lockstep.internal/services/ingest"
 	"lockstep.internal/services/mapper"
 	"lockstep.internal/services/writer"
@@ -237,7 +242,13 @@ func newServices(p *platform.Platform, s settings, demo bool) (*services, error)
 	if demo {
 		links = s.demo.links()
 	}
-	c, err := console.New(console.Config{Bus: p.Bus, DB: p.DB, Roster: p.Roster, Health: p.Health, Logger: p.Logger, Links: links})
+	token, err := operatorToken(filepath.Join(s.data, operatorTokenFile))
+	if err != nil {
+		return nil, err
+	}
+	c, err := console.New(console.Config{
+		Bus: p.Bus, DB: p.DB, Roster: p.Roster, Health: p.Health, Logger: p.Logger, Links: links, Token: access.Token(token),
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -246,6 +257,24 @@ func newServices(p *platform.Platform, s settings, demo bool) (*services, error)
 	mux.Handle("/", c.Handler())
 	out.console, out.ingest = mux, in.Handler()
 	return out, nil
+}
+
+// operatorTokenFile is the file in the data folder that holds the token of the
+// operator's command line.
+const operatorTokenFile = "operator.token"
+
+// operatorToken reads the token of the operator's command line, and makes one
+// on the first start.
+func operatorToken(path string) (string, error) {
+	raw, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		raw = []byte(rand.Text())
+		err = os.WriteFile(path, raw, 0o600)
+	}
+	if err != nil {
+		return "", fmt.Errorf("operator's token: %w", err)
+	}
+	return strings.TrimSpace(string(raw)), nil
 }
 
 // announce prints that all is up once every partition is owned.

@@ -1,0 +1,34 @@
+// Package api serves the console's functions to other programs and to the
+// command line: Connect and gRPC, as proto/console/v1 describes them.
+//
+// It translates and guards; it decides nothing. Each service has a file.
+package api
+
+import (
+	"log/slog"
+	"net/http"
+
+	"connectrpc.com/connect"
+
+	"lockstep.internal/pkg/roster"
+	"lockstep.internal/proto/console/v1/consolev1connect"
+	"lockstep.internal/services/console/access"
+)
+
+// Config is what the API stands on.
+type Config struct {
+	Guard  access.Guard
+	Roster *roster.Roster
+	Logger *slog.Logger
+}
+
+// Handler serves all services of the API below "/console.v1.".
+func Handler(config Config) http.Handler {
+	options := connect.WithHandlerOptions(
+		connect.WithInterceptors(&guard{guard: config.Guard, logger: config.Logger}),
+		connect.WithReadMaxBytes(4<<20),
+	)
+	mux := http.NewServeMux()
+	mux.Handle(consolev1connect.NewTenantServiceHandler(&tenants{config}, options))
+	return mux
+}
