@@ -33,6 +33,11 @@ func (j *job) run(ctx context.Context) (contact.Outcome, error) {
 		return *final, nil
 	case found == nil:
 		return j.create(ctx)
+	case p.TargetID == "" && p.Create.Keep:
+		read := *p
+		read.Properties = nil
+		j.patch = &read
+		return j.finish(found.id, found, true), nil
 	}
 	return j.found(ctx, found)
 }

@@ -36,6 +36,9 @@ type Create struct {
 	Phones    []string // E.164, the main one first
 	Email     string   // lower case
 	MayCreate bool     // false: find only
+	// Keep has a contact that is found only read, and reported as Fetched:
+	// what it holds is judged before anything of it is overwritten.
+	Keep bool
 }
 
 // Fetch asks for a read of the named properties, not before a time.

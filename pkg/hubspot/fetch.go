@@ -15,7 +15,8 @@ const mostHistories = 50
 func (r *run) fetch(ctx context.Context, jobs []*job) {
 	var reads []*job
 	for _, j := range jobs {
-		if j.open() && j.patch.Fetch != nil && j.id != "" && !j.fetched {
+		anew := j.made && j.patch.Create != nil && j.patch.Create.Keep // it holds what was just written
+		if j.open() && j.patch.Fetch != nil && j.id != "" && !j.fetched && !anew {
 			reads = append(reads, j)
 		}
 	}

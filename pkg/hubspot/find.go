@@ -63,6 +63,9 @@ func (r *run) find(ctx context.Context, jobs []*job) {
 		switch ids := seen[j]; {
 		case len(ids) == 1:
 			j.id = ids[0]
+			if j.patch.Create.Keep {
+				j.kept, j.left, j.later = true, nil, nil
+			}
 			j.absorbed(mergedInto(j.id, string(known[j.id].Properties[mergedName])))
 		case len(ids) > 1:
 			slices.Sort(ids)

@@ -47,6 +47,13 @@ func (j *Judge) accepted(o *contact.Outcome, side *Side) {
 	for i := range o.Properties {
 		j.settled(o, &o.Properties[i], when)
 	}
+	if o.Result == contact.Fetched && len(o.Properties) == 0 {
+		// A contact that was found was only read: what was to be written with
+		// its creation was not.
+		for _, f := range j.state.Fields {
+			f.Sides[index(o.System)].drop(o.Version)
+		}
+	}
 	if len(o.Holds) > 0 {
 		whole := o.Result != contact.Written
 		j.values(o.System, o.Holds, reading{
@@ -61,6 +68,10 @@ func (j *Judge) accepted(o *contact.Outcome, side *Side) {
 		} else if side.Fetching == 0 {
 			j.fetch(o.System, side.Doubt)
 		}
+	}
+	if o.Result == contact.Fetched && side.Pull != 0 && o.AnsweredAt >= side.Pull {
+		j.pulled(o.System, side.Pull)
+		side.Pull = 0
 	}
 	if o.Result == contact.Made {
 		side.Read = side.Read || o.System == contact.HubSpot // what HubSpot adds by itself comes as events
@@ -77,7 +88,7 @@ func (j *Judge) settled(o *contact.Outcome, p *contact.PropertyOutcome, when Spa
 	fs := &f.Sides[index(o.System)]
 	value, ours := fs.written(p.Version)
 	if !ours {
-		value, _ = j.rules.canonical(m, o.System, p.Value)
+		value, _ = j.rules.canonical(m, o.System, m.Read(o.System, p.Value))
 	}
 	if p.Refusal != nil {
 		fs.drop(p.Version)
