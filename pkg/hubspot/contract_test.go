@@ -348,6 +348,26 @@ func TestFindOrCreate(t *testing.T) {
 	}
 }
 
+// TestAFoundContactIsKept where the patch says so: it is only read, with the
+// times of its values; one that is not there is created and not read again.
+func TestAFoundContactIsKept(t *testing.T) {
+	t.Parallel()
+	p := newPortal(t, hubspotsim.Config{}).withKey()
+	there := p.person("", "email", "ada@example.com", "city", "Oslo")
+	found := create("1", "ada@example.com", "", true, "city", "Rome")
+	missing := create("2", "new@example.com", "", true, "email", "new@example.com", "city", "Bonn")
+	for _, patch := range []*contact.Patch{&found, &missing} {
+		patch.Create.Keep, patch.Fetch = true, &contact.Fetch{Properties: []string{"city", "email"}}
+	}
+	o := p.final(found, missing)
+	if o[0].Result != contact.Fetched || o[0].TargetID != there || len(o[0].Properties) != 0 || valueOf(o[0].Holds, "city").Text != "Oslo" || p.holds(there)["city"] != "Oslo" {
+		t.Errorf("found: %+v", o[0])
+	}
+	if o[1].Result != contact.Made || len(o[1].Properties) != 2 || p.holds(o[1].TargetID)["city"] != "Bonn" {
+		t.Errorf("made: %+v", o[1])
+	}
+}
+
 // TestCreateSurvivesALostAnswer: the answer of the create is lost and the
 // search does not show the contact yet; the repeated create makes no second.
 func TestCreateSurvivesALostAnswer(t *testing.T) {
