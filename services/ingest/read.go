@@ -12,7 +12,9 @@ import (
 	"lockstep.internal/pkg/contact"
 	"lockstep.internal/pkg/fault"
 	"lockstep.internal/pkg/hubspot"
+	"lockstep.internal/pkg/mapping"
 	"lockstep.internal/pkg/postgres"
+	"lockstep.internal/pkg/roster"
 	"lockstep.internal/pkg/tenant"
 )
 
@@ -188,19 +190,48 @@ func (in *Ingest) hubspotLists(ctx context.Context, t *tenant.Tenant, client *hu
 	if err != nil {
 		return fmt.Errorf("read the owners of HubSpot: %w", err)
 	}
-	lists := []contact.Directory{owners}
-	for i := range t.Mapping.Mappings {
-		m := &t.Mapping.Mappings[i]
-		if m.Type != contact.Option || m.Stopped != "" {
-			continue
+	definitions, err := client.Properties(ctx)
+	if err != nil {
+		return fmt.Errorf("read the properties of HubSpot: %w", err)
+	}
+	if err := in.keepProperties(ctx, t, definitions); err != nil {
+		return err
+	}
+	outcomes, err := client.Dispositions(ctx)
+	if err != nil {
+		return fmt.Errorf("read the call dispositions of HubSpot: %w", err)
+	}
+	lists := []contact.Directory{owners, outcomes}
+	for _, d := range definitions {
+		if m := t.Mapping.ByProperty(contact.HubSpot, d.Name); m != nil && m.Type == contact.Option {
+			lists = append(lists, client.OptionsOf(d))
 		}
-		options, err := client.Options(ctx, m.HubSpot)
-		if err != nil {
-			return fmt.Errorf("read the options of %s: %w", m.HubSpot, err)
-		}
-		lists = append(lists, options)
 	}
 	return in.publishLists(ctx, t, lists)
+}
+
+// keepProperties stores what properties the portal has now. Where a mapping
+// comes to rest or goes on by that, all services are told.
+func (in *Ingest) keepProperties(ctx context.Context, t *tenant.Tenant, definitions []hubspot.Definition) error {
+	properties := make([]mapping.Property, len(definitions))
+	for i, d := range definitions {
+		properties[i] = d.Property()
+	}
+	changed, err := in.config.DB.SaveProperties(ctx, t.ID, contact.HubSpot, properties)
+	if err != nil || !changed {
+		return err
+	}
+	drift := t.Mapping.Drift(mapping.NewSchema([]contact.System{contact.HubSpot}, properties))
+	for i := range t.Mapping.Mappings {
+		m := &t.Mapping.Mappings[i]
+		switch why := drift[m.Key]; {
+		case why != "" && m.Stopped == "":
+			in.config.Logger.WarnContext(ctx, "a mapping comes to rest", "tenant", t.ID, "mapping", m.Key, "reason", why)
+		case why == "" && m.Stopped != "":
+			in.config.Logger.InfoContext(ctx, "a mapping goes on", "tenant", t.ID, "mapping", m.Key)
+		}
+	}
+	return in.config.Bus.Announce(ctx, roster.Topic)
 }
 
 func (in *Ingest) alowareLists(ctx context.Context, t *tenant.Tenant, client *aloware.Client) error {

@@ -123,7 +123,7 @@ func (d *demo) connect(ctx context.Context) error {
 		if err := p.DB.SaveTenant(ctx, t, p.Seal); err != nil {
 			return err
 		}
-		if _, err := p.DB.SaveMapping(ctx, t.ID, set.Mappings, "lockstep", "connected"); err != nil {
+		if _, err := p.DB.SaveMapping(ctx, t.ID, set, "lockstep", "connected"); err != nil {
 			return err
 		}
 		p.Logger.InfoContext(ctx, "the demonstration's tenant is connected", "created_properties", len(report.Created), "at_rest", report.Incompatible)
