@@ -34,6 +34,9 @@ func (m *Mapping) Allowed() []contact.Direction {
 	return []contact.Direction{contact.Both, contact.ToHubSpot, contact.ToAloware}
 }
 
+// MayChangeProperty reports whether people may choose another HubSpot property.
+func (m *Mapping) MayChangeProperty() bool { return m.mayUse("") == nil }
+
 // Removable reports whether people may remove the mapping.
 func (m *Mapping) Removable() bool { return m.Category != Locked && m.Category != Special }
 

@@ -1,6 +1,8 @@
 package mapping
 
 import (
+	"maps"
+	"slices"
 	"strings"
 
 	"lockstep.internal/pkg/contact"
@@ -143,4 +145,13 @@ func people(t contact.Type) string {
 		return "e-mail address"
 	}
 	return t.String()
+}
+
+// All are a system's properties, by name.
+func (s Schema) All(system contact.System) []Property {
+	list := make([]Property, 0, len(s[at(system)]))
+	for _, name := range slices.Sorted(maps.Keys(s[at(system)])) {
+		list = append(list, s[at(system)][name])
+	}
+	return list
 }

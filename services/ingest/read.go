@@ -91,7 +91,9 @@ func (in *Ingest) readOne(ctx context.Context, c postgres.Cursor) {
 	}
 	failure := ""
 	t, known := in.config.Roster.Tenant(c.Tenant)
-	if known && t.Active {
+	if known && !connected(t, c.System) {
+		next = time.Second // a connect is soon followed by the first reading
+	} else if known && t.Active {
 		err := in.readTenant(ctx, t, &c)
 		switch {
 		case err == nil, errors.Is(err, aloware.ErrNotCapable):
@@ -109,6 +111,14 @@ func (in *Ingest) readOne(ctx context.Context, c postgres.Cursor) {
 	if err := in.config.DB.SaveCursor(saving, in.config.Owner, c, next, failure); err != nil {
 		in.config.Logger.WarnContext(ctx, "a reading's position was not saved; it is repeated", "tenant", c.Tenant, "error", err)
 	}
+}
+
+// connected reports whether a system may be called at all.
+func connected(t *tenant.Tenant, system contact.System) bool {
+	if system == contact.HubSpot {
+		return t.HubSpot.State != tenant.Disconnected
+	}
+	return t.Aloware.State != tenant.Disconnected
 }
 
 func (in *Ingest) readTenant(ctx context.Context, t *tenant.Tenant, c *postgres.Cursor) error {

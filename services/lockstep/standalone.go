@@ -24,6 +24,7 @@ import (
 	"lockstep.internal/pkg/seal"
 	"lockstep.internal/services/console"
 	"lockstep.internal/services/console/access"
+	"lockstep.internal/services/console/tenants"
 	"lockstep.internal/services/ingest"
 	"lockstep.internal/services/mapper"
 	"lockstep.internal/services/writer"
@@ -109,7 +110,7 @@ func standalone(ctx context.Context, demo bool) error {
 		own.watch,
 	)
 	if demo {
-		d, err := newDemo(p, s, listeners)
+		d, err := newDemo(p, services.tenants, s, listeners)
 		if err != nil {
 			return err
 		}
@@ -208,6 +209,7 @@ func (o *own) stop(ctx context.Context) {
 type services struct {
 	run             []func(context.Context) error
 	console, ingest http.Handler
+	tenants         *tenants.Tenants
 }
 
 // newServices composes the same services that run as processes of their own.
@@ -248,6 +250,7 @@ func newServices(p *platform.Platform, s settings, demo bool) (*services, error)
 	}
 	c, err := console.New(console.Config{
 		Bus: p.Bus, DB: p.DB, Roster: p.Roster, Health: p.Health, Logger: p.Logger, Links: links, Token: access.Token(token),
+		Seal: p.Seal, PublicURL: s.publicURL,
 	})
 	if err != nil {
 		return nil, err
@@ -255,7 +258,7 @@ func newServices(p *platform.Platform, s settings, demo bool) (*services, error)
 	mux := http.NewServeMux()
 	p.Health.Register(mux, p.Telemetry.Handler())
 	mux.Handle("/", c.Handler())
-	out.console, out.ingest = mux, in.Handler()
+	out.console, out.ingest, out.tenants = mux, in.Handler(), c.Tenants()
 	return out, nil
 }
 

@@ -13,6 +13,8 @@ import (
 	"lockstep.internal/pkg/roster"
 	"lockstep.internal/proto/console/v1/consolev1connect"
 	"lockstep.internal/services/console/access"
+	"lockstep.internal/services/console/mappings"
+	"lockstep.internal/services/console/tenants"
 )
 
 // Config is what the API stands on.
@@ -20,6 +22,9 @@ type Config struct {
 	Guard  access.Guard
 	Roster *roster.Roster
 	Logger *slog.Logger
+
+	Tenants  *tenants.Tenants
+	Mappings *mappings.Mappings
 }
 
 // Handler serves all services of the API below "/console.v1.".
@@ -29,6 +34,7 @@ func Handler(config Config) http.Handler {
 		connect.WithReadMaxBytes(4<<20),
 	)
 	mux := http.NewServeMux()
-	mux.Handle(consolev1connect.NewTenantServiceHandler(&tenants{config}, options))
+	mux.Handle(consolev1connect.NewTenantServiceHandler(&tenantService{config}, options))
+	mux.Handle(consolev1connect.NewMappingServiceHandler(&mappingService{config}, options))
 	return mux
 }
