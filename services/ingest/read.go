@@ -53,7 +53,14 @@ func (in *Ingest) read(ctx context.Context) error {
 
 func (in *Ingest) ensureCursors(ctx context.Context) error {
 	var cursors []postgres.Cursor
+	now := make(map[contact.Tenant]bool)
 	for _, t := range in.config.Roster.All() {
+		if now[t.ID] = connected(t, contact.HubSpot) && connected(t, contact.Aloware); now[t.ID] && !in.connected[t.ID] && in.connected != nil {
+			// Just connected: what agents pick from is wanted at once.
+			if err := in.config.DB.WakeCursors(ctx, t.ID, ""); err != nil {
+				return err
+			}
+		}
 		for _, system := range contact.Systems {
 			cursors = append(cursors, postgres.Cursor{Tenant: t.ID, System: system, Reading: readLists})
 			if in.config.PollEvery > 0 {
@@ -61,10 +68,13 @@ func (in *Ingest) ensureCursors(ctx context.Context) error {
 			}
 		}
 	}
-	if len(cursors) == 0 {
-		return nil
+	if len(cursors) > 0 {
+		if err := in.config.DB.EnsureCursors(ctx, cursors); err != nil {
+			return err
+		}
 	}
-	return in.config.DB.EnsureCursors(ctx, cursors)
+	in.connected = now
+	return nil
 }
 
 // readDue does what is due now, a bounded number at a time.
@@ -92,7 +102,7 @@ func (in *Ingest) readOne(ctx context.Context, c postgres.Cursor) {
 	failure := ""
 	t, known := in.config.Roster.Tenant(c.Tenant)
 	if known && !connected(t, c.System) {
-		next = time.Second // a connect is soon followed by the first reading
+		next = max(next, time.Minute) // a connect wakes it
 	} else if known && t.Active {
 		err := in.readTenant(ctx, t, &c)
 		switch {
@@ -250,15 +260,69 @@ func (in *Ingest) alowareLists(ctx context.Context, t *tenant.Tenant, client *al
 		return fmt.Errorf("read the users of Aloware: %w", err)
 	}
 	lists := []contact.Directory{users}
-	dispositions, err := client.Dispositions(ctx)
-	switch {
-	case errors.Is(err, aloware.ErrNotCapable):
-	case err != nil:
-		return fmt.Errorf("read the dispositions of Aloware: %w", err)
-	default:
-		lists = append(lists, dispositions)
+	if client.Capabilities().Function(aloware.ListDispositions).Possible {
+		hubspot, err := in.config.DB.Lists(ctx, t.ID)
+		if err != nil {
+			return err
+		}
+		dispositions, err := mirrored(ctx, leadStatus(t, hubspot), client.Dispositions, client.ReplaceDispositions)
+		if err != nil {
+			return fmt.Errorf("keep the contact dispositions of Aloware: %w", err)
+		}
+		outcomes, err := mirrored(ctx, optionsOf(hubspot, "hs_call_disposition"), client.CallDispositions, client.ReplaceCallDispositions)
+		if err != nil {
+			return fmt.Errorf("keep the call dispositions of Aloware: %w", err)
+		}
+		lists = append(lists, dispositions, outcomes)
 	}
 	return in.publishLists(ctx, t, lists)
+}
+
+// leadStatus are the options of the portal's lead status.
+func leadStatus(t *tenant.Tenant, lists []contact.Directory) []contact.DirectoryEntry {
+	if m := t.Mapping.ByKey("contact_disposition_status"); m != nil {
+		return optionsOf(lists, m.HubSpot)
+	}
+	return nil
+}
+
+func optionsOf(lists []contact.Directory, property string) []contact.DirectoryEntry {
+	for _, l := range lists {
+		if l.System == contact.HubSpot && l.List == contact.OptionList(property) {
+			return l.Entries
+		}
+	}
+	return nil
+}
+
+// mirrored reads a list of dispositions, and makes HubSpot's part of it equal
+// to HubSpot's own list: agents pick from that alone. A list that HubSpot has
+// not told yet changes nothing.
+func mirrored(ctx context.Context, want []contact.DirectoryEntry, read func(context.Context) (contact.Directory, error), replace func(context.Context, []aloware.Choice) (contact.Directory, error)) (contact.Directory, error) {
+	have, err := read(ctx)
+	if err != nil || len(want) == 0 {
+		return have, err
+	}
+	var choices []aloware.Choice
+	for _, e := range want {
+		if e.Active {
+			choices = append(choices, aloware.Choice{Value: e.Value, Label: e.Label})
+		}
+	}
+	labels := make(map[string]string)
+	for _, e := range have.Entries {
+		if e.Match != "" {
+			labels[e.Match] = e.Label
+		}
+	}
+	same := len(labels) == len(choices)
+	for _, c := range choices {
+		same = same && labels[c.Value] == c.Label
+	}
+	if same {
+		return have, nil
+	}
+	return replace(ctx, choices)
 }
 
 func (in *Ingest) publishLists(ctx context.Context, t *tenant.Tenant, lists []contact.Directory) error {

@@ -193,7 +193,7 @@ func (j *Judge) intend(m *mapping.Mapping, f *Field, edit Edit, refused *fault.R
 // value earlier already, so that the edit was made then.
 func (f *Field) date(m *mapping.Mapping, system contact.System, value string, when Span, at contact.Millis) {
 	edit, side := &f.Edits[index(system)], &f.Sides[index(system)]
-	if edit.Side == 0 || edit.Value != in(m, system, value) || at >= edit.At || !side.Known || side.Value != value || side.Since > when.From {
+	if edit.Side == 0 || edit.Value != in(m, system, value) || when.To >= edit.At || !side.Known || side.Value != value || side.Since > when.From {
 		return
 	}
 	edit.At = at
