@@ -38,6 +38,7 @@ type settings struct {
 	ingest      string
 	publicURL   string // where the systems reach ingest; "" is its address
 	pollEvery   time.Duration
+	listsEvery  time.Duration
 	demo        demoSettings
 }
 
@@ -50,6 +51,7 @@ func readSettings(demo bool) (settings, error) {
 		ingest:      env.String("LOCKSTEP_INGEST_ADDR", "127.0.0.1:8081"),
 		publicURL:   env.URL("LOCKSTEP_PUBLIC_URL", ""),
 		pollEvery:   env.Duration("LOCKSTEP_POLL_EVERY", time.Minute),
+		listsEvery:  env.Duration("LOCKSTEP_LISTS_EVERY", 5*time.Minute),
 	}
 	if demo {
 		s.demo = readDemoSettings(&env)
@@ -217,7 +219,7 @@ func newServices(p *platform.Platform, s settings, demo bool) (*services, error)
 	out := &services{}
 	in, err := ingest.New(ingest.Config{
 		Owner: p.Owner, Bus: p.Bus, DB: p.DB, Roster: p.Roster, Logger: p.Logger, PublicURL: s.publicURL,
-		Spool: filepath.Join(s.data, "spool"), PollEvery: s.pollEvery, Observer: p.Telemetry.Metrics,
+		Spool: filepath.Join(s.data, "spool"), PollEvery: s.pollEvery, ListsEvery: s.listsEvery, Observer: p.Telemetry.Metrics,
 	})
 	if err != nil {
 		return nil, err
