@@ -90,8 +90,11 @@ func (a *account) judge(f *findings, p *person, r *rule, inHubSpot, inAloware ma
 		text := ""
 		for _, side := range contact.Systems {
 			if e := edits[side]; e.made() {
-				text += fmt.Sprintf("; last edit in %v at %s to %q", side, e.at.UTC().Format("15:04:05.000"), e.value)
+				text += fmt.Sprintf("; last edit in %v at %s to %q", side, clock(e.at), e.value)
 			}
+		}
+		for _, event := range p.life {
+			text += "; " + event
 		}
 		return fmt.Sprintf("HubSpot holds %q, Aloware %q%s", held[contact.HubSpot], held[contact.Aloware], text)
 	}

@@ -199,6 +199,7 @@ func (a *account) merge(ctx context.Context, random *rand.Rand, p *person) error
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.merges++
+	p.lived(fmt.Sprintf("%s and %s merged into %s", p.hubspot, twin.ID, left.ID), at)
 	p.hubspot = left.ID
 	for i := range rules {
 		r := &rules[i]
@@ -215,7 +216,7 @@ func (a *account) remove(ctx context.Context, p *person) error {
 	if p.hubspot == "" || p.aloware == "" {
 		return nil
 	}
-	call := "delete"
+	call, at := "delete", time.Now()
 	if p.gone {
 		call = "restore"
 	}
@@ -224,6 +225,7 @@ func (a *account) remove(ctx context.Context, p *person) error {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	p.lived(call+"d in HubSpot", at)
 	if p.gone = !p.gone; p.gone {
 		a.deletions++
 	} else {

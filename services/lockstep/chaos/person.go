@@ -67,7 +67,15 @@ type person struct {
 	gone    bool // deleted in HubSpot
 
 	edits map[string]map[contact.System]edit // the last ones, by the rule's HubSpot property
+	life  []string                           // what else happened, for people
 }
+
+// lived notes what happened to the person as a whole.
+func (p *person) lived(what string, at time.Time) {
+	p.life = append(p.life, what+" at "+clock(at))
+}
+
+func clock(at time.Time) string { return at.UTC().Format("15:04:05.000") }
 
 func newPerson(phone string) *person {
 	return &person{phone: phone, edits: make(map[string]map[contact.System]edit)}

@@ -26,6 +26,7 @@ func main() {
 	flag.IntVar(&config.Tenants, "tenants", 0, "tenants (default 3)")
 	flag.Float64Var(&config.EditsPerSecond, "edits", 0, "edits a second of each tenant (default 6)")
 	flag.DurationVar(&config.Pause, "pause", 0, "mean time between two faults (default 4s)")
+	flag.DurationVar(&config.Quiet, "quiet", 0, "longest time until all is at rest after the faults (default 5m)")
 	flag.Parse()
 	daemon.Main("chaos", func(ctx context.Context) error { return chaos.Run(ctx, config) })
 }
