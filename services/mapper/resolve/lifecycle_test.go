@@ -1,0 +1,64 @@
+package resolve
+
+import (
+	"testing"
+
+	"lockstep.internal/pkg/contact"
+	"lockstep.internal/pkg/mapping"
+)
+
+// TestAMergedAwayRecordsValuesDoNotWin: in HubSpot the primary record's values
+// survive a merge, also those that are older than the other record's; that one's
+// events may even come after the merge's.
+func TestAMergedAwayRecordsValuesDoNotWin(t *testing.T) {
+	t.Parallel()
+	rules := &Rules{Set: mapping.Default(nil), Region: "US", Creation: FlowBoth, Updates: FlowBoth}
+	at := contact.Millis(1_700_000_000_000)
+	version := contact.Version(0)
+	judge := func(state *State, changes ...contact.Change) Verdict {
+		version++
+		j := NewJudge(rules, "hubspot:501", state, Decision{Version: version, Now: at, EventID: "event"})
+		for i := range changes {
+			changes[i].System, changes[i].EventID = contact.HubSpot, string(rune('a'+int(version)))+string(rune('0'+i))
+			j.Observe(&changes[i])
+		}
+		return j.Conclude()
+	}
+	snapshot := func(id, city string, when contact.Millis) contact.Change {
+		return contact.Change{ID: id, Event: contact.Snapshot, OccurredAt: when, Values: []contact.Value{{Name: "city", Text: city, OccurredAt: when}}}
+	}
+	person, twin := &State{}, &State{}
+	person.Sides[1] = Side{ID: "9", Read: true}
+	judge(person, snapshot("501", "Reno", at))
+	judge(twin, snapshot("502", "Elko", at+1000))
+
+	twin.Absorbed(contact.HubSpot)
+	version++
+	j := NewJudge(rules, "hubspot:501", person, Decision{Version: version, Now: at + 2000, EventID: "merge"})
+	j.Join(twin)
+	j.Observe(&contact.Change{System: contact.HubSpot, ID: "503", MergedIDs: []string{"501", "502"}, EventID: "merge", Event: contact.Merged, OccurredAt: at + 2000})
+	verdicts := []Verdict{j.Conclude()}
+	verdicts = append(verdicts,
+		judge(person, contact.Change{ID: "502", Event: contact.Changed, OccurredAt: at + 1000, Values: []contact.Value{{Name: "city", Text: "Elko", OccurredAt: at + 1000}}}),
+		judge(person, snapshot("503", "Reno", at)))
+
+	reads := 0
+	for _, v := range verdicts {
+		for _, p := range v.Patches {
+			if p.Fetch != nil {
+				reads++
+			}
+			for _, property := range p.Properties {
+				if p.System == contact.Aloware && property.Name == "city" && property.Value != "Reno" {
+					t.Errorf("Aloware is given %q, which the surviving record does not hold", property.Value)
+				}
+			}
+		}
+	}
+	if reads == 0 {
+		t.Error("the surviving record is never read")
+	}
+	if got, _ := person.Fields["city"].Sides[1].will(); got != "Reno" {
+		t.Errorf("Aloware will hold %q, want what the surviving record holds", got)
+	}
+}
