@@ -96,6 +96,9 @@ func (j *Judge) create(system contact.System, side *Side) {
 	}
 	patch := j.patch(system, properties, edited)
 	patch.Create = j.keys(system, true)
+	// What is found has values of its own, of which nothing is known yet: it is
+	// read, and then decided on like any other contact.
+	patch.Fetch = &contact.Fetch{Properties: j.rules.readable(system)}
 	side.Sought, side.Refused = sought, nil
 	side.Creating = patch.Version
 	j.verdict.Patches = append(j.verdict.Patches, patch)

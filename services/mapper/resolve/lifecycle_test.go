@@ -7,6 +7,37 @@ import (
 	"lockstep.internal/pkg/mapping"
 )
 
+// TestAFoundContactKeepsItsOwnNames: the last name flows to Aloware only. A new
+// contact of HubSpot is given it all the same, one that was found is not.
+func TestAFoundContactKeepsItsOwnNames(t *testing.T) {
+	t.Parallel()
+	rules := &Rules{Set: mapping.Default(nil), Region: "US", Creation: FlowBoth, Updates: FlowBoth}
+	at := contact.Millis(1_700_000_000_000)
+	state := &State{}
+	j := NewJudge(rules, "aloware:9", state, Decision{Version: 1, Now: at, EventID: "made"})
+	j.Observe(&contact.Change{System: contact.Aloware, ID: "9", EventID: "made", Event: contact.Snapshot, OccurredAt: at, Precision: 999, ReceivedAt: at, Values: []contact.Value{
+		{Name: "phone_number", Text: "+14155550199"}, {Name: "last_name", Text: "L."}, {Name: "csf1", Text: "gold"},
+	}})
+	verdict := j.Conclude()
+	if len(verdict.Patches) != 1 || verdict.Patches[0].Create == nil || verdict.Patches[0].Fetch == nil {
+		t.Fatalf("the new contact leads to %+v, want it sought, and read where it is found", verdict.Patches)
+	}
+	j = NewJudge(rules, "aloware:9", state, Decision{Version: 2, Now: at + 1000, EventID: "found"})
+	j.Settle(&contact.Outcome{
+		System: contact.HubSpot, Contact: "aloware:9", Version: 1, TargetID: "501", Result: contact.Fetched, AppliedAt: at + 500, AnsweredAt: at + 600,
+		Holds: []contact.Value{{Name: "phone", Text: "+14155550199"}, {Name: "lastname", Text: "Lovelace", OccurredAt: at - 9000}, {Name: "aloware_custom_field_1", Text: ""}},
+	})
+	written := map[string]string{}
+	for _, p := range j.Conclude().Patches {
+		for _, property := range p.Properties {
+			written[p.System.String()+" "+property.Name] = property.Value
+		}
+	}
+	if len(written) != 2 || written["aloware last_name"] != "Lovelace" || written["hubspot aloware_custom_field_1"] != "gold" {
+		t.Errorf("written is %v, want HubSpot's name in Aloware and Aloware's own field in HubSpot", written)
+	}
+}
+
 // TestAMergedAwayRecordsValuesDoNotWin: in HubSpot the primary record's values
 // survive a merge, also those that are older than the other record's; that one's
 // events may even come after the merge's.

@@ -44,6 +44,12 @@ func (j *Judge) accepted(o *contact.Outcome, side *Side) {
 	}
 	side.Refused, side.Candidates = nil, nil
 	when := reading{occurred: o.AppliedAt, precision: o.Precision, received: o.AnsweredAt}.span(contact.Value{})
+	if o.Result == contact.Fetched && len(o.Properties) == 0 {
+		// What was decided for a contact that was found was not written.
+		for _, f := range j.state.Fields {
+			f.Sides[index(o.System)].drop(o.Version)
+		}
+	}
 	for i := range o.Properties {
 		j.settled(o, &o.Properties[i], when)
 	}
