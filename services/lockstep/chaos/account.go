@@ -167,10 +167,10 @@ func send(request *http.Request) ([]byte, error) {
 	return body, nil
 }
 
-// contacts are all contacts of a simulator, by id, fields as text, blanks left
-// out.
-func contacts(ctx context.Context, address string) (map[string]map[string]string, error) {
-	raw, err := get(ctx, address, "/_sim/contacts")
+// contacts are the contacts of a simulator that a query asks for ("" for all),
+// by id, fields as text, blanks left out.
+func contacts(ctx context.Context, address, query string) (map[string]map[string]string, error) {
+	raw, err := get(ctx, address, "/_sim/contacts"+query)
 	if err != nil {
 		return nil, err
 	}

@@ -40,11 +40,11 @@ func (f *findings) join(other findings) {
 
 // compare compares both sides by the rules, and with what people did.
 func (a *account) compare(ctx context.Context) (f findings, err error) {
-	hubspot, err := contacts(ctx, a.hubspot)
+	hubspot, err := contacts(ctx, a.hubspot, "")
 	if err != nil {
 		return f, err
 	}
-	aloware, err := contacts(ctx, a.alo)
+	aloware, err := contacts(ctx, a.alo, "")
 	if err != nil {
 		return f, err
 	}

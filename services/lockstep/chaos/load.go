@@ -2,7 +2,6 @@ package chaos
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -76,6 +75,9 @@ func (a *account) set(ctx context.Context, p *person, side contact.System, value
 	if p.id(side) == "" || side == contact.HubSpot && p.gone {
 		return nil
 	}
+	if blank, err := a.blank(ctx, p, side, values); err != nil || blank {
+		return err
+	}
 	properties := make(map[string]string, len(values))
 	for r, value := range values {
 		properties[r.property(side)] = value
@@ -98,6 +100,38 @@ func (a *account) set(ctx context.Context, p *person, side contact.System, value
 		a.edits++
 	}
 	return nil
+}
+
+// blank reports whether an edit clears what is blank already, which is no edit:
+// no system tells of it.
+func (a *account) blank(ctx context.Context, p *person, side contact.System, values map[*rule]string) (bool, error) {
+	if len(values) != 1 {
+		return false, nil // forms clear nothing
+	}
+	for r, value := range values {
+		if value != "" {
+			return false, nil
+		}
+		held, err := a.one(ctx, side, p.id(side))
+		if side == contact.Aloware {
+			return held[r.read] == "", err
+		}
+		return held[r.hubspot] == "", err
+	}
+	return false, nil
+}
+
+// one is one contact as its simulator holds it, blanks left out.
+func (a *account) one(ctx context.Context, side contact.System, id string) (map[string]string, error) {
+	address := a.hubspot
+	if side == contact.Aloware {
+		address = a.alo
+	}
+	all, err := contacts(ctx, address, "?id="+id)
+	for _, fields := range all {
+		return fields, err
+	}
+	return nil, err
 }
 
 // create makes a new person in HubSpot (0), in Aloware (1), or in both within
@@ -188,12 +222,8 @@ func (a *account) merge(ctx context.Context, random *rand.Rand, p *person) error
 	if err := post(ctx, a.hubspot, "merge", object{"primary": p.hubspot, "secondary": twin.ID}, &left); err != nil {
 		return err
 	}
-	raw, err := get(ctx, a.hubspot, "/_sim/contacts?id="+left.ID)
+	fields, err := a.one(ctx, contact.HubSpot, left.ID)
 	if err != nil {
-		return err
-	}
-	var fields map[string]string
-	if err := json.Unmarshal(raw, &fields); err != nil {
 		return err
 	}
 	a.mu.Lock()
@@ -236,11 +266,11 @@ func (a *account) remove(ctx context.Context, p *person) error {
 
 // learn finds the ids that the services have made.
 func (a *account) learn(ctx context.Context) error {
-	hubspot, err := contacts(ctx, a.hubspot)
+	hubspot, err := contacts(ctx, a.hubspot, "")
 	if err != nil {
 		return err
 	}
-	aloware, err := contacts(ctx, a.alo)
+	aloware, err := contacts(ctx, a.alo, "")
 	if err != nil {
 		return err
 	}
