@@ -218,6 +218,10 @@ func (a *account) merge(ctx context.Context, random *rand.Rand, p *person) error
 	if err := post(ctx, a.hubspot, "edit", object{"properties": properties}, &twin); err != nil {
 		return err
 	}
+	before, err := a.one(ctx, contact.HubSpot, p.hubspot)
+	if err != nil {
+		return err
+	}
 	at := time.Now()
 	if err := post(ctx, a.hubspot, "merge", object{"primary": p.hubspot, "secondary": twin.ID}, &left); err != nil {
 		return err
@@ -234,7 +238,7 @@ func (a *account) merge(ctx context.Context, random *rand.Rand, p *person) error
 	for i := range rules {
 		r := &rules[i]
 		// What the merge moved is as good as an edit.
-		if last := p.edits[r.hubspot][contact.HubSpot]; r.source() == contact.HubSpot && fields[r.hubspot] != last.value {
+		if r.source() == contact.HubSpot && fields[r.hubspot] != before[r.hubspot] {
 			p.edited(r, contact.HubSpot, fields[r.hubspot], at)
 		}
 	}

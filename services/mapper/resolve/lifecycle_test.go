@@ -23,6 +23,9 @@ func TestAFoundContactKeepsItsOwnNames(t *testing.T) {
 		t.Fatalf("the new contact leads to %+v, want it sought, and read where it is found", verdict.Patches)
 	}
 	j = NewJudge(rules, "aloware:9", state, Decision{Version: 2, Now: at + 1000, EventID: "found"})
+	j.Observe(&contact.Change{System: contact.HubSpot, ID: "501", EventID: "read", Event: contact.Snapshot, OccurredAt: at + 400, Values: []contact.Value{
+		{Name: "aloware_custom_field_1", Text: "", OccurredAt: at + 400},
+	}})
 	j.Settle(&contact.Outcome{
 		System: contact.HubSpot, Contact: "aloware:9", Version: 1, TargetID: "501", Result: contact.Fetched, AppliedAt: at + 500, AnsweredAt: at + 600,
 		Holds: []contact.Value{{Name: "phone", Text: "+14155550199"}, {Name: "lastname", Text: "Lovelace", OccurredAt: at - 9000}, {Name: "aloware_custom_field_1", Text: ""}},

@@ -92,8 +92,9 @@ func (j *Judge) value(m *mapping.Mapping, system contact.System, text string, re
 	switch {
 	case origin == contact.Ours:
 		j.verdict.Echoes++
-	case first && r.whole && text == "":
-		// A blank that was always there is nobody's edit.
+	case !fs.Known && r.whole && text == "":
+		// A blank that was always there is nobody's edit, also where a value is
+		// on its way.
 	case origin == contact.Others:
 		intent = true
 	case first && r.whole:
