@@ -123,6 +123,11 @@ func (j *Judge) value(m *mapping.Mapping, system contact.System, text string, re
 	if earlier := f.Edits[index(system)]; current && earlier.Side != 0 {
 		at = max(at, earlier.At) // the side's own order is known: this one came after it
 	}
+	if own := f.Edits[index(system)]; intent && !current && own.At == baselineAt && own.Value == fs.Value {
+		// What was there when we first looked was set after this older value:
+		// it is an edit of its own time, not one that was always there.
+		j.intend(m, f, Edit{Value: own.Value, At: max(fs.Since, at), Side: system}, nil, r.received)
+	}
 	if intent {
 		j.intend(m, f, Edit{Value: text, At: at, Side: system}, refused, r.received)
 	}
