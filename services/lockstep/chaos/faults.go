@@ -197,11 +197,16 @@ func (f *faults) node() (string, func(context.Context) error) {
 		w.mu.Lock()
 		w.bus[i] = server
 		w.mu.Unlock()
+		// A server that has just started may not know yet what it has to catch up with.
+		const steady = time.Second
 		from := time.Now()
-		for {
+		for since := from; ; {
 			err := server.Health()
-			if err == nil {
-				w.say("%s is back, healthy after %.1fs", w.busNodes[i].Name, time.Since(from).Seconds())
+			if err != nil {
+				since = time.Now()
+			}
+			if time.Since(since) >= steady {
+				w.say("%s is back, healthy after %.1fs", w.busNodes[i].Name, since.Sub(from).Seconds())
 				return nil
 			}
 			if starting.Err() != nil {
