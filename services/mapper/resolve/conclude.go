@@ -149,10 +149,23 @@ func (j *Judge) wanted(m *mapping.Mapping, f *Field, system contact.System) (Edi
 	if desired.Side == 0 || !j.flows(m, system) {
 		return Edit{}, false
 	}
-	if !j.flows(m, system.Other()) && f.Edits[index(system)].later(desired) {
-		return Edit{}, false // the target's own edit stands until the source changes
+	if own := f.Edits[index(system)]; !j.flows(m, system.Other()) && own.later(desired) {
+		// The target's own edit stands until the source changes. Where an older
+		// write of ours runs over it, it is put back.
+		return own, f.Sides[index(system)].overruns(own)
 	}
 	return desired, true
+}
+
+// overruns reports whether the side will hold a write of ours in the place of
+// somebody's edit that was made before it landed.
+func (f *FieldSide) overruns(own Edit) bool {
+	will, known := f.will()
+	if !known || will == own.Value || len(f.Writes) == 0 {
+		return false
+	}
+	last := f.Writes[len(f.Writes)-1]
+	return last.Value == will && (last.Applied == 0 || last.Applied >= own.At)
 }
 
 // write issues one write unless the side will hold the value anyway or has
