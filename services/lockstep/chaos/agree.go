@@ -3,6 +3,7 @@ package chaos
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 
 	"lockstep.internal/pkg/contact"
@@ -21,6 +22,8 @@ type findings struct {
 	ambiguous int      // fields whose last edit cannot be told by the systems' own clocks
 	standing  int      // targets' own edits that stand, as they should
 	fields    int      // compared
+	texts     int      // that people sent
+	unheard   int      // of them, not in HubSpot's totals since Aloware's only word of them was lost
 }
 
 func (f *findings) add(count *int, format string, values ...any) {
@@ -36,6 +39,8 @@ func (f *findings) join(other findings) {
 	f.ambiguous += other.ambiguous
 	f.standing += other.standing
 	f.fields += other.fields
+	f.texts += other.texts
+	f.unheard += other.unheard
 }
 
 // compare compares both sides by the rules, and with what people did.
@@ -69,6 +74,7 @@ func (a *account) compare(ctx context.Context) (f findings, err error) {
 			for i := range rules {
 				a.judge(&f, p, &rules[i], hubspot[h[0]], aloware[l[0]])
 			}
+			a.judgeTexts(&f, p, hubspot[h[0]])
 		}
 	}
 	if len(hubspot) != present {
@@ -131,6 +137,26 @@ func (a *account) judge(f *findings, p *person, r *rule, inHubSpot, inAloware ma
 		f.ambiguous++
 	default:
 		f.add(&f.lost, "%s: the last edit has not arrived: %s", name, story())
+	}
+}
+
+// judgeTexts judges the number of texts that HubSpot shows. One of which the
+// only word was lost may be missing until the next one repairs the total.
+func (a *account) judgeTexts(f *findings, p *person, inHubSpot map[string]string) {
+	f.texts += len(p.texts)
+	shown, _ := strconv.Atoi(inHubSpot["aloware_total_inbound_text_messages"]) // blank is none
+	unheard := 0
+	for _, at := range p.texts {
+		if a.alowareWebhooks.wasLost(at) {
+			unheard++
+		}
+	}
+	switch {
+	case shown == len(p.texts):
+	case shown < len(p.texts) && shown >= len(p.texts)-unheard:
+		f.unheard += len(p.texts) - shown
+	default:
+		f.add(&f.lost, "%s %s (HubSpot %s, Aloware %s): HubSpot shows %d texts of %d, of which %d may be unheard of", a.id, p.phone, p.hubspot, p.aloware, shown, len(p.texts), unheard)
 	}
 }
 

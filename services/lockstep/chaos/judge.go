@@ -148,6 +148,7 @@ func (w *world) judge(ctx context.Context, faults *faults) error {
 	check(f.persons > 0, "people missing or made twice: %d", f.persons)
 	check(f.differ > 0, "fields on which the sides differ: %d of %d", f.differ, f.fields)
 	check(f.lost > 0, "lost edits: %d of %d", f.lost, w.edits())
+	w.say("texts: %d, of which HubSpot's totals lack %d that Aloware's lost webhooks were the only word of", f.texts, f.unheard)
 	w.say("fields whose last edit cannot be told by the systems' clocks: %d; where the target's own edit stands: %d", f.ambiguous, f.standing)
 	for _, text := range f.wrong[:min(len(f.wrong), shown)] {
 		w.say("WRONG  %s", text)

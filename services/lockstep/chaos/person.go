@@ -64,9 +64,11 @@ type person struct {
 	phone   string
 	hubspot string // ids, "" while unknown
 	aloware string
-	gone    bool // deleted in HubSpot
+	both    time.Time // since when both ids are known
+	gone    bool      // deleted in HubSpot
 
 	edits map[string]map[contact.System]edit // the last ones, by the rule's HubSpot property
+	texts []time.Time                        // when they texted
 	life  []string                           // what else happened, for people
 }
 
