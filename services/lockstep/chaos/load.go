@@ -52,6 +52,7 @@ func (a *account) act(ctx context.Context, random *rand.Rand) error {
 			if err := a.set(ctx, p, side, map[*rule]string{r: r.value(random)}); err != nil {
 				return err
 			}
+			wait(ctx, time.Duration(10+random.IntN(200))*time.Millisecond) // nobody does it within a millisecond
 		}
 		return nil
 	case dice < 20: // both sides at once: which one was later cannot be told

@@ -41,6 +41,36 @@ func TestAFoundContactKeepsItsOwnNames(t *testing.T) {
 	}
 }
 
+// TestTheSurvivingRecordsValuesCountThoughTheyAreOlder: the other record was
+// taken for the survivor, because a read by its id was answered by that one.
+func TestTheSurvivingRecordsValuesCountThoughTheyAreOlder(t *testing.T) {
+	t.Parallel()
+	rules := &Rules{Set: mapping.Default(nil), Region: "US", Creation: FlowBoth, Updates: FlowBoth}
+	at := contact.Millis(1_700_000_000_000)
+	state := &State{Sides: [2]Side{{ID: "503", Aliases: []string{"501", "502"}, Read: true}, {ID: "9", Read: true}}}
+	version := contact.Version(0)
+	read := func(city string, when, modified contact.Millis) string {
+		version++
+		j := NewJudge(rules, "hubspot:502", state, Decision{Version: version, Now: modified, EventID: "read"})
+		j.Observe(&contact.Change{
+			System: contact.HubSpot, ID: "503", EventID: city + string(rune('0'+version)), Event: contact.Snapshot, OccurredAt: modified, ReceivedAt: modified,
+			Values: []contact.Value{{Name: "city", Text: city, OccurredAt: when}},
+		})
+		j.Conclude()
+		will, _ := state.Fields["city"].Sides[1].will()
+		return will
+	}
+	if got := read("Elko", at+1000, at+1000); got != "Elko" {
+		t.Fatalf("Aloware will hold %q", got)
+	}
+	if got := read("Reno", at, at+900); got != "Elko" {
+		t.Errorf("after an older reading that came late Aloware will hold %q, want no change", got)
+	}
+	if got := read("Reno", at, at+2000); got != "Reno" {
+		t.Errorf("Aloware will hold %q, want what the surviving record holds", got)
+	}
+}
+
 // TestAMergedAwayRecordsValuesDoNotWin: in HubSpot the primary record's values
 // survive a merge, also those that are older than the other record's; that one's
 // events may even come after the merge's.

@@ -87,6 +87,10 @@ func (j *Judge) values(system contact.System, values []contact.Value, r reading)
 func (j *Judge) value(m *mapping.Mapping, system contact.System, text string, refused *fault.Refusal, when Span, origin contact.Origin, r reading) {
 	f := j.state.field(m.Key)
 	fs := &f.Sides[index(system)]
+	if refused == nil && r.goesBack(fs, text, when) {
+		f.goBack(text, when, origin, system, r)
+		return
+	}
 	first := !fs.Known && len(fs.Writes) == 0
 	intent := false
 	switch {
@@ -133,6 +137,27 @@ func (j *Judge) value(m *mapping.Mapping, system contact.System, text string, re
 	}
 	if hasReset {
 		j.intend(m, f, Edit{Value: reset.Value, At: reset.At, Side: system}, nil, r.received)
+	}
+}
+
+// goesBack reports whether a whole contact, read after a value was seen on it,
+// shows another one that is older by the system's own time of each value. No
+// edit does that: records were merged, and the one that had the newer value is
+// not the one whose values survived. No event tells of it.
+func (r reading) goesBack(fs *FieldSide, text string, when Span) bool {
+	return r.whole && fs.Known && fs.Value != text && fs.outstanding() == nil &&
+		when.To < fs.Seen.From && fs.Seen.To <= r.occurred
+}
+
+// goBack takes the older value for what the side holds, and the edit that made
+// it for the side's newest.
+func (f *Field) goBack(text string, when Span, origin contact.Origin, system contact.System, r reading) {
+	fs, edit := &f.Sides[index(system)], &f.Edits[index(system)]
+	fs.remember(Past{Value: fs.Value, Since: fs.Since, Last: fs.Seen.At, Until: r.occurred})
+	fs.Value, fs.Since, fs.Seen = text, when.From, Span{r.occurred, r.occurred, r.occurred + r.precision}
+	*edit = Edit{}
+	if origin != contact.Ours {
+		*edit = Edit{Value: text, At: when.At, Side: system}
 	}
 }
 
