@@ -212,7 +212,7 @@ func TestUpdateByID(t *testing.T) {
 		{"fetch", contact.Patch{TargetID: "5", Fetch: &contact.Fetch{}}, []step{{call: "GET contact/5", answer: mira(``)}},
 			want{result: contact.Fetched, target: "5", at: updated, holds: all, calls: 1}},
 		{"a contact that is found is kept as it is when asked so",
-			contact.Patch{Create: &contact.Create{Phones: []string{phone}, MayCreate: true, Keep: true}, Fetch: &contact.Fetch{}, Properties: []contact.Property{text("csf1", "x")}},
+			contact.Patch{Create: &contact.Create{Phones: []string{phone}, MayCreate: true}, Fetch: &contact.Fetch{}, Properties: []contact.Property{text("csf1", "x")}},
 			[]step{{call: lookup, answer: mira(``)}},
 			want{result: contact.Fetched, target: "5", at: updated, holds: all, calls: 1, unwritten: true}},
 		{"fetch of a gone one", contact.Patch{TargetID: "5", Fetch: &contact.Fetch{}}, []step{{call: "GET contact/5", status: 404, answer: missing}},

@@ -211,7 +211,7 @@ func decodePatch(p *contactv1.PropertyPatch, system contact.System) (contact.Pat
 		})
 	}
 	if c := p.GetCreate(); c != nil {
-		out.Create = &contact.Create{Phones: c.GetPhones(), Email: c.GetEmail(), MayCreate: c.GetMayCreate(), Keep: c.GetKeep()}
+		out.Create = &contact.Create{Phones: c.GetPhones(), Email: c.GetEmail(), MayCreate: c.GetMayCreate()}
 	}
 	if f := p.GetFetch(); f != nil {
 		out.Fetch = &contact.Fetch{Properties: f.GetProperties(), NotBefore: contact.Millis(f.GetNotBeforeMs())}

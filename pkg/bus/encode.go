@@ -280,7 +280,7 @@ func encodePatch(p *contact.Patch) (*contactv1.PropertyPatch, error) {
 		})
 	}
 	if c := p.Create; c != nil {
-		out.Create = &contactv1.CreateContact{Phones: c.Phones, Email: c.Email, MayCreate: c.MayCreate, Keep: c.Keep}
+		out.Create = &contactv1.CreateContact{Phones: c.Phones, Email: c.Email, MayCreate: c.MayCreate}
 	}
 	if f := p.Fetch; f != nil {
 		out.Fetch = &contactv1.FetchContact{Properties: f.Properties, NotBeforeMs: int64(f.NotBefore)}

@@ -8,14 +8,16 @@ type Version int64
 
 // Patch is what must be done to one contact in one system.
 type Patch struct {
-	Contact        Key
-	System         System
-	Version        Version
-	TargetID       string // id in System; "" while unknown
-	Properties     []Property
-	Create         *Create // how to find the contact, and whether to create it
-	Fetch          *Fetch  // read it and report what it holds
-	Archive        bool    // archive it in System
+	Contact    Key
+	System     System
+	Version    Version
+	TargetID   string // id in System; "" while unknown
+	Properties []Property
+	Create     *Create // how to find the contact, and whether to create it
+	// Fetch asks to read the contact and to report what it holds. Without a
+	// TargetID a contact that is found is read instead of written.
+	Fetch          *Fetch
+	Archive        bool // archive it in System
 	CauseEventID   string
 	EditedAt       Millis // the edit's time by its own system's clock
 	ReceivedAt     Millis // when ingest received that edit, our clock
@@ -36,9 +38,6 @@ type Create struct {
 	Phones    []string // E.164, the main one first
 	Email     string   // lower case
 	MayCreate bool     // false: find only
-	// Keep has a contact that is found only read, and reported as Fetched:
-	// what it holds is judged before anything of it is overwritten.
-	Keep bool
 }
 
 // Fetch asks for a read of the named properties, not before a time.

@@ -212,6 +212,27 @@ func TestOneBadAmongTenFailsAlone(t *testing.T) {
 	}
 }
 
+func TestAContactThatIsFoundIsReadInsteadOfWrittenWhereAReadIsAskedFor(t *testing.T) {
+	t.Parallel()
+	p := newPortal(t, hubspotsim.Config{})
+	id := p.person("", "email", "ada@example.com", "lastname", "Lovelace")
+	found := create("1", "ada@example.com", "", true, "email", "ada@example.com", "lastname", "L.", "city", "Oslo")
+	made := create("2", "new@example.com", "", true, "email", "new@example.com", "lastname", "New")
+	for _, patch := range []*contact.Patch{&found, &made} {
+		patch.Fetch = &contact.Fetch{Properties: []string{"lastname", "city"}}
+	}
+	o := p.final(found, made)
+	if held := p.holds(id); held["lastname"] != "Lovelace" || held["city"] != "" {
+		t.Errorf("the contact that was found was changed to %v", held)
+	}
+	if o[0].Result != contact.Fetched || o[0].TargetID != id || len(o[0].Properties) != 0 || valueOf(o[0].Holds, "lastname").Text != "Lovelace" {
+		t.Errorf("found: %+v", o[0])
+	}
+	if o[1].Result != contact.Made || len(o[1].Properties) != 2 || p.holds(o[1].TargetID)["lastname"] != "New" {
+		t.Errorf("made: %+v", o[1])
+	}
+}
+
 func TestMergedAwayContactLeadsToItsSurvivor(t *testing.T) {
 	t.Parallel()
 	p := newPortal(t, hubspotsim.Config{})
@@ -345,26 +366,6 @@ func TestFindOrCreate(t *testing.T) {
 				t.Errorf("again: %+v", again)
 			}
 		})
-	}
-}
-
-// TestAFoundContactIsKept where the patch says so: it is only read, with the
-// times of its values; one that is not there is created and not read again.
-func TestAFoundContactIsKept(t *testing.T) {
-	t.Parallel()
-	p := newPortal(t, hubspotsim.Config{}).withKey()
-	there := p.person("", "email", "ada@example.com", "city", "Oslo")
-	found := create("1", "ada@example.com", "", true, "city", "Rome")
-	missing := create("2", "new@example.com", "", true, "email", "new@example.com", "city", "Bonn")
-	for _, patch := range []*contact.Patch{&found, &missing} {
-		patch.Create.Keep, patch.Fetch = true, &contact.Fetch{Properties: []string{"city", "email"}}
-	}
-	o := p.final(found, missing)
-	if o[0].Result != contact.Fetched || o[0].TargetID != there || len(o[0].Properties) != 0 || valueOf(o[0].Holds, "city").Text != "Oslo" || p.holds(there)["city"] != "Oslo" {
-		t.Errorf("found: %+v", o[0])
-	}
-	if o[1].Result != contact.Made || len(o[1].Properties) != 2 || p.holds(o[1].TargetID)["city"] != "Bonn" {
-		t.Errorf("made: %+v", o[1])
 	}
 }
 

@@ -97,7 +97,6 @@ type job struct {
 	later [][]contact.Property // to write with calls after that, one group each
 
 	made       bool
-	kept       bool // found, and to be read only
 	fetched    bool
 	final      contact.Result // when nothing more can be done; 0 otherwise
 	refusal    *fault.Refusal
@@ -336,16 +335,13 @@ func (j *job) outcome(answered contact.Millis) contact.Outcome {
 		switch {
 		case j.made:
 			o.Result = contact.Made
-		case j.fetched, j.kept:
+		case j.fetched:
 			o.Result = contact.Fetched
 		default:
 			o.Result = contact.Written
 		}
 	}
 	for _, property := range p.Properties {
-		if j.kept && o.Result == contact.Fetched {
-			break // nothing of it was written
-		}
 		refusal := j.refused[property.Name]
 		if refusal == nil && (o.Result == contact.Rejected || o.Result == contact.Gone || o.Result == contact.Conflict) {
 			refusal = j.refusal

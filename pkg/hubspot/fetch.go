@@ -11,12 +11,11 @@ import (
 const mostHistories = 50
 
 // fetch reads the contacts of the jobs that ask for it, with the history of
-// each property.
+// each property. One that was just made holds nothing but what was written.
 func (r *run) fetch(ctx context.Context, jobs []*job) {
 	var reads []*job
 	for _, j := range jobs {
-		anew := j.made && j.patch.Create != nil && j.patch.Create.Keep // it holds what was just written
-		if j.open() && j.patch.Fetch != nil && j.id != "" && !j.fetched && !anew {
+		if j.open() && j.patch.Fetch != nil && j.id != "" && !j.made && !j.fetched {
 			reads = append(reads, j)
 		}
 	}

@@ -104,6 +104,7 @@ type PropertyPatch struct {
 	// Set when the contact may be created: how to find it first.
 	Create *CreateContact `protobuf:"bytes,5,opt,name=create,proto3" json:"create,omitempty"`
 	// Set when the writer shall read the contact and report what it holds.
+	// Without a target_id a contact that is found is read instead of written.
 	Fetch *FetchContact `protobuf:"bytes,6,opt,name=fetch,proto3" json:"fetch,omitempty"`
 	// Why: the event that led to the decision, for traces and explanations.
 	CauseEventId string `protobuf:"bytes,7,opt,name=cause_event_id,json=causeEventId,proto3" json:"cause_event_id,omitempty"`
@@ -317,10 +318,7 @@ type CreateContact struct {
 	// E-mail in lower case; may be empty.
 	Email string `protobuf:"bytes,2,opt,name=email,proto3" json:"email,omitempty"`
 	// False when a missing contact must not be created: find only.
-	MayCreate bool `protobuf:"varint,3,opt,name=may_create,json=mayCreate,proto3" json:"may_create,omitempty"`
-	// True when a contact that is found shall only be read, and reported as
-	// FETCHED: what it holds is judged before anything of it is overwritten.
-	Keep          bool `protobuf:"varint,4,opt,name=keep,proto3" json:"keep,omitempty"`
+	MayCreate     bool `protobuf:"varint,3,opt,name=may_create,json=mayCreate,proto3" json:"may_create,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -372,13 +370,6 @@ func (x *CreateContact) GetEmail() string {
 func (x *CreateContact) GetMayCreate() bool {
 	if x != nil {
 		return x.MayCreate
-	}
-	return false
-}
-
-func (x *CreateContact) GetKeep() bool {
-	if x != nil {
-		return x.Keep
 	}
 	return false
 }
@@ -469,13 +460,12 @@ const file_contact_v1_patch_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12)\n" +
 	"\x04type\x18\x02 \x01(\x0e2\x15.contact.v1.ValueTypeR\x04type\x12\x14\n" +
 	"\x05value\x18\x03 \x01(\tR\x05value\x12\x18\n" +
-	"\aversion\x18\x04 \x01(\x03R\aversion\"p\n" +
+	"\aversion\x18\x04 \x01(\x03R\aversion\"\\\n" +
 	"\rCreateContact\x12\x16\n" +
 	"\x06phones\x18\x01 \x03(\tR\x06phones\x12\x14\n" +
 	"\x05email\x18\x02 \x01(\tR\x05email\x12\x1d\n" +
 	"\n" +
-	"may_create\x18\x03 \x01(\bR\tmayCreate\x12\x12\n" +
-	"\x04keep\x18\x04 \x01(\bR\x04keep\"R\n" +
+	"may_create\x18\x03 \x01(\bR\tmayCreate\"R\n" +
 	"\fFetchContact\x12\x1e\n" +
 	"\n" +
 	"properties\x18\x01 \x03(\tR\n" +

@@ -101,7 +101,8 @@ func (j *Judge) create(system contact.System, side *Side) {
 	properties = append(properties, j.defaults(system, properties)...)
 	patch := j.patch(system, properties, edited)
 	patch.Create = j.keys(system, true)
-	patch.Create.Keep = true
+	// What is found has values of its own, of which nothing is known yet: it is
+	// read only, and then decided on like any other contact.
 	patch.Fetch = &contact.Fetch{Properties: j.rules.readable(system)}
 	side.Sought, side.Refused = sought, nil
 	side.Creating = patch.Version
@@ -154,9 +155,22 @@ func (j *Judge) wanted(m *mapping.Mapping, f *Field, system contact.System) (Edi
 		return Edit{}, false
 	}
 	if own := f.Edits[index(system)]; (!j.flows(m, system.Other()) || m.Manual()) && own.At > baselineAt && own.later(desired) {
-		return Edit{}, false // the target's own edit stands until the source changes
+		// The target's own edit stands until the source changes. Where an older
+		// write of ours runs over it, it is put back.
+		return own, f.Sides[index(system)].overruns(m.Out(system, own.Value), own.At)
 	}
 	return desired, j.permits(m, f, system, desired)
+}
+
+// overruns reports whether the side will hold a write of ours in the place of
+// somebody's edit that was made before it landed.
+func (f *FieldSide) overruns(own string, at contact.Millis) bool {
+	will, known := f.will()
+	if !known || will == own || len(f.Writes) == 0 {
+		return false
+	}
+	last := f.Writes[len(f.Writes)-1]
+	return last.Value == will && (last.Applied == 0 || last.Applied >= at)
 }
 
 // write issues one write unless the side will hold the value anyway or has

@@ -87,13 +87,18 @@ func (j *Judge) values(system contact.System, values []contact.Value, r reading)
 func (j *Judge) value(m *mapping.Mapping, system contact.System, text string, refused *fault.Refusal, when Span, origin contact.Origin, r reading) {
 	f := j.state.field(m.Key)
 	fs := &f.Sides[index(system)]
+	if refused == nil && r.goesBack(fs, text, when) {
+		f.goBack(text, when, origin, system, r)
+		return
+	}
 	first := !fs.Known && len(fs.Writes) == 0
 	intent := false
 	switch {
 	case origin == contact.Ours:
 		j.verdict.Echoes++
-	case first && r.whole && text == "":
-		// A blank that was always there is nobody's edit.
+	case !fs.Known && r.whole && text == "":
+		// A blank that was always there is nobody's edit, also where a value is
+		// on its way.
 	case first && r.whole && origin == contact.Others && !j.flows(m, system.Other()):
 		// What the target of a one-way field held before it was ever written is
 		// no edit over it.
@@ -126,12 +131,38 @@ func (j *Judge) value(m *mapping.Mapping, system contact.System, text string, re
 	if earlier := f.Edits[index(system)]; current && earlier.Side != 0 {
 		at = max(at, earlier.At) // the side's own order is known: this one came after it
 	}
+	if own := f.Edits[index(system)]; intent && !current && own.At == baselineAt && own.Value == in(m, system, fs.Value) {
+		// What was there when we first looked was set after this older value:
+		// it is an edit of its own time, not one that was always there.
+		j.intend(m, f, Edit{Value: own.Value, At: max(fs.Since, at), Side: system}, nil, r.received)
+	}
 	if intent {
 		j.intend(m, f, Edit{Value: in(m, system, text), At: at, Side: system}, refused, r.received)
 	}
 	if hasReset {
 		reset.Value = in(m, system, reset.Value)
 		j.intend(m, f, Edit{Value: reset.Value, At: reset.At, Side: system}, nil, r.received)
+	}
+}
+
+// goesBack reports whether a whole contact, read after a value was seen on it,
+// shows another one that is older by the system's own time of each value. No
+// edit does that: records were merged, and the one that had the newer value is
+// not the one whose values survived. No event tells of it.
+func (r reading) goesBack(fs *FieldSide, text string, when Span) bool {
+	return r.whole && fs.Known && fs.Value != text && fs.outstanding() == nil &&
+		when.To < fs.Seen.From && fs.Seen.To <= r.occurred
+}
+
+// goBack takes the older value for what the side holds, and the edit that made
+// it for the side's newest.
+func (f *Field) goBack(text string, when Span, origin contact.Origin, system contact.System, r reading) {
+	fs, edit := &f.Sides[index(system)], &f.Edits[index(system)]
+	fs.remember(Past{Value: fs.Value, Since: fs.Since, Last: fs.Seen.At, Until: r.occurred})
+	fs.Value, fs.Since, fs.Seen = text, when.From, Span{r.occurred, r.occurred, r.occurred + r.precision}
+	*edit = Edit{}
+	if origin != contact.Ours {
+		*edit = Edit{Value: text, At: when.At, Side: system}
 	}
 }
 

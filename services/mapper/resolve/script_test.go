@@ -361,7 +361,7 @@ func (s *script) carryOut(p *contact.Patch) *contact.Outcome {
 		return o
 	case !s.exists[i]:
 		o.Result, s.exists[i], s.made[i], read = contact.Made, true, map[string]string{}, false
-	case p.Create.Keep:
+	case read:
 		properties, read = nil, true
 	}
 	for _, property := range properties {

@@ -44,15 +44,14 @@ func (j *Judge) accepted(o *contact.Outcome, side *Side) {
 	}
 	side.Refused, side.Candidates = nil, nil
 	when := reading{occurred: o.AppliedAt, precision: o.Precision, received: o.AnsweredAt}.span(contact.Value{})
-	for i := range o.Properties {
-		j.settled(o, &o.Properties[i], when)
-	}
 	if o.Result == contact.Fetched && len(o.Properties) == 0 {
-		// A contact that was found was only read: what was to be written with
-		// its creation was not.
+		// What was decided for a contact that was found was not written.
 		for _, f := range j.state.Fields {
 			f.Sides[index(o.System)].drop(o.Version)
 		}
+	}
+	for i := range o.Properties {
+		j.settled(o, &o.Properties[i], when)
 	}
 	if len(o.Holds) > 0 {
 		whole := o.Result != contact.Written
