@@ -3,6 +3,7 @@ package aloware
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -166,4 +167,18 @@ func (c *Client) Attributes(ctx context.Context) ([]mapping.Property, error) {
 		properties = append(properties, p)
 	}
 	return properties, nil
+}
+
+// CountContacts tells how many contacts the account has. Only profile Full can
+// tell.
+func (c *Client) CountContacts(ctx context.Context) (int64, error) {
+	a, err := c.call(ctx, request{method: http.MethodGet, path: "contacts", query: url.Values{"page": {"1"}, "per_page": {"1"}}, assumed: true})
+	if err != nil {
+		return 0, err
+	}
+	total, ok := asObject(a.raw).number("total")
+	if !ok {
+		return 0, fail(fault.Transient, a.status, Malformed, "the answer holds no total")
+	}
+	return total, nil
 }

@@ -217,6 +217,20 @@ func (db *DB) ContactPage(ctx context.Context, tenant contact.Tenant, after cont
 	return contacts, nil
 }
 
+// ContactKeyPage gives a tenant's keys in their order, after a key.
+func (db *DB) ContactKeyPage(ctx context.Context, tenant contact.Tenant, after contact.Key, limit int) ([]contact.Key, error) {
+	rows, err := db.pool.Query(ctx, `
+		SELECT contact FROM contact_state WHERE tenant = $1 AND contact > $2 ORDER BY contact LIMIT $3`, string(tenant), string(after), limit)
+	if err != nil {
+		return nil, fmt.Errorf("read a page of keys: %w", err)
+	}
+	keys, err := pgx.CollectRows(rows, pgx.RowTo[contact.Key])
+	if err != nil {
+		return nil, fmt.Errorf("read a page of keys: %w", err)
+	}
+	return keys, nil
+}
+
 // CountContacts counts a tenant's contacts.
 func (db *DB) CountContacts(ctx context.Context, tenant contact.Tenant) (n int64, err error) {
 	if err := db.pool.QueryRow(ctx, `SELECT count(*) FROM contact_state WHERE tenant = $1`, string(tenant)).Scan(&n); err != nil {

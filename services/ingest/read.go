@@ -12,6 +12,7 @@ import (
 	"lockstep.internal/pkg/contact"
 	"lockstep.internal/pkg/fault"
 	"lockstep.internal/pkg/hubspot"
+	"lockstep.internal/pkg/job"
 	"lockstep.internal/pkg/mapping"
 	"lockstep.internal/pkg/postgres"
 	"lockstep.internal/pkg/roster"
@@ -241,6 +242,7 @@ func (in *Ingest) keepProperties(ctx context.Context, t *tenant.Tenant, definiti
 	if err != nil || !changed {
 		return err
 	}
+	var back []string
 	drift := t.Mapping.Drift(mapping.NewSchema([]contact.System{contact.HubSpot}, properties))
 	for i := range t.Mapping.Mappings {
 		m := &t.Mapping.Mappings[i]
@@ -249,9 +251,22 @@ func (in *Ingest) keepProperties(ctx context.Context, t *tenant.Tenant, definiti
 			in.config.Logger.WarnContext(ctx, "a mapping comes to rest", "tenant", t.ID, "mapping", m.Key, "reason", why)
 		case why == "" && m.Stopped != "":
 			in.config.Logger.InfoContext(ctx, "a mapping goes on", "tenant", t.ID, "mapping", m.Key)
+			back = append(back, m.Key)
 		}
 	}
-	return in.config.Bus.Announce(ctx, roster.Topic)
+	if err := in.config.Roster.Refresh(ctx); err != nil {
+		return err
+	}
+	if err := in.config.Bus.Announce(ctx, roster.Topic); err != nil || len(back) == 0 {
+		return err
+	}
+	// What happened meanwhile is taken up for all contacts.
+	_, err = in.config.DB.AddJob(ctx, job.Job{Tenant: t.ID, Kind: job.Apply, Fields: back, RequestedBy: "lockstep"})
+	if errors.Is(err, postgres.ErrUnfinished) {
+		in.config.Logger.WarnContext(ctx, "mappings go on while an earlier apply runs; start another one after it", "tenant", t.ID, "mappings", back)
+		return nil
+	}
+	return err
 }
 
 func (in *Ingest) alowareLists(ctx context.Context, t *tenant.Tenant, client *aloware.Client) error {

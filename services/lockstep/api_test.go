@@ -2,6 +2,7 @@ package lockstep_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -53,6 +54,53 @@ func (d *demo) must(procedure string, request map[string]any) map[string]any {
 		d.t.Fatal(err)
 	}
 	return answer
+}
+
+// stream makes a call whose answer comes in parts: each part has a byte of
+// flags and four of length before it; the last has flag 2 and tells the error.
+func (d *demo) stream(procedure string, request map[string]any) (parts []map[string]any) {
+	d.t.Helper()
+	token, err := os.ReadFile(filepath.Join(d.data, "operator.token"))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	raw, err := json.Marshal(request)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	body := binary.BigEndian.AppendUint32([]byte{0}, uint32(len(raw)))
+	r, err := http.NewRequest(http.MethodPost, "http://"+d.console+"/console.v1."+procedure, bytes.NewReader(append(body, raw...)))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/connect+json")
+	r.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
+	response, err := client.Do(r)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	for {
+		head := make([]byte, 5)
+		if _, err := io.ReadFull(response.Body, head); err != nil {
+			d.t.Fatalf("%s: %d, after %d parts: %v", procedure, response.StatusCode, len(parts), err)
+		}
+		raw := make([]byte, binary.BigEndian.Uint32(head[1:]))
+		if _, err := io.ReadFull(response.Body, raw); err != nil {
+			d.t.Fatal(err)
+		}
+		part := make(map[string]any)
+		if err := json.Unmarshal(raw, &part); err != nil {
+			d.t.Fatal(err)
+		}
+		if head[0]&2 != 0 {
+			if part["error"] != nil {
+				d.t.Fatalf("%s: %v", procedure, part["error"])
+			}
+			return parts
+		}
+		parts = append(parts, part)
+	}
 }
 
 // mapping gives the version in force and its mappings by key.

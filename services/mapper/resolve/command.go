@@ -52,6 +52,9 @@ func (j *Judge) pull(c *contact.Command) {
 		}
 	}
 	j.step(Step{Side: contact.HubSpot, Rule: "pulled", Reason: c.Author})
+	if !j.state.Side(contact.HubSpot).Linked() {
+		j.step(Step{Side: contact.HubSpot, Rule: "pull_answered", Reason: "the contact is not in HubSpot"})
+	}
 }
 
 // pulled takes over what HubSpot was just read to hold, as somebody asked:

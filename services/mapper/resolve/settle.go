@@ -70,6 +70,7 @@ func (j *Judge) accepted(o *contact.Outcome, side *Side) {
 	}
 	if o.Result == contact.Fetched && side.Pull != 0 && o.AnsweredAt >= side.Pull {
 		j.pulled(o.System, side.Pull)
+		j.step(Step{Side: o.System, Rule: "pull_answered"})
 		side.Pull = 0
 	}
 	if o.Result == contact.Made {
