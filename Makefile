@@ -40,8 +40,8 @@ proto: ## Generate the Go code of the events
 
 .PHONY: proto-check
 proto-check: ## Fail if the generated code is not what the sources give
-	@before=$$(cat proto/contact/v1/*.pb.go | sha256sum); $(MAKE) --no-print-directory proto; \
-	 after=$$(cat proto/contact/v1/*.pb.go | sha256sum); test "$$before" = "$$after" || { echo "proto: run make proto and commit the result"; exit 1; }
+	@before=$$(cat $$(find proto -name '*.go') | sha256sum); $(MAKE) --no-print-directory proto; \
+	 after=$$(cat $$(find proto -name '*.go') | sha256sum); test "$$before" = "$$after" || { echo "proto: run make proto and commit the result"; exit 1; }
 
 .PHONY: fuzz
 fuzz: ## Fuzz every decoder for a while (FUZZTIME=30s each)

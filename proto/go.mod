@@ -3,3 +3,5 @@ module lockstep.internal/proto
 go 1.26.0
 
 require google.golang.org/protobuf v1.36.12
+
+require connectrpc.com/connect v1.21.1

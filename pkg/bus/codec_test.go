@@ -21,13 +21,14 @@ import (
 // its whole range, so that a field added to the vocabulary is tested without
 // anyone remembering it.
 var words = map[reflect.Type][2]uint8{
-	reflect.TypeFor[contact.System]():  {1, uint8(contact.Aloware)},
-	reflect.TypeFor[contact.Event]():   {1, uint8(contact.Erased)},
-	reflect.TypeFor[contact.Channel](): {1, uint8(contact.Read)},
-	reflect.TypeFor[contact.Origin]():  {0, uint8(contact.Ours)},
-	reflect.TypeFor[contact.Result]():  {1, uint8(contact.Conflict)},
-	reflect.TypeFor[contact.Type]():    {1, uint8(contact.User)},
-	reflect.TypeFor[fault.Class]():     {0, uint8(fault.Unknown)},
+	reflect.TypeFor[contact.System]():      {1, uint8(contact.Aloware)},
+	reflect.TypeFor[contact.Event]():       {1, uint8(contact.Erased)},
+	reflect.TypeFor[contact.Channel]():     {1, uint8(contact.Read)},
+	reflect.TypeFor[contact.Origin]():      {0, uint8(contact.Ours)},
+	reflect.TypeFor[contact.Result]():      {1, uint8(contact.Conflict)},
+	reflect.TypeFor[contact.Type]():        {1, uint8(contact.User)},
+	reflect.TypeFor[fault.Class]():         {0, uint8(fault.Unknown)},
+	reflect.TypeFor[contact.CommandKind](): {1, uint8(contact.Answer)},
 }
 
 // fill draws every exported field of v.
@@ -73,13 +74,15 @@ func draw[T any](t *rapid.T, name string) *T {
 }
 
 func drawIncoming(t *rapid.T) contact.Incoming {
-	switch rapid.IntRange(0, 3).Draw(t, "kind") {
+	switch rapid.IntRange(0, 4).Draw(t, "kind") {
 	case 0:
 		return contact.Incoming{Change: draw[contact.Change](t, "change")}
 	case 1:
 		return contact.Incoming{Communication: draw[contact.Communication](t, "communication")}
 	case 2:
 		return contact.Incoming{Outcome: draw[contact.Outcome](t, "outcome")}
+	case 3:
+		return contact.Incoming{Command: draw[contact.Command](t, "command")}
 	default:
 		return contact.Incoming{Directory: draw[contact.Directory](t, "directory")}
 	}

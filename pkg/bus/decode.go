@@ -88,6 +88,9 @@ func decodeIncoming(e *contactv1.ChangeEvent) (contact.Incoming, error) {
 	case *contactv1.ChangeEvent_DirectoryListed:
 		d, err := decodeDirectory(kind.DirectoryListed)
 		return contact.Incoming{Directory: d}, err
+	case *contactv1.ChangeEvent_ContactCommand:
+		c, err := decodeCommand(kind.ContactCommand)
+		return contact.Incoming{Command: c}, err
 	}
 	return contact.Incoming{}, errors.New("no kind, or one that this version does not know")
 }
@@ -245,4 +248,19 @@ func decodeWord(what string, n int32, first, last uint8) (uint8, error) {
 		return 0, fmt.Errorf("%s %d is not known", what, n)
 	}
 	return uint8(n), nil
+}
+
+func decodeCommand(c *contactv1.ContactCommand) (*contact.Command, error) {
+	kind, err := decodeWord("command", int32(c.GetCommandKind()), 1, uint8(contact.Answer))
+	if err != nil {
+		return nil, err
+	}
+	system, err := decodeWord("system", int32(c.GetSystem()), 0, uint8(contact.Aloware))
+	if err != nil {
+		return nil, err
+	}
+	return &contact.Command{
+		EventID: c.GetEventId(), Contact: contact.Key(c.GetContact()), System: contact.System(system), ID: c.GetContactId(),
+		Kind: contact.CommandKind(kind), Fields: c.GetFields(), Author: c.GetAuthor(), AskedAt: contact.Millis(c.GetAskedMs()),
+	}, nil
 }

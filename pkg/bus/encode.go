@@ -140,6 +140,13 @@ func encodeIncoming(in *contact.Incoming) (*contactv1.ChangeEvent, string, error
 		name = fmt.Sprintf("directory %q", in.Directory.List)
 		event.Kind = &contactv1.ChangeEvent_DirectoryListed{DirectoryListed: e}
 	}
+	if in.Command != nil {
+		set++
+		var e *contactv1.ContactCommand
+		e, err = encodeCommand(in.Command)
+		name = fmt.Sprintf("command %q", in.Command.EventID)
+		event.Kind = &contactv1.ChangeEvent_ContactCommand{ContactCommand: e}
+	}
 	if set != 1 {
 		return nil, "event", fmt.Errorf("%d members are set, want one: %w", set, ErrInvalid)
 	}
@@ -242,6 +249,19 @@ func encodeDirectory(d *contact.Directory) (*contactv1.DirectoryListed, error) {
 		out.Entries = append(out.Entries, &contactv1.DirectoryEntry{Value: e.Value, Match: e.Match, Label: e.Label, Active: e.Active})
 	}
 	return out, nil
+}
+
+func encodeCommand(c *contact.Command) (*contactv1.ContactCommand, error) {
+	if err := known("command", uint8(c.Kind), 1, uint8(contact.Answer)); err != nil {
+		return nil, err
+	}
+	if err := known("system", uint8(c.System), 0, uint8(contact.Aloware)); err != nil {
+		return nil, err
+	}
+	return &contactv1.ContactCommand{
+		EventId: c.EventID, Contact: string(c.Contact), System: contactv1.System(c.System), ContactId: c.ID,
+		CommandKind: contactv1.CommandKind(c.Kind), Fields: c.Fields, Author: c.Author, AskedMs: int64(c.AskedAt),
+	}, nil
 }
 
 func encodePatch(p *contact.Patch) (*contactv1.PropertyPatch, error) {

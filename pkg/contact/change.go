@@ -117,4 +117,30 @@ type Incoming struct {
 	Communication *Communication
 	Outcome       *Outcome
 	Directory     *Directory
+	Command       *Command
+}
+
+// CommandKind is what a command asks for.
+type CommandKind uint8
+
+// The commands; see proto/contact/v1/change.proto for each.
+const (
+	Recheck CommandKind = 1
+	Retry   CommandKind = 2
+	Pull    CommandKind = 3
+	Choose  CommandKind = 4
+	Answer  CommandKind = 5
+)
+
+// Command asks the mapper to do something with one contact, for a person or a
+// job.
+type Command struct {
+	EventID string // unique within the tenant; equal ids are one command
+	Contact Key    // "" where System and ID name the contact
+	System  System // of ID, of an answer, or where a conflict is; 0 for none
+	ID      string // contact's id in System; with Choose the one that was chosen
+	Kind    CommandKind
+	Fields  []string // mapping keys; none means all
+	Author  string   // who asked
+	AskedAt Millis   // our clock
 }

@@ -2,7 +2,13 @@ module lockstep.internal/services/console
 
 go 1.26.0
 
-require lockstep.internal/pkg v0.0.0
+require (
+	connectrpc.com/connect v1.21.1
+	github.com/nyaruka/phonenumbers v1.8.1
+	google.golang.org/protobuf v1.36.12
+	lockstep.internal/pkg v0.0.0
+	lockstep.internal/proto v0.0.0
+)
 
 require (
 	github.com/beorn7/perks v1.0.1 // indirect
@@ -23,7 +29,6 @@ require (
 	github.com/nats-io/nats.go v1.55.0 // indirect
 	github.com/nats-io/nkeys v0.4.16 // indirect
 	github.com/nats-io/nuid v1.0.1 // indirect
-	github.com/nyaruka/phonenumbers v1.8.1 // indirect
 	github.com/prometheus/client_golang v1.24.1 // indirect
 	github.com/prometheus/client_model v0.6.3 // indirect
 	github.com/prometheus/common v0.72.0 // indirect
@@ -62,8 +67,6 @@ require (
 	google.golang.org/genproto/googleapis/api v0.0.0-20260928230214-8a89bd6388cc // indirect
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20260928230214-8a89bd6388cc // indirect
 	google.golang.org/grpc v1.84.0 // indirect
-	google.golang.org/protobuf v1.36.12 // indirect
-	lockstep.internal/proto v0.0.0 // indirect
 )
 
 replace (

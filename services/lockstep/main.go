@@ -7,63 +7,65 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
 
 	"lockstep.internal/pkg/daemon"
 	"lockstep.internal/pkg/postgres"
 	"lockstep.internal/pkg/seal"
+	"lockstep.internal/services/lockstep/cli"
 )
-
-const usage = `lockstep keeps contact properties of Aloware and HubSpot in step.
-
-  lockstep standalone [--demo]   run everything in one process; --demo adds both
-                                 systems as simulators with a connected tenant
-  lockstep migrate               bring the schema of DATABASE_URL up to date
-  lockstep new-key               print a new key for LOCKSTEP_SEAL_KEY
-  lockstep help                  this text
-
-README.md tells the settings.
-`
 
 // Main runs the command that the arguments name.
 func Main() {
-	command := "help"
-	if len(os.Args) > 1 {
-		command = os.Args[1]
-	}
-	switch command {
-	case "standalone":
-		demo, err := standaloneFlags(os.Args[2:])
-		if err != nil {
-			fmt.Fprintf(os.Stderr, "lockstep: %v\n", err)
-			os.Exit(2)
-		}
-		daemon.Main("lockstep", func(ctx context.Context) error { return standalone(ctx, demo) })
-	case "migrate":
-		daemon.Main("lockstep", migrate)
-	case "new-key":
-		daemon.Main("lockstep", func(context.Context) error {
-			key, err := seal.NewKey()
-			if err == nil {
-				fmt.Println(key)
-			}
-			return err
-		})
-	case "help", "--help", "-h":
-		fmt.Print(usage)
-	default:
-		fmt.Fprintf(os.Stderr, "lockstep: unknown command %q\n\n%s", command, usage)
-		os.Exit(2)
+	root := command()
+	if err := root.ExecuteContext(context.Background()); err != nil {
+		fmt.Fprintf(os.Stderr, "lockstep: %v\n", err)
+		os.Exit(cli.ExitCode(err))
 	}
 }
 
-func standaloneFlags(args []string) (demo bool, err error) {
-	for _, arg := range args {
-		if arg != "--demo" {
-			return false, fmt.Errorf("standalone: unknown argument %q: only --demo is known; settings are environment variables", arg)
-		}
-		demo = true
+// command is the command line.
+func command() *cobra.Command {
+	root := &cobra.Command{
+		Use: "lockstep", Short: "Keep contact properties of Aloware and HubSpot in step",
+		Long:          "Lockstep keeps contact properties of Aloware and HubSpot in step. README.md tells the settings.",
+		SilenceErrors: true, SilenceUsage: true,
 	}
-	return demo, nil
+	var demo bool
+	standaloneCommand := &cobra.Command{
+		Use: "standalone", Short: "Run everything in one process", Args: cobra.NoArgs,
+		Run: func(*cobra.Command, []string) {
+			daemon.Main("lockstep", func(ctx context.Context) error { return standalone(ctx, demo) })
+		},
+	}
+	standaloneCommand.Flags().BoolVar(&demo, "demo", false, "add both systems as simulators, with a connected tenant")
+	root.AddCommand(standaloneCommand,
+		&cobra.Command{
+			Use: "migrate", Short: "Bring the schema of DATABASE_URL up to date", Args: cobra.NoArgs,
+			Run: func(*cobra.Command, []string) { daemon.Main("lockstep", migrate) },
+		},
+		&cobra.Command{
+			Use: "new-key", Short: "Print a new key for LOCKSTEP_SEAL_KEY", Args: cobra.NoArgs,
+			RunE: func(cmd *cobra.Command, _ []string) error {
+				key, err := seal.NewKey()
+				if err == nil {
+					fmt.Fprintln(cmd.OutOrStdout(), key)
+				}
+				return err
+			},
+		})
+	(&cli.CLI{TokenFile: filepath.Join(dataFolderSetting(), operatorTokenFile)}).Add(root)
+	return root
+}
+
+// dataFolderSetting is the folder that a standalone process on this machine uses.
+func dataFolderSetting() string {
+	if folder := os.Getenv("LOCKSTEP_DATA"); folder != "" {
+		return folder
+	}
+	return dataFolder()
 }
 
 func migrate(ctx context.Context) error {

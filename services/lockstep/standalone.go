@@ -2,11 +2,15 @@ package lockstep
 
 import (
 	"context"
+	"crypto/rand"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -19,6 +23,8 @@ import (
 	"lockstep.internal/pkg/postgres/local"
 	"lockstep.internal/pkg/seal"
 	"lockstep.internal/services/console"
+	"lockstep.internal/services/console/access"
+	"lockstep.internal/services/console/tenants"
 	"lockstep.internal/services/ingest"
 	"lockstep.internal/services/mapper"
 	"lockstep.internal/services/writer"
@@ -32,6 +38,7 @@ type settings struct {
 	ingest      string
 	publicURL   string // where the systems reach ingest; "" is its address
 	pollEvery   time.Duration
+	listsEvery  time.Duration
 	demo        demoSettings
 }
 
@@ -44,6 +51,7 @@ func readSettings(demo bool) (settings, error) {
 		ingest:      env.String("LOCKSTEP_INGEST_ADDR", "127.0.0.1:8081"),
 		publicURL:   env.URL("LOCKSTEP_PUBLIC_URL", ""),
 		pollEvery:   env.Duration("LOCKSTEP_POLL_EVERY", time.Minute),
+		listsEvery:  env.Duration("LOCKSTEP_LISTS_EVERY", 5*time.Minute),
 	}
 	if demo {
 		s.demo = readDemoSettings(&env)
@@ -104,7 +112,7 @@ func standalone(ctx context.Context, demo bool) error {
 		own.watch,
 	)
 	if demo {
-		d, err := newDemo(p, s, listeners)
+		d, err := newDemo(p, services.tenants, s, listeners)
 		if err != nil {
 			return err
 		}
@@ -203,6 +211,7 @@ func (o *own) stop(ctx context.Context) {
 type services struct {
 	run             []func(context.Context) error
 	console, ingest http.Handler
+	tenants         *tenants.Tenants
 }
 
 // newServices composes the same services that run as processes of their own.
@@ -210,7 +219,7 @@ func newServices(p *platform.Platform, s settings, demo bool) (*services, error)
 	out := &services{}
 	in, err := ingest.New(ingest.Config{
 		Owner: p.Owner, Bus: p.Bus, DB: p.DB, Roster: p.Roster, Logger: p.Logger, PublicURL: s.publicURL,
-		Spool: filepath.Join(s.data, "spool"), PollEvery: s.pollEvery, Observer: p.Telemetry.Metrics,
+		Spool: filepath.Join(s.data, "spool"), PollEvery: s.pollEvery, ListsEvery: s.listsEvery, Observer: p.Telemetry.Metrics,
 	})
 	if err != nil {
 		return nil, err
@@ -237,15 +246,40 @@ func newServices(p *platform.Platform, s settings, demo bool) (*services, error)
 	if demo {
 		links = s.demo.links()
 	}
-	c, err := console.New(console.Config{Bus: p.Bus, DB: p.DB, Roster: p.Roster, Health: p.Health, Logger: p.Logger, Links: links})
+	token, err := operatorToken(filepath.Join(s.data, operatorTokenFile))
+	if err != nil {
+		return nil, err
+	}
+	c, err := console.New(console.Config{
+		Bus: p.Bus, DB: p.DB, Roster: p.Roster, Health: p.Health, Logger: p.Logger, Links: links, Token: access.Token(token),
+		Seal: p.Seal, PublicURL: s.publicURL,
+	})
 	if err != nil {
 		return nil, err
 	}
 	mux := http.NewServeMux()
 	p.Health.Register(mux, p.Telemetry.Handler())
 	mux.Handle("/", c.Handler())
-	out.console, out.ingest = mux, in.Handler()
+	out.console, out.ingest, out.tenants = mux, in.Handler(), c.Tenants()
 	return out, nil
+}
+
+// operatorTokenFile is the file in the data folder that holds the token of the
+// operator's command line.
+const operatorTokenFile = "operator.token"
+
+// operatorToken reads the token of the operator's command line, and makes one
+// on the first start.
+func operatorToken(path string) (string, error) {
+	raw, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		raw = []byte(rand.Text())
+		err = os.WriteFile(path, raw, 0o600)
+	}
+	if err != nil {
+		return "", fmt.Errorf("operator's token: %w", err)
+	}
+	return strings.TrimSpace(string(raw)), nil
 }
 
 // announce prints that all is up once every partition is owned.

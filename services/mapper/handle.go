@@ -143,6 +143,15 @@ func named(tenant contact.Tenant, in *contact.Incoming) []postgres.Ref {
 			refs = append(refs, ref(systemRef(in.Outcome.System), in.Outcome.TargetID))
 		}
 		return refs
+	case in.Command != nil:
+		var refs []postgres.Ref
+		if in.Command.Contact != "" {
+			refs = append(refs, ref(postgres.RefKey, string(in.Command.Contact)))
+		}
+		if in.Command.System != 0 && in.Command.ID != "" {
+			refs = append(refs, ref(systemRef(in.Command.System), in.Command.ID))
+		}
+		return refs
 	}
 	return nil
 }

@@ -48,8 +48,26 @@ func (j *judged) incoming(ctx context.Context, in *contact.Incoming) error {
 		j.outcome(in.Outcome)
 	case in.Directory != nil:
 		return j.directory(ctx, in.Directory)
+	case in.Command != nil:
+		j.command(in.Command)
 	}
 	return nil
+}
+
+// command does what somebody asked for with one contact. One about a contact
+// that is not known is about nothing.
+func (j *judged) command(c *contact.Command) {
+	var e *entry
+	if c.Contact != "" {
+		e = j.batch.byKey(j.tenant, c.Contact)
+	} else {
+		e = j.batch.byID(j.tenant, c.System, c.ID)
+	}
+	if e == nil {
+		j.stale++
+		return
+	}
+	j.judge(e, c.EventID).Command(c)
 }
 
 func (j *judged) change(c *contact.Change) {

@@ -209,6 +209,72 @@ func (CommunicationKind) EnumDescriptor() ([]byte, []int) {
 	return file_contact_v1_change_proto_rawDescGZIP(), []int{2}
 }
 
+// CommandKind is what a command asks for.
+type CommandKind int32
+
+const (
+	CommandKind_COMMAND_KIND_UNSPECIFIED CommandKind = 0
+	// Judge the contact again under the mapping in force: what is mapped and was
+	// never read is read, and what differs is written.
+	CommandKind_COMMAND_KIND_RECHECK CommandKind = 1
+	// Send again what was refused.
+	CommandKind_COMMAND_KIND_RETRY CommandKind = 2
+	// Read the contact from HubSpot now and take over what it holds, fields that
+	// follow HubSpot by hand only included.
+	CommandKind_COMMAND_KIND_PULL CommandKind = 3
+	// Settle a conflict: contact_id in system is the counterpart.
+	CommandKind_COMMAND_KIND_CHOOSE CommandKind = 4
+	// Answer a review: the values of system stand.
+	CommandKind_COMMAND_KIND_ANSWER CommandKind = 5
+)
+
+// Enum value maps for CommandKind.
+var (
+	CommandKind_name = map[int32]string{
+		0: "COMMAND_KIND_UNSPECIFIED",
+		1: "COMMAND_KIND_RECHECK",
+		2: "COMMAND_KIND_RETRY",
+		3: "COMMAND_KIND_PULL",
+		4: "COMMAND_KIND_CHOOSE",
+		5: "COMMAND_KIND_ANSWER",
+	}
+	CommandKind_value = map[string]int32{
+		"COMMAND_KIND_UNSPECIFIED": 0,
+		"COMMAND_KIND_RECHECK":     1,
+		"COMMAND_KIND_RETRY":       2,
+		"COMMAND_KIND_PULL":        3,
+		"COMMAND_KIND_CHOOSE":      4,
+		"COMMAND_KIND_ANSWER":      5,
+	}
+)
+
+func (x CommandKind) Enum() *CommandKind {
+	p := new(CommandKind)
+	*p = x
+	return p
+}
+
+func (x CommandKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (CommandKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_contact_v1_change_proto_enumTypes[3].Descriptor()
+}
+
+func (CommandKind) Type() protoreflect.EnumType {
+	return &file_contact_v1_change_proto_enumTypes[3]
+}
+
+func (x CommandKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use CommandKind.Descriptor instead.
+func (CommandKind) EnumDescriptor() ([]byte, []int) {
+	return file_contact_v1_change_proto_rawDescGZIP(), []int{3}
+}
+
 // ChangeRun is the payload of one message on the streams CHG-pp and CHB-pp.
 type ChangeRun struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -275,6 +341,7 @@ type ChangeEvent struct {
 	//	*ChangeEvent_CommunicationLogged
 	//	*ChangeEvent_PatchOutcome
 	//	*ChangeEvent_DirectoryListed
+	//	*ChangeEvent_ContactCommand
 	Kind          isChangeEvent_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -353,6 +420,15 @@ func (x *ChangeEvent) GetDirectoryListed() *DirectoryListed {
 	return nil
 }
 
+func (x *ChangeEvent) GetContactCommand() *ContactCommand {
+	if x != nil {
+		if x, ok := x.Kind.(*ChangeEvent_ContactCommand); ok {
+			return x.ContactCommand
+		}
+	}
+	return nil
+}
+
 type isChangeEvent_Kind interface {
 	isChangeEvent_Kind()
 }
@@ -377,6 +453,11 @@ type ChangeEvent_DirectoryListed struct {
 	DirectoryListed *DirectoryListed `protobuf:"bytes,4,opt,name=directory_listed,json=directoryListed,proto3,oneof"`
 }
 
+type ChangeEvent_ContactCommand struct {
+	// Somebody asks the mapper to do something with one contact.
+	ContactCommand *ContactCommand `protobuf:"bytes,5,opt,name=contact_command,json=contactCommand,proto3,oneof"`
+}
+
 func (*ChangeEvent_ContactChanged) isChangeEvent_Kind() {}
 
 func (*ChangeEvent_CommunicationLogged) isChangeEvent_Kind() {}
@@ -384,6 +465,8 @@ func (*ChangeEvent_CommunicationLogged) isChangeEvent_Kind() {}
 func (*ChangeEvent_PatchOutcome) isChangeEvent_Kind() {}
 
 func (*ChangeEvent_DirectoryListed) isChangeEvent_Kind() {}
+
+func (*ChangeEvent_ContactCommand) isChangeEvent_Kind() {}
 
 // ContactChanged tells what one system says of one contact at one time.
 type ContactChanged struct {
@@ -923,6 +1006,117 @@ func (x *DirectoryEntry) GetActive() bool {
 	return false
 }
 
+// ContactCommand asks the mapper to do something with one contact, for a
+// person or a job. It names the contact by key, or by an id in a system.
+type ContactCommand struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Identifies the command within the tenant; a repetition does nothing.
+	EventId string `protobuf:"bytes,1,opt,name=event_id,json=eventId,proto3" json:"event_id,omitempty"`
+	// Lockstep's key of the contact; empty where system and contact_id name it.
+	Contact string `protobuf:"bytes,2,opt,name=contact,proto3" json:"contact,omitempty"`
+	// System of contact_id, of an answer, or of the side where a conflict is.
+	System System `protobuf:"varint,3,opt,name=system,proto3,enum=contact.v1.System" json:"system,omitempty"`
+	// Contact's id in that system; with CHOOSE the id that was chosen, empty for
+	// a new contact.
+	ContactId string `protobuf:"bytes,4,opt,name=contact_id,json=contactId,proto3" json:"contact_id,omitempty"`
+	// What to do.
+	CommandKind CommandKind `protobuf:"varint,5,opt,name=command_kind,json=commandKind,proto3,enum=contact.v1.CommandKind" json:"command_kind,omitempty"`
+	// Mapping keys that it is about; none means all.
+	Fields []string `protobuf:"bytes,6,rep,name=fields,proto3" json:"fields,omitempty"`
+	// Who asked, for explanations.
+	Author string `protobuf:"bytes,7,opt,name=author,proto3" json:"author,omitempty"`
+	// When, by our clock, milliseconds since 1970 UTC.
+	AskedMs       int64 `protobuf:"varint,8,opt,name=asked_ms,json=askedMs,proto3" json:"asked_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ContactCommand) Reset() {
+	*x = ContactCommand{}
+	mi := &file_contact_v1_change_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ContactCommand) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ContactCommand) ProtoMessage() {}
+
+func (x *ContactCommand) ProtoReflect() protoreflect.Message {
+	mi := &file_contact_v1_change_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ContactCommand.ProtoReflect.Descriptor instead.
+func (*ContactCommand) Descriptor() ([]byte, []int) {
+	return file_contact_v1_change_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ContactCommand) GetEventId() string {
+	if x != nil {
+		return x.EventId
+	}
+	return ""
+}
+
+func (x *ContactCommand) GetContact() string {
+	if x != nil {
+		return x.Contact
+	}
+	return ""
+}
+
+func (x *ContactCommand) GetSystem() System {
+	if x != nil {
+		return x.System
+	}
+	return System_SYSTEM_UNSPECIFIED
+}
+
+func (x *ContactCommand) GetContactId() string {
+	if x != nil {
+		return x.ContactId
+	}
+	return ""
+}
+
+func (x *ContactCommand) GetCommandKind() CommandKind {
+	if x != nil {
+		return x.CommandKind
+	}
+	return CommandKind_COMMAND_KIND_UNSPECIFIED
+}
+
+func (x *ContactCommand) GetFields() []string {
+	if x != nil {
+		return x.Fields
+	}
+	return nil
+}
+
+func (x *ContactCommand) GetAuthor() string {
+	if x != nil {
+		return x.Author
+	}
+	return ""
+}
+
+func (x *ContactCommand) GetAskedMs() int64 {
+	if x != nil {
+		return x.AskedMs
+	}
+	return 0
+}
+
 var File_contact_v1_change_proto protoreflect.FileDescriptor
 
 const file_contact_v1_change_proto_rawDesc = "" +
@@ -931,12 +1125,13 @@ const file_contact_v1_change_proto_rawDesc = "" +
 	"contact.v1\x1a\x16contact/v1/value.proto\x1a\x18contact/v1/outcome.proto\"T\n" +
 	"\tChangeRun\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12/\n" +
-	"\x06events\x18\x02 \x03(\v2\x17.contact.v1.ChangeEventR\x06events\"\xbd\x02\n" +
+	"\x06events\x18\x02 \x03(\v2\x17.contact.v1.ChangeEventR\x06events\"\x84\x03\n" +
 	"\vChangeEvent\x12E\n" +
 	"\x0fcontact_changed\x18\x01 \x01(\v2\x1a.contact.v1.ContactChangedH\x00R\x0econtactChanged\x12T\n" +
 	"\x14communication_logged\x18\x02 \x01(\v2\x1f.contact.v1.CommunicationLoggedH\x00R\x13communicationLogged\x12?\n" +
 	"\rpatch_outcome\x18\x03 \x01(\v2\x18.contact.v1.PatchOutcomeH\x00R\fpatchOutcome\x12H\n" +
-	"\x10directory_listed\x18\x04 \x01(\v2\x1b.contact.v1.DirectoryListedH\x00R\x0fdirectoryListedB\x06\n" +
+	"\x10directory_listed\x18\x04 \x01(\v2\x1b.contact.v1.DirectoryListedH\x00R\x0fdirectoryListed\x12E\n" +
+	"\x0fcontact_command\x18\x05 \x01(\v2\x1a.contact.v1.ContactCommandH\x00R\x0econtactCommandB\x06\n" +
 	"\x04kind\"\xd6\x03\n" +
 	"\x0eContactChanged\x12*\n" +
 	"\x06system\x18\x01 \x01(\x0e2\x12.contact.v1.SystemR\x06system\x12\x1d\n" +
@@ -994,7 +1189,17 @@ const file_contact_v1_change_proto_rawDesc = "" +
 	"\x05value\x18\x01 \x01(\tR\x05value\x12\x14\n" +
 	"\x05match\x18\x02 \x01(\tR\x05match\x12\x14\n" +
 	"\x05label\x18\x03 \x01(\tR\x05label\x12\x16\n" +
-	"\x06active\x18\x04 \x01(\bR\x06active*\xea\x01\n" +
+	"\x06active\x18\x04 \x01(\bR\x06active\"\x97\x02\n" +
+	"\x0eContactCommand\x12\x19\n" +
+	"\bevent_id\x18\x01 \x01(\tR\aeventId\x12\x18\n" +
+	"\acontact\x18\x02 \x01(\tR\acontact\x12*\n" +
+	"\x06system\x18\x03 \x01(\x0e2\x12.contact.v1.SystemR\x06system\x12\x1d\n" +
+	"\n" +
+	"contact_id\x18\x04 \x01(\tR\tcontactId\x12:\n" +
+	"\fcommand_kind\x18\x05 \x01(\x0e2\x17.contact.v1.CommandKindR\vcommandKind\x12\x16\n" +
+	"\x06fields\x18\x06 \x03(\tR\x06fields\x12\x16\n" +
+	"\x06author\x18\a \x01(\tR\x06author\x12\x19\n" +
+	"\basked_ms\x18\b \x01(\x03R\aaskedMs*\xea\x01\n" +
 	"\fContactEvent\x12\x1d\n" +
 	"\x19CONTACT_EVENT_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15CONTACT_EVENT_CHANGED\x10\x01\x12\x19\n" +
@@ -1013,7 +1218,14 @@ const file_contact_v1_change_proto_rawDesc = "" +
 	"\x11CommunicationKind\x12\"\n" +
 	"\x1eCOMMUNICATION_KIND_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17COMMUNICATION_KIND_CALL\x10\x01\x12\x1b\n" +
-	"\x17COMMUNICATION_KIND_TEXT\x10\x02B.Z,lockstep.internal/proto/contact/v1;contactv1b\x06proto3"
+	"\x17COMMUNICATION_KIND_TEXT\x10\x02*\xa6\x01\n" +
+	"\vCommandKind\x12\x1c\n" +
+	"\x18COMMAND_KIND_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14COMMAND_KIND_RECHECK\x10\x01\x12\x16\n" +
+	"\x12COMMAND_KIND_RETRY\x10\x02\x12\x15\n" +
+	"\x11COMMAND_KIND_PULL\x10\x03\x12\x17\n" +
+	"\x13COMMAND_KIND_CHOOSE\x10\x04\x12\x17\n" +
+	"\x13COMMAND_KIND_ANSWER\x10\x05B.Z,lockstep.internal/proto/contact/v1;contactv1b\x06proto3"
 
 var (
 	file_contact_v1_change_proto_rawDescOnce sync.Once
@@ -1027,43 +1239,48 @@ func file_contact_v1_change_proto_rawDescGZIP() []byte {
 	return file_contact_v1_change_proto_rawDescData
 }
 
-var file_contact_v1_change_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_contact_v1_change_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_contact_v1_change_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_contact_v1_change_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_contact_v1_change_proto_goTypes = []any{
 	(ContactEvent)(0),           // 0: contact.v1.ContactEvent
 	(Channel)(0),                // 1: contact.v1.Channel
 	(CommunicationKind)(0),      // 2: contact.v1.CommunicationKind
-	(*ChangeRun)(nil),           // 3: contact.v1.ChangeRun
-	(*ChangeEvent)(nil),         // 4: contact.v1.ChangeEvent
-	(*ContactChanged)(nil),      // 5: contact.v1.ContactChanged
-	(*PropertyValue)(nil),       // 6: contact.v1.PropertyValue
-	(*CommunicationLogged)(nil), // 7: contact.v1.CommunicationLogged
-	(*DirectoryListed)(nil),     // 8: contact.v1.DirectoryListed
-	(*DirectoryEntry)(nil),      // 9: contact.v1.DirectoryEntry
-	(*PatchOutcome)(nil),        // 10: contact.v1.PatchOutcome
-	(System)(0),                 // 11: contact.v1.System
-	(Origin)(0),                 // 12: contact.v1.Origin
+	(CommandKind)(0),            // 3: contact.v1.CommandKind
+	(*ChangeRun)(nil),           // 4: contact.v1.ChangeRun
+	(*ChangeEvent)(nil),         // 5: contact.v1.ChangeEvent
+	(*ContactChanged)(nil),      // 6: contact.v1.ContactChanged
+	(*PropertyValue)(nil),       // 7: contact.v1.PropertyValue
+	(*CommunicationLogged)(nil), // 8: contact.v1.CommunicationLogged
+	(*DirectoryListed)(nil),     // 9: contact.v1.DirectoryListed
+	(*DirectoryEntry)(nil),      // 10: contact.v1.DirectoryEntry
+	(*ContactCommand)(nil),      // 11: contact.v1.ContactCommand
+	(*PatchOutcome)(nil),        // 12: contact.v1.PatchOutcome
+	(System)(0),                 // 13: contact.v1.System
+	(Origin)(0),                 // 14: contact.v1.Origin
 }
 var file_contact_v1_change_proto_depIdxs = []int32{
-	4,  // 0: contact.v1.ChangeRun.events:type_name -> contact.v1.ChangeEvent
-	5,  // 1: contact.v1.ChangeEvent.contact_changed:type_name -> contact.v1.ContactChanged
-	7,  // 2: contact.v1.ChangeEvent.communication_logged:type_name -> contact.v1.CommunicationLogged
-	10, // 3: contact.v1.ChangeEvent.patch_outcome:type_name -> contact.v1.PatchOutcome
-	8,  // 4: contact.v1.ChangeEvent.directory_listed:type_name -> contact.v1.DirectoryListed
-	11, // 5: contact.v1.ContactChanged.system:type_name -> contact.v1.System
-	0,  // 6: contact.v1.ContactChanged.event:type_name -> contact.v1.ContactEvent
-	1,  // 7: contact.v1.ContactChanged.channel:type_name -> contact.v1.Channel
-	12, // 8: contact.v1.ContactChanged.origin:type_name -> contact.v1.Origin
-	6,  // 9: contact.v1.ContactChanged.properties:type_name -> contact.v1.PropertyValue
-	12, // 10: contact.v1.PropertyValue.origin:type_name -> contact.v1.Origin
-	2,  // 11: contact.v1.CommunicationLogged.communication_kind:type_name -> contact.v1.CommunicationKind
-	11, // 12: contact.v1.DirectoryListed.system:type_name -> contact.v1.System
-	9,  // 13: contact.v1.DirectoryListed.entries:type_name -> contact.v1.DirectoryEntry
-	14, // [14:14] is the sub-list for method output_type
-	14, // [14:14] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	5,  // 0: contact.v1.ChangeRun.events:type_name -> contact.v1.ChangeEvent
+	6,  // 1: contact.v1.ChangeEvent.contact_changed:type_name -> contact.v1.ContactChanged
+	8,  // 2: contact.v1.ChangeEvent.communication_logged:type_name -> contact.v1.CommunicationLogged
+	12, // 3: contact.v1.ChangeEvent.patch_outcome:type_name -> contact.v1.PatchOutcome
+	9,  // 4: contact.v1.ChangeEvent.directory_listed:type_name -> contact.v1.DirectoryListed
+	11, // 5: contact.v1.ChangeEvent.contact_command:type_name -> contact.v1.ContactCommand
+	13, // 6: contact.v1.ContactChanged.system:type_name -> contact.v1.System
+	0,  // 7: contact.v1.ContactChanged.event:type_name -> contact.v1.ContactEvent
+	1,  // 8: contact.v1.ContactChanged.channel:type_name -> contact.v1.Channel
+	14, // 9: contact.v1.ContactChanged.origin:type_name -> contact.v1.Origin
+	7,  // 10: contact.v1.ContactChanged.properties:type_name -> contact.v1.PropertyValue
+	14, // 11: contact.v1.PropertyValue.origin:type_name -> contact.v1.Origin
+	2,  // 12: contact.v1.CommunicationLogged.communication_kind:type_name -> contact.v1.CommunicationKind
+	13, // 13: contact.v1.DirectoryListed.system:type_name -> contact.v1.System
+	10, // 14: contact.v1.DirectoryListed.entries:type_name -> contact.v1.DirectoryEntry
+	13, // 15: contact.v1.ContactCommand.system:type_name -> contact.v1.System
+	3,  // 16: contact.v1.ContactCommand.command_kind:type_name -> contact.v1.CommandKind
+	17, // [17:17] is the sub-list for method output_type
+	17, // [17:17] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_contact_v1_change_proto_init() }
@@ -1078,14 +1295,15 @@ func file_contact_v1_change_proto_init() {
 		(*ChangeEvent_CommunicationLogged)(nil),
 		(*ChangeEvent_PatchOutcome)(nil),
 		(*ChangeEvent_DirectoryListed)(nil),
+		(*ChangeEvent_ContactCommand)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_contact_v1_change_proto_rawDesc), len(file_contact_v1_change_proto_rawDesc)),
-			NumEnums:      3,
-			NumMessages:   7,
+			NumEnums:      4,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -22,7 +22,7 @@ import (
 	"lockstep.internal/pkg/quota"
 	"lockstep.internal/pkg/seal"
 	"lockstep.internal/pkg/tenant"
-	"lockstep.internal/services/console"
+	"lockstep.internal/services/console/tenants"
 )
 
 const (
@@ -266,7 +266,9 @@ func (w *world) connect(ctx context.Context, key string) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, a := range w.accounts {
 		group.Go(func() error {
-			t := console.DefaultTenant(a.id, string(a.id))
+			t := tenant.Tenant{
+				ID: a.id, Name: string(a.id), Region: "US", TimeZone: "America/New_York", Active: true, Creation: tenant.FlowBoth, Updates: tenant.FlowBoth,
+			}
 			t.HubSpot = tenant.HubSpot{
 				BaseURL: "http://" + a.hubspotLink.address(), PortalID: a.portal, AppID: appID, AccessToken: tenant.Secret("hubspot-" + string(a.id)),
 				WindowLimit: windowLimit, State: tenant.Connected,
@@ -276,14 +278,14 @@ func (w *world) connect(ctx context.Context, key string) error {
 				WebhookAuth: "bearer", WebhookToken: webhookToken, Rate: alowareRate, Burst: alowareBurst, State: tenant.Connected,
 			}
 			budget := quota.NewGate(connection.Limits(&t, contact.HubSpot, connection.WriterShare))
-			set, _, err := console.Connect(ctx, connection.HubSpot(&t, budget, nil))
+			set, _, err := tenants.Prepare(ctx, connection.HubSpot(&t, budget, nil))
 			if err != nil {
 				return fmt.Errorf("connect %s: %w", a.id, err)
 			}
 			if err := db.SaveTenant(ctx, t, sealer); err != nil {
 				return err
 			}
-			_, err = db.SaveMapping(ctx, t.ID, set.Mappings, "chaos", "connected")
+			_, err = db.SaveMapping(ctx, t.ID, set, "chaos", "connected")
 			return err
 		})
 	}

@@ -134,6 +134,9 @@ func (j *Judge) Join(other *State) {
 			}
 			joinFieldSide(&ours.Sides[i], &theirs.Sides[i])
 		}
+		if theirs.Approved.later(ours.Approved) {
+			ours.Approved = theirs.Approved
+		}
 	}
 	if j.state.Activity == nil {
 		j.state.Activity = other.Activity

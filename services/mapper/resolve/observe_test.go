@@ -37,6 +37,48 @@ func TestTheSecondEditOfASecondCountsThoughItsWebhookIsLate(t *testing.T) {
 	}
 }
 
+// TestAConfirmingReadDoesNotMakeAnEditEarlier: an Aloware edit in the second of
+// a HubSpot edit, and after it, stays the later one when a read that was made
+// to be sure shows it again.
+func TestAConfirmingReadDoesNotMakeAnEditEarlier(t *testing.T) {
+	t.Parallel()
+	set := mapping.Default(nil)
+	set.ByKey("city").Direction = contact.Both
+	rules := &Rules{Set: set, Region: "US", Creation: FlowBoth, Updates: FlowBoth}
+	state := &State{}
+	for i, id := range []string{"501", "9"} {
+		state.Sides[i].ID, state.Sides[i].Read = id, true
+	}
+	second := contact.Millis(1_700_000_000_000)
+	judge := func(now contact.Millis, do func(*Judge)) []contact.Patch {
+		j := NewJudge(rules, "hubspot:501", state, Decision{Version: state.Version + 1, Now: now, EventID: "x"})
+		do(j)
+		return j.Conclude().Patches
+	}
+	judge(second+520, func(j *Judge) {
+		j.Observe(&contact.Change{System: contact.HubSpot, ID: "501", EventID: "h", Event: contact.Changed, OccurredAt: second + 517, ReceivedAt: second + 519, Values: []contact.Value{{Name: "city", Text: "one"}}})
+	})
+	judge(second+555, func(j *Judge) {
+		j.Settle(&contact.Outcome{System: contact.Aloware, TargetID: "9", Result: contact.Written, Version: state.Version, AppliedAt: second, Precision: 999, AnsweredAt: second + 554, EventID: "o1",
+			Properties: []contact.PropertyOutcome{{Name: "city", Version: state.Version, Value: "one"}}})
+	})
+	judge(second+571, func(j *Judge) {
+		j.Observe(&contact.Change{System: contact.Aloware, ID: "9", EventID: "a", Event: contact.Snapshot, OccurredAt: second, Precision: 999, ReceivedAt: second + 570, Values: []contact.Value{{Name: "city", Text: "two"}}})
+	})
+	patches := judge(second+2200, func(j *Judge) {
+		j.Settle(&contact.Outcome{System: contact.Aloware, TargetID: "9", Result: contact.Fetched, Version: state.Version, AppliedAt: second, Precision: 999, AnsweredAt: second + 2200, EventID: "o2",
+			Holds: []contact.Value{{Name: "city", Text: "two"}}})
+	})
+	if edit := state.Fields["city"].Edits[1]; edit.Value != "two" || edit.At <= second+517 {
+		t.Errorf("the edit is %+v, want it later than HubSpot's", edit)
+	}
+	for _, p := range patches {
+		for _, property := range p.Properties {
+			t.Errorf("%s is written back into %s", property.Value, p.System)
+		}
+	}
+}
+
 // TestAnOlderWebhookDoesNotUndoWhatWasFirstSeen: a poll is the first to tell of
 // a new contact, with an edit in it; the webhook of its creation comes late.
 func TestAnOlderWebhookDoesNotUndoWhatWasFirstSeen(t *testing.T) {

@@ -1,0 +1,40 @@
+// Package api serves the console's functions to other programs and to the
+// command line: Connect and gRPC, as proto/console/v1 describes them.
+//
+// It translates and guards; it decides nothing. Each service has a file.
+package api
+
+import (
+	"log/slog"
+	"net/http"
+
+	"connectrpc.com/connect"
+
+	"lockstep.internal/pkg/roster"
+	"lockstep.internal/proto/console/v1/consolev1connect"
+	"lockstep.internal/services/console/access"
+	"lockstep.internal/services/console/mappings"
+	"lockstep.internal/services/console/tenants"
+)
+
+// Config is what the API stands on.
+type Config struct {
+	Guard  access.Guard
+	Roster *roster.Roster
+	Logger *slog.Logger
+
+	Tenants  *tenants.Tenants
+	Mappings *mappings.Mappings
+}
+
+// Handler serves all services of the API below "/console.v1.".
+func Handler(config Config) http.Handler {
+	options := connect.WithHandlerOptions(
+		connect.WithInterceptors(&guard{guard: config.Guard, logger: config.Logger}),
+		connect.WithReadMaxBytes(4<<20),
+	)
+	mux := http.NewServeMux()
+	mux.Handle(consolev1connect.NewTenantServiceHandler(&tenantService{config}, options))
+	mux.Handle(consolev1connect.NewMappingServiceHandler(&mappingService{config}, options))
+	return mux
+}

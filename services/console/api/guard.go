@@ -1,0 +1,150 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"lockstep.internal/pkg/contact"
+	"lockstep.internal/proto/console/v1/consolev1connect"
+	"lockstep.internal/services/console/access"
+)
+
+// need is who may call a procedure.
+type need struct {
+	role access.Role
+	// anywhere marks a call about no single tenant: whoever has the role in
+	// some tenant may make it, and the service shows what that one may see.
+	anywhere bool
+}
+
+// needs are all procedures; one that is missing here is refused to everybody.
+// A request about a tenant names it in its field "tenant"; one that names none
+// is about the installation, and needs the role everywhere.
+var needs = map[string]need{
+	consolev1connect.TenantServiceListTenantsProcedure:       {access.Viewer, true},
+	consolev1connect.TenantServiceGetTenantProcedure:         {access.Viewer, false},
+	consolev1connect.TenantServiceSaveTenantProcedure:        {access.Operator, false},
+	consolev1connect.TenantServiceConnectHubSpotProcedure:    {access.Administrator, false},
+	consolev1connect.TenantServiceConnectAlowareProcedure:    {access.Administrator, false},
+	consolev1connect.TenantServiceDisconnectProcedure:        {access.Administrator, false},
+	consolev1connect.TenantServiceTestConnectionProcedure:    {access.Administrator, false},
+	consolev1connect.TenantServiceGetCapabilitiesProcedure:   {access.Viewer, false},
+	consolev1connect.MappingServiceGetMappingProcedure:       {access.Viewer, false},
+	consolev1connect.MappingServiceEditMappingProcedure:      {access.Administrator, false},
+	consolev1connect.MappingServicePreviewMappingProcedure:   {access.Administrator, false},
+	consolev1connect.MappingServiceListVersionsProcedure:     {access.Viewer, false},
+	consolev1connect.MappingServiceCompareVersionsProcedure:  {access.Viewer, false},
+	consolev1connect.MappingServiceListPropertiesProcedure:   {access.Viewer, false},
+	consolev1connect.MappingServiceCreatePropertyProcedure:   {access.Administrator, false},
+	consolev1connect.MappingServiceListUsersProcedure:        {access.Viewer, false},
+	consolev1connect.MappingServiceListDispositionsProcedure: {access.Viewer, false},
+}
+
+// guard is the interceptor that recognises callers and checks every request
+// against tenant and role.
+type guard struct {
+	guard  access.Guard
+	logger *slog.Logger
+}
+
+// WrapUnary guards calls with one request and one answer.
+func (g *guard) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
+	return func(ctx context.Context, request connect.AnyRequest) (connect.AnyResponse, error) {
+		ctx, err := g.recognise(ctx, request.Header().Get("Authorization"))
+		if err != nil {
+			return nil, err
+		}
+		if err := allow(ctx, request.Spec().Procedure, request.Any()); err != nil {
+			return nil, err
+		}
+		answer, err := next(ctx, request)
+		return answer, g.refused(ctx, request.Spec().Procedure, err)
+	}
+}
+
+// WrapStreamingClient changes nothing: this is a server.
+func (g *guard) WrapStreamingClient(next connect.StreamingClientFunc) connect.StreamingClientFunc {
+	return next
+}
+
+// WrapStreamingHandler guards calls that stream their answer.
+func (g *guard) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
+	return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
+		ctx, err := g.recognise(ctx, conn.RequestHeader().Get("Authorization"))
+		if err != nil {
+			return err
+		}
+		return g.refused(ctx, conn.Spec().Procedure, next(ctx, &guardedConn{conn, ctx}))
+	}
+}
+
+// guardedConn checks each request as it is received.
+type guardedConn struct {
+	connect.StreamingHandlerConn
+	ctx context.Context // of the call; a connection lives no longer
+}
+
+// Receive gives the next request that the caller may make.
+func (c *guardedConn) Receive(request any) error {
+	if err := c.StreamingHandlerConn.Receive(request); err != nil {
+		return err
+	}
+	return allow(c.ctx, c.Spec().Procedure, request)
+}
+
+func (g *guard) recognise(ctx context.Context, header string) (context.Context, error) {
+	token, ok := strings.CutPrefix(header, "Bearer ")
+	if !ok || token == "" {
+		return ctx, connect.NewError(connect.CodeUnauthenticated, errors.New("send a token: Authorization: Bearer <token>"))
+	}
+	caller, err := g.guard.Bearer(ctx, token)
+	switch {
+	case errors.Is(err, access.ErrUnknown):
+		return ctx, connect.NewError(connect.CodeUnauthenticated, err)
+	case err != nil:
+		g.logger.ErrorContext(ctx, "a caller could not be looked up", "error", err)
+		return ctx, connect.NewError(connect.CodeUnavailable, errors.New("who calls could not be looked up just now; try again"))
+	}
+	return access.With(ctx, caller), nil
+}
+
+// allow checks one request against the table.
+func allow(ctx context.Context, procedure string, request any) error {
+	caller := access.From(ctx)
+	need, known := needs[procedure]
+	tenant, named := tenantOf(request)
+	switch {
+	case !known:
+	case named && caller.May(tenant, need.role):
+		return nil
+	case !named && caller.Everywhere >= need.role:
+		return nil
+	case !named && need.anywhere:
+		for id := range caller.Tenants {
+			if caller.May(id, need.role) {
+				return nil
+			}
+		}
+	}
+	// The same words whether the tenant exists or not.
+	return connect.NewError(connect.CodePermissionDenied, errors.New("you may not do this here: it needs the role "+need.role.String()))
+}
+
+// tenantOf is the tenant that a request names.
+func tenantOf(request any) (contact.Tenant, bool) {
+	message, ok := request.(proto.Message)
+	if !ok {
+		return "", false
+	}
+	field := message.ProtoReflect().Descriptor().Fields().ByName("tenant")
+	if field == nil || field.Kind() != protoreflect.StringKind {
+		return "", false
+	}
+	return contact.Tenant(message.ProtoReflect().Get(field).String()), true
+}
