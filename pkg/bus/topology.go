@@ -149,10 +149,13 @@ func (b *Bus) checkPartitions(exists map[string]*jetstream.StreamInfo) error {
 // topology is the configuration of all streams.
 func (b *Bus) topology() []jetstream.StreamConfig {
 	var configs []jetstream.StreamConfig
+	// No compression: applied messages are trimmed, so that little is kept. And
+	// a server of a cluster (2.15.2, 2026-11) was seen to append plain messages
+	// to a compressed block when it was back, which it could not read any more.
 	base := jetstream.StreamConfig{
 		Retention: jetstream.LimitsPolicy, Storage: jetstream.FileStorage, Discard: jetstream.DiscardNew,
 		MaxAge: b.config.MaxAge, MaxBytes: b.config.MaxBytes, MaxMsgSize: eventLimit + headerSlack,
-		Replicas: b.config.Replicas, Compression: jetstream.S2Compression, Duplicates: duplicates,
+		Replicas: b.config.Replicas, Compression: jetstream.NoCompression, Duplicates: duplicates,
 		AllowDirect: true, MaxMsgs: -1, MaxMsgsPerSubject: -1, MaxConsumers: -1,
 		Metadata: map[string]string{partitionsKey: strconv.Itoa(b.config.Partitions)},
 	}

@@ -142,6 +142,9 @@ func named(tenant contact.Tenant, in *contact.Incoming) []postgres.Ref {
 		if in.Outcome.TargetID != "" {
 			refs = append(refs, ref(systemRef(in.Outcome.System), in.Outcome.TargetID))
 		}
+		for _, id := range in.Outcome.MergedIDs {
+			refs = append(refs, ref(systemRef(in.Outcome.System), id))
+		}
 		return refs
 	case in.Command != nil:
 		var refs []postgres.Ref

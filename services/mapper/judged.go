@@ -157,10 +157,27 @@ func (j *judged) outcome(o *contact.Outcome) {
 			}
 		}
 	}
+	j.absorb(e, o)
 	j.judge(e, o.EventID).Settle(o)
 	j.batch.index(e)
 	if o.Result == contact.Written || o.Result == contact.Made {
 		j.written = append(j.written, o)
+	}
+}
+
+// absorb joins the contacts that the writer found merged into this one, before
+// an event tells of it: their ids would lead here from now on, and they would
+// be left behind. One with a counterpart of its own is left to that event.
+func (j *judged) absorb(e *entry, o *contact.Outcome) {
+	for _, id := range o.MergedIDs {
+		other := j.batch.byID(j.tenant, o.System, id)
+		if other == nil || other == e {
+			continue
+		}
+		ours, theirs := e.state.Side(o.System.Other()).ID, other.state.Side(o.System.Other()).ID
+		if ours == "" || theirs == "" || ours == theirs {
+			j.join(e, other, o.EventID)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"strings"
@@ -87,5 +88,34 @@ func execute(t *testing.T, ctx context.Context, url, sql string) {
 	defer conn.Close(ctx)
 	if _, err := conn.Exec(ctx, sql); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestWhatWasCommittedIsThereAfterAnAbort, through the network where asked for.
+func TestWhatWasCommittedIsThereAfterAnAbort(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
+	defer cancel()
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := Config{Dir: folder(t), Port: free.Addr().(*net.TCPAddr).Port}
+	free.Close()
+	s, err := Start(ctx, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	url := fmt.Sprintf("postgres://lockstep@127.0.0.1:%d/lockstep?sslmode=disable", config.Port)
+	execute(t, ctx, url, `CREATE TABLE kept (n int); INSERT INTO kept VALUES (42)`)
+	s.Abort()
+	if s, err = Start(ctx, config); err != nil {
+		t.Fatal(err)
+	}
+	for _, url := range []string{url, s.URL()} {
+		execute(t, ctx, url, `DO $$ BEGIN IF (SELECT n FROM kept) <> 42 THEN RAISE EXCEPTION 'lost'; END IF; END $$`)
+	}
+	if err := s.Stop(ctx); err != nil {
+		t.Error(err)
 	}
 }

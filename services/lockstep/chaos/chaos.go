@@ -80,9 +80,17 @@ func (c Config) withDefaults() Config {
 // details were printed.
 var ErrDisagree = errors.New("chaos: not everything agrees, see the output")
 
-// Run runs it all. It returns nil only if everything agreed.
-func Run(ctx context.Context, config Config) (err error) {
-	config = config.withDefaults()
+// Run runs it all. It returns nil only if everything agreed: an end before that
+// is an error too.
+func Run(ctx context.Context, config Config) error {
+	err := run(ctx, config.withDefaults())
+	if err != nil && ctx.Err() != nil {
+		return errors.New("chaos: ended before all could be judged")
+	}
+	return err
+}
+
+func run(ctx context.Context, config Config) (err error) {
 	say := newSpeaker(config.Out)
 	owned := config.Dir == ""
 	if owned {

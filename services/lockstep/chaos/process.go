@@ -24,6 +24,7 @@ type process struct {
 	probe   string // address of its health page
 	log     *os.File
 	say     speaker
+	begun   bool // run was begun; of use to start and stop only, which follow each other
 
 	mu       sync.Mutex // guards everything below
 	running  *os.Process
@@ -112,6 +113,10 @@ func (p *process) counts() (restarts, byItself int) {
 
 // stop ends the process for good; it gets a while to do so cleanly.
 func (p *process) stop() {
+	defer p.log.Close()
+	if !p.begun {
+		return
+	}
 	close(p.stopping)
 	p.signal(syscall.SIGCONT)
 	p.signal(syscall.SIGTERM)
@@ -122,7 +127,12 @@ func (p *process) stop() {
 		p.signal(syscall.SIGKILL)
 		<-p.stopped
 	}
-	p.log.Close()
+}
+
+// start begins to run the process; stop ends it.
+func (p *process) start() {
+	p.begun = true
+	go p.run()
 }
 
 // ready reports what the health page says.

@@ -89,7 +89,7 @@ func build(ctx context.Context, config Config, say speaker) (w *world, err error
 		return w, err
 	}
 	for _, p := range w.processes {
-		go p.run() // ended by stop
+		p.start()
 	}
 	if err := w.allReady(ctx, 90*time.Second); err != nil {
 		return w, err

@@ -90,7 +90,7 @@ func (j *Judge) value(m *mapping.Mapping, system contact.System, text string, re
 	f := j.state.field(m.Key)
 	fs := &f.Sides[index(system)]
 	if refused == nil && r.goesBack(fs, text, when) {
-		f.goBack(text, when, origin, system, r)
+		f.goBack(m, text, when, origin, system, r)
 		return
 	}
 	first := !fs.Known && len(fs.Writes) == 0
@@ -158,13 +158,13 @@ func (r reading) goesBack(fs *FieldSide, text string, when Span) bool {
 
 // goBack takes the older value for what the side holds, and the edit that made
 // it for the side's newest.
-func (f *Field) goBack(text string, when Span, origin contact.Origin, system contact.System, r reading) {
+func (f *Field) goBack(m *mapping.Mapping, text string, when Span, origin contact.Origin, system contact.System, r reading) {
 	fs, edit := &f.Sides[index(system)], &f.Edits[index(system)]
 	fs.remember(Past{Value: fs.Value, Since: fs.Since, Last: fs.Seen.At, Until: r.occurred})
 	fs.Value, fs.Since, fs.Seen = text, when.From, Span{r.occurred, r.occurred, r.occurred + r.precision}
 	*edit = Edit{}
 	if origin != contact.Ours {
-		*edit = Edit{Value: text, At: when.At, Side: system}
+		*edit = Edit{Value: in(m, system, text), At: when.At, Side: system}
 	}
 }
 
