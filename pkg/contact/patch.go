@@ -16,6 +16,8 @@ type Patch struct {
 	Create         *Create // how to find the contact, and whether to create it
 	Fetch          *Fetch  // read it and report what it holds
 	Archive        bool    // archive it in System
+	Wake           bool    // try what waits for the contact now; nothing where nothing waits
+	Forget         bool    // the person is erased: forget what waits, write nothing
 	CauseEventID   string
 	EditedAt       Millis // the edit's time by its own system's clock
 	ReceivedAt     Millis // when ingest received that edit, our clock

@@ -42,6 +42,7 @@ type StoredContact struct {
 	Revision  int64 // 0 for a contact that is not stored yet
 	Version   contact.Version
 	WaitsList bool
+	Name      string // what people call the contact; only saved
 	State     []byte // contact.v1.ContactState
 }
 
@@ -105,19 +106,19 @@ func (tx *Tx) SaveContacts(ctx context.Context, contacts []StoredContact) error 
 	n := len(contacts)
 	tenants, keys := make([]string, n), make([]string, n)
 	revisions, versions := make([]int64, n), make([]int64, n)
-	waits, states := make([]bool, n), make([][]byte, n)
+	waits, names, states := make([]bool, n), make([]string, n), make([][]byte, n)
 	for i, c := range contacts {
 		tenants[i], keys[i], revisions[i], versions[i] = string(c.Tenant), string(c.Key), c.Revision, int64(c.Version)
-		waits[i], states[i] = c.WaitsList, c.State
+		waits[i], names[i], states[i] = c.WaitsList, c.Name, c.State
 	}
 	tag, err := tx.tx.Exec(ctx, `
-		INSERT INTO contact_state AS s (tenant, contact, revision, version, waits_list, state)
-		SELECT tenant, contact, revision + 1, version, waits_list, state
-		FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::boolean[], $6::bytea[])
-		     AS w(tenant, contact, revision, version, waits_list, state)
+		INSERT INTO contact_state AS s (tenant, contact, revision, version, waits_list, name, state)
+		SELECT tenant, contact, revision + 1, version, waits_list, name, state
+		FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::boolean[], $6::text[], $7::bytea[])
+		     AS w(tenant, contact, revision, version, waits_list, name, state)
 		ON CONFLICT (tenant, contact) DO UPDATE
-		SET revision = excluded.revision, version = excluded.version, waits_list = excluded.waits_list, state = excluded.state
-		WHERE s.revision = excluded.revision - 1`, tenants, keys, revisions, versions, waits, states)
+		SET revision = excluded.revision, version = excluded.version, waits_list = excluded.waits_list, name = excluded.name, state = excluded.state
+		WHERE s.revision = excluded.revision - 1`, tenants, keys, revisions, versions, waits, names, states)
 	if err != nil {
 		return fmt.Errorf("save %d contacts: %w", n, err)
 	}
@@ -168,7 +169,7 @@ func (tx *Tx) ChangeRefs(ctx context.Context, changes []RefChange) error {
 // DeleteContacts removes contacts and all their references; with history set,
 // also their history and communications (privacy deletion).
 func (tx *Tx) DeleteContacts(ctx context.Context, tenants []contact.Tenant, keys []contact.Key, history bool) error {
-	tables := []string{"contact_state", "contact_ref"}
+	tables := []string{"contact_state", "contact_ref", "contact_problem"}
 	if history {
 		tables = append(tables, "contact_history", "communication")
 	}
@@ -290,6 +291,7 @@ func (tx *Tx) CountCommunications(ctx context.Context, ids []CommunicationID, co
 
 // HistoryRow is one decision about one contact.
 type HistoryRow struct {
+	Number         int64 // rises with each row that is stored; read only
 	Tenant         contact.Tenant
 	Contact        contact.Key
 	At             time.Time
@@ -337,17 +339,21 @@ func (db *DB) KeepHistory(ctx context.Context, keep time.Duration) error {
 	return nil
 }
 
-// History gives the newest decisions about a contact.
-func (db *DB) History(ctx context.Context, tenant contact.Tenant, key contact.Key, limit int) ([]HistoryRow, error) {
+// History gives the newest decisions about a contact, also under former keys,
+// the newest first: of one field ("" for all), and before a number (0 for the
+// newest).
+func (db *DB) History(ctx context.Context, tenant contact.Tenant, key contact.Key, field string, before int64, limit int) ([]HistoryRow, error) {
 	rows, err := db.pool.Query(ctx, `
-		SELECT tenant, contact, at, field, system, rule, value, edited_ms, version, mapping_version, event_id, reason, traceparent
-		FROM contact_history WHERE tenant = $1 AND contact = $2 ORDER BY at DESC LIMIT $3`, string(tenant), string(key), limit)
+		SELECT number, tenant, contact, at, field, system, rule, value, edited_ms, version, mapping_version, event_id, reason, traceparent
+		FROM contact_history WHERE tenant = $1 AND contact IN (
+			SELECT $2 UNION SELECT value FROM contact_ref WHERE tenant = $1 AND contact = $2 AND kind = 'key')
+		AND ($3 = '' OR field = $3) AND ($4 = 0 OR number < $4) ORDER BY number DESC LIMIT $5`, string(tenant), string(key), field, before, limit)
 	if err != nil {
 		return nil, fmt.Errorf("load history: %w", err)
 	}
 	history, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (h HistoryRow, err error) {
 		var system string
-		err = row.Scan(&h.Tenant, &h.Contact, &h.At, &h.Field, &system, &h.Rule, &h.Value, &h.EditedAt,
+		err = row.Scan(&h.Number, &h.Tenant, &h.Contact, &h.At, &h.Field, &system, &h.Rule, &h.Value, &h.EditedAt,
 			&h.Version, &h.MappingVersion, &h.EventID, &h.Reason, &h.Traceparent)
 		h.System, _ = contact.ParseSystem(system) // "none" for a decision about no side
 		return h, err

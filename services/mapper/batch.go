@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"time"
 
 	"lockstep.internal/pkg/contact"
 	"lockstep.internal/pkg/postgres"
@@ -24,6 +25,7 @@ type entry struct {
 	state    *resolve.State
 	revision int64
 	stored   map[postgres.Ref]bool // references in the database
+	problems []resolve.Problem     // in the database
 	deleted  bool                  // joined into another contact, or erased
 	erased   bool
 	changed  bool
@@ -99,7 +101,7 @@ func (b *batch) load(ctx context.Context, refs []postgres.Ref) error {
 		if err != nil {
 			return fmt.Errorf("contact %s of %s: %w", s.Key, s.Tenant, err)
 		}
-		e := &entry{name: name{s.Tenant, s.Key}, state: state, revision: s.Revision, stored: make(map[postgres.Ref]bool)}
+		e := &entry{name: name{s.Tenant, s.Key}, state: state, revision: s.Revision, problems: state.Problems(), stored: make(map[postgres.Ref]bool)}
 		b.contacts[e.name] = e
 		for _, ref := range e.refs() {
 			e.stored[ref] = true
@@ -212,7 +214,7 @@ func erasedRef(tenant contact.Tenant, system contact.System, id string) postgres
 }
 
 // commit stores everything that changed.
-func (b *batch) commit(ctx context.Context, tx *postgres.Tx) error {
+func (b *batch) commit(ctx context.Context, tx *postgres.Tx, now time.Time) error {
 	var save []postgres.StoredContact
 	var refs []postgres.RefChange
 	var gone, erased [2][]string
@@ -232,7 +234,7 @@ func (b *batch) commit(ctx context.Context, tx *postgres.Tx) error {
 			}
 			save = append(save, postgres.StoredContact{
 				Tenant: e.tenant, Key: e.key, Revision: e.revision, Version: e.state.Version,
-				WaitsList: e.state.WaitsForList(), State: raw,
+				WaitsList: e.state.WaitsForList(), Name: e.state.Name(), State: raw,
 			})
 			refs = append(refs, e.refChanges()...)
 		}
@@ -252,7 +254,34 @@ func (b *batch) commit(ctx context.Context, tx *postgres.Tx) error {
 	if err := tx.SaveContacts(ctx, save); err != nil {
 		return err
 	}
-	return tx.ChangeRefs(ctx, refs)
+	if err := tx.ChangeRefs(ctx, refs); err != nil {
+		return err
+	}
+	return b.commitProblems(ctx, tx, now)
+}
+
+// commitProblems stores the problems of the contacts whose problems changed.
+func (b *batch) commitProblems(ctx context.Context, tx *postgres.Tx, now time.Time) error {
+	var tenants []contact.Tenant
+	var contacts []contact.Key
+	var rows []postgres.ProblemRow
+	for _, e := range b.contacts {
+		if e.deleted || !e.changed {
+			continue
+		}
+		problems := e.state.Problems()
+		if slices.Equal(problems, e.problems) {
+			continue
+		}
+		tenants, contacts = append(tenants, e.tenant), append(contacts, e.key)
+		for _, p := range problems {
+			rows = append(rows, postgres.ProblemRow{
+				Tenant: e.tenant, Contact: e.key, Field: p.Field, System: p.System, Kind: p.Kind, Class: p.Refusal.Class.String(),
+				Reason: p.Refusal.Reason, Message: p.Refusal.Message, Value: p.Value, Version: p.Version, Since: now,
+			})
+		}
+	}
+	return tx.SaveProblems(ctx, tenants, contacts, rows)
 }
 
 func compare[T ~string](a, b T) int {

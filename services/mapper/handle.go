@@ -255,7 +255,7 @@ func (h *handling) outputs(b stage.Batch) []stage.Output {
 }
 
 func (h *handling) commitAll(ctx context.Context, tx *postgres.Tx) error {
-	if err := h.batch.commit(ctx, tx); err != nil {
+	if err := h.batch.commit(ctx, tx, time.UnixMilli(int64(h.now))); err != nil {
 		return err
 	}
 	if err := tx.CountCommunications(ctx, h.counted, h.heard); err != nil {

@@ -139,7 +139,9 @@ type ContactSide struct {
 	// Time by our clock from which a read tells for sure what the side holds.
 	DoubtMs int64 `protobuf:"varint,13,opt,name=doubt_ms,json=doubtMs,proto3" json:"doubt_ms,omitempty"`
 	// Match keys with which the contact was last looked for on this side.
-	Sought        string `protobuf:"bytes,11,opt,name=sought,proto3" json:"sought,omitempty"`
+	Sought string `protobuf:"bytes,11,opt,name=sought,proto3" json:"sought,omitempty"`
+	// Ids there of which a person said that they are somebody else.
+	Apart         []string `protobuf:"bytes,20,rep,name=apart,proto3" json:"apart,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -263,6 +265,13 @@ func (x *ContactSide) GetSought() string {
 		return x.Sought
 	}
 	return ""
+}
+
+func (x *ContactSide) GetApart() []string {
+	if x != nil {
+		return x.Apart
+	}
+	return nil
 }
 
 // FieldState is what is known of one mapped field.
@@ -812,8 +821,10 @@ type ActivityLine struct {
 	DisposedId        string `protobuf:"bytes,8,opt,name=disposed_id,json=disposedId,proto3" json:"disposed_id,omitempty"`
 	DisposedUpdatedMs int64  `protobuf:"varint,9,opt,name=disposed_updated_ms,json=disposedUpdatedMs,proto3" json:"disposed_updated_ms,omitempty"`
 	Disposition       string `protobuf:"bytes,10,opt,name=disposition,proto3" json:"disposition,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// Highest counter that Aloware told; 0 for none.
+	Told          int64 `protobuf:"varint,20,opt,name=told,proto3" json:"told,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ActivityLine) Reset() {
@@ -916,6 +927,13 @@ func (x *ActivityLine) GetDisposition() string {
 	return ""
 }
 
+func (x *ActivityLine) GetTold() int64 {
+	if x != nil {
+		return x.Told
+	}
+	return 0
+}
+
 var File_contact_v1_state_proto protoreflect.FileDescriptor
 
 const file_contact_v1_state_proto_rawDesc = "" +
@@ -928,7 +946,7 @@ const file_contact_v1_state_proto_rawDesc = "" +
 	"\aaloware\x18\x03 \x01(\v2\x17.contact.v1.ContactSideR\aaloware\x12.\n" +
 	"\x06fields\x18\x04 \x03(\v2\x16.contact.v1.FieldStateR\x06fields\x12\x12\n" +
 	"\x04seen\x18\x05 \x03(\x06R\x04seen\x125\n" +
-	"\bactivity\x18\x06 \x01(\v2\x19.contact.v1.ActivityStateR\bactivity\"\xdb\x02\n" +
+	"\bactivity\x18\x06 \x01(\v2\x19.contact.v1.ActivityStateR\bactivity\"\xf1\x02\n" +
 	"\vContactSide\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\aaliases\x18\x02 \x03(\tR\aaliases\x12\x12\n" +
@@ -945,7 +963,8 @@ const file_contact_v1_state_proto_rawDesc = "" +
 	" \x01(\tR\x05email\x12\x16\n" +
 	"\x06mobile\x18\f \x01(\tR\x06mobile\x12\x19\n" +
 	"\bdoubt_ms\x18\r \x01(\x03R\adoubtMs\x12\x16\n" +
-	"\x06sought\x18\v \x01(\tR\x06sought\"\xea\x01\n" +
+	"\x06sought\x18\v \x01(\tR\x06sought\x12\x14\n" +
+	"\x05apart\x18\x14 \x03(\tR\x05apart\"\xea\x01\n" +
 	"\n" +
 	"FieldState\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x123\n" +
@@ -990,7 +1009,7 @@ const file_contact_v1_state_proto_rawDesc = "" +
 	"\rinbound_calls\x18\x01 \x01(\v2\x18.contact.v1.ActivityLineR\finboundCalls\x12?\n" +
 	"\x0eoutbound_calls\x18\x02 \x01(\v2\x18.contact.v1.ActivityLineR\routboundCalls\x12=\n" +
 	"\rinbound_texts\x18\x03 \x01(\v2\x18.contact.v1.ActivityLineR\finboundTexts\x12?\n" +
-	"\x0eoutbound_texts\x18\x04 \x01(\v2\x18.contact.v1.ActivityLineR\routboundTexts\"\xb6\x02\n" +
+	"\x0eoutbound_texts\x18\x04 \x01(\v2\x18.contact.v1.ActivityLineR\routboundTexts\"\xca\x02\n" +
 	"\fActivityLine\x12\x14\n" +
 	"\x05count\x18\x01 \x01(\x03R\x05count\x12\x12\n" +
 	"\x04base\x18\x02 \x01(\x03R\x04base\x12\x19\n" +
@@ -1004,7 +1023,8 @@ const file_contact_v1_state_proto_rawDesc = "" +
 	"disposedId\x12.\n" +
 	"\x13disposed_updated_ms\x18\t \x01(\x03R\x11disposedUpdatedMs\x12 \n" +
 	"\vdisposition\x18\n" +
-	" \x01(\tR\vdispositionB.Z,lockstep.internal/proto/contact/v1;contactv1b\x06proto3"
+	" \x01(\tR\vdisposition\x12\x12\n" +
+	"\x04told\x18\x14 \x01(\x03R\x04toldB.Z,lockstep.internal/proto/contact/v1;contactv1b\x06proto3"
 
 var (
 	file_contact_v1_state_proto_rawDescOnce sync.Once

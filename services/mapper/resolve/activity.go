@@ -15,6 +15,7 @@ type Activity struct{ InboundCalls, OutboundCalls, InboundTexts, OutboundTexts L
 type Line struct {
 	Count       int64 // communications counted by id
 	Base        int64 // Aloware's own total before the first that was counted
+	Told        int64 // highest total that Aloware told; 0 for none
 	First, Last contact.Millis
 	LastID      string
 	LastBody    string

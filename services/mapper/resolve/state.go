@@ -33,7 +33,8 @@ type Side struct {
 	Candidates    []string       // to choose from, in a conflict
 	Phone, Mobile string         // match keys that this side holds, E.164
 	Email         string
-	Sought        string // match keys of the last find-or-create
+	Sought        string   // match keys of the last find-or-create
+	Apart         []string // ids there of which a person said that they are somebody else
 }
 
 // Linked reports whether the contact exists in the system and is not deleted.
