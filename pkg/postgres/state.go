@@ -183,6 +183,38 @@ func (tx *Tx) DeleteContacts(ctx context.Context, tenants []contact.Tenant, keys
 	return nil
 }
 
+// MoveKeys makes the former keys of contacts those of the contacts that they
+// were joined into.
+func (tx *Tx) MoveKeys(ctx context.Context, tenants []contact.Tenant, from, into []contact.Key) error {
+	if len(from) == 0 {
+		return nil
+	}
+	if _, err := tx.tx.Exec(ctx, `
+		INSERT INTO contact_ref (tenant, kind, value, contact)
+		SELECT r.tenant, r.kind, r.value, w.into_key FROM contact_ref r
+		JOIN unnest($1::text[], $2::text[], $3::text[]) AS w(tenant, from_key, into_key) ON r.tenant = w.tenant AND r.contact = w.from_key AND r.kind = 'key'
+		ON CONFLICT DO NOTHING`, texts(tenants), texts(from), texts(into)); err != nil {
+		return fmt.Errorf("move former keys: %w", err)
+	}
+	return nil
+}
+
+// FormerKeys are the keys of contacts that were joined into a contact, without
+// those that another contact bears by now.
+func (db *DB) FormerKeys(ctx context.Context, tenant contact.Tenant, key contact.Key) ([]contact.Key, error) {
+	rows, err := db.pool.Query(ctx, `
+		SELECT value FROM contact_ref r WHERE tenant = $1 AND contact = $2 AND kind = 'key'
+		AND NOT EXISTS (SELECT FROM contact_state s WHERE s.tenant = r.tenant AND s.contact = r.value) ORDER BY value`, string(tenant), string(key))
+	if err != nil {
+		return nil, fmt.Errorf("find former keys: %w", err)
+	}
+	keys, err := pgx.CollectRows(rows, pgx.RowTo[contact.Key])
+	if err != nil {
+		return nil, fmt.Errorf("find former keys: %w", err)
+	}
+	return keys, nil
+}
+
 // ContactsWaiting gives the keys of a tenant's contacts that wait for a user
 // or option list, in order, after a key.
 func (db *DB) ContactsWaiting(ctx context.Context, tenant contact.Tenant, after contact.Key, limit int) ([]contact.Key, error) {

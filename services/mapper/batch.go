@@ -28,6 +28,8 @@ type entry struct {
 	problems []resolve.Problem     // in the database
 	deleted  bool                  // joined into another contact, or erased
 	erased   bool
+	former   []contact.Key // of an erased one
+	joined   *entry        // into which this one was joined
 	changed  bool
 }
 
@@ -194,6 +196,7 @@ func (b *batch) byKey(tenant contact.Tenant, key contact.Key) *entry {
 func (b *batch) create(tenant contact.Tenant, system contact.System, id string) *entry {
 	n := name{tenant, contact.NewKey(system, id)}
 	if old := b.contacts[n]; old != nil && old.deleted {
+		old.joined, old.former = nil, nil
 		old.deleted, old.erased, old.state, old.changed = false, false, &resolve.State{Version: old.state.Version}, true
 		return old
 	}
@@ -218,6 +221,7 @@ func (b *batch) commit(ctx context.Context, tx *postgres.Tx, now time.Time) erro
 	var save []postgres.StoredContact
 	var refs []postgres.RefChange
 	var gone, erased [2][]string
+	var moved [3][]string
 	for _, e := range b.contacts {
 		switch {
 		case e.deleted:
@@ -225,8 +229,12 @@ func (b *batch) commit(ctx context.Context, tx *postgres.Tx, now time.Time) erro
 			if e.erased {
 				into = &erased
 				refs = append(refs, e.tombstones()...)
+			} else if e.joined != nil {
+				moved[0], moved[1], moved[2] = append(moved[0], string(e.tenant)), append(moved[1], string(e.key)), append(moved[2], string(e.final().key))
 			}
-			into[0], into[1] = append(into[0], string(e.tenant)), append(into[1], string(e.key))
+			for _, key := range append([]contact.Key{e.key}, e.former...) {
+				into[0], into[1] = append(into[0], string(e.tenant)), append(into[1], string(key))
+			}
 		case e.changed:
 			raw, err := encodeState(e.state)
 			if err != nil {
@@ -245,6 +253,9 @@ func (b *batch) commit(ctx context.Context, tx *postgres.Tx, now time.Time) erro
 		}
 		return compare(a.Key, b.Key)
 	})
+	if err := tx.MoveKeys(ctx, as[contact.Tenant](moved[0]), as[contact.Key](moved[1]), as[contact.Key](moved[2])); err != nil {
+		return err
+	}
 	if err := tx.DeleteContacts(ctx, as[contact.Tenant](gone[0]), as[contact.Key](gone[1]), false); err != nil {
 		return err
 	}
@@ -282,6 +293,14 @@ func (b *batch) commitProblems(ctx context.Context, tx *postgres.Tx, now time.Ti
 		}
 	}
 	return tx.SaveProblems(ctx, tenants, contacts, rows)
+}
+
+// final is the contact that one has become by being joined.
+func (e *entry) final() *entry {
+	for e.joined != nil && e.deleted {
+		e = e.joined
+	}
+	return e
 }
 
 func compare[T ~string](a, b T) int {

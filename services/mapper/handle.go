@@ -35,7 +35,7 @@ func (m *Mapper) Handle(ctx context.Context, b stage.Batch) (stage.Result, error
 		}
 	}
 	m.config.Observer.Judged(ctx, h.events, h.echoes, h.stale, h.patches)
-	return stage.Result{Publish: h.outputs(b), Commit: h.commitAll, After: h.after}, nil
+	return stage.Result{Publish: append(h.outputs(b), h.forgetOutputs(b)...), Commit: h.commitAll, After: h.after}, nil
 }
 
 // Granted starts a partition with nothing remembered of an earlier ownership.
@@ -59,7 +59,10 @@ type handling struct {
 	lists   []listing
 	written []*contact.Outcome
 
+	erasures []run // of erased people, to both streams
+
 	events, echoes, stale, patches int
+	lost                           int64
 }
 
 // run is what goes out to one system of one tenant.
@@ -273,6 +276,9 @@ func (h *handling) commitAll(ctx context.Context, tx *postgres.Tx) error {
 func (h *handling) after() {
 	for _, l := range h.lists {
 		h.Mapper.lists.drop(l.tenant)
+	}
+	if h.lost != 0 {
+		h.config.Observer.Lost(context.Background(), h.lost)
 	}
 	for _, o := range h.written {
 		applied := time.UnixMilli(int64(o.AnsweredAt))

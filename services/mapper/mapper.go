@@ -47,6 +47,9 @@ type Config struct {
 type Observer interface {
 	// Judged counts events, echoes of our own writes, and events known before.
 	Judged(ctx context.Context, events, echoes, stale, patches int)
+	// Lost hears by how many the communications have grown that Aloware
+	// counted and never told of; a negative number came late.
+	Lost(ctx context.Context, communications int64)
 	// Written hears the time from an edit (by its own system's clock) to its
 	// write, and from its receipt to its write.
 	Written(ctx context.Context, system contact.System, sinceEdit, sinceReceipt time.Duration)
@@ -112,4 +115,5 @@ func (m *Mapper) version(b stage.Batch) contact.Version {
 type deaf struct{}
 
 func (deaf) Judged(context.Context, int, int, int, int)                            {}
+func (deaf) Lost(context.Context, int64)                                           {}
 func (deaf) Written(context.Context, contact.System, time.Duration, time.Duration) {}

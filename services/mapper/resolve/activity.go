@@ -1,6 +1,7 @@
 package resolve
 
 import (
+	"fmt"
 	"strconv"
 	"time"
 
@@ -46,6 +47,7 @@ func (a *Activity) join(other *Activity) {
 		ours, theirs := pair[0], pair[1]
 		ours.Count += theirs.Count
 		ours.Base += theirs.Base
+		ours.Told += theirs.Told
 		ours.span(theirs.First, "", "")
 		ours.span(theirs.Last, theirs.LastID, theirs.LastBody)
 		ours.dispose(theirs.Disposed, theirs.DisposedUpdated, theirs.DisposedID, theirs.Disposition)
@@ -67,8 +69,16 @@ func (j *Judge) Count(c *contact.Communication, first bool) {
 		j.state.Activity = startingTotals(c)
 	}
 	line := j.state.Activity.line(c)
+	missing := j.state.Activity.missing()
 	if first {
 		line.Count++
+	}
+	j.state.Activity.told(c.Counters)
+	if lost := j.state.Activity.missing() - missing; lost != 0 {
+		j.verdict.Lost += lost
+		if lost > 0 {
+			j.step(Step{Side: contact.Aloware, Rule: "lost", At: c.UpdatedAt, Reason: fmt.Sprintf("Aloware counts %d more than it told of; the totals follow its count", lost)})
+		}
 	}
 	line.span(c.StartedAt, c.ID, c.Body)
 	if !c.Text {
@@ -98,6 +108,22 @@ func startingTotals(c *contact.Communication) *Activity {
 	set(&a.OutboundTexts, c.Counters.OutboundTexts)
 	return a
 }
+
+// told keeps the highest counters, which are Aloware's own totals.
+func (a *Activity) told(c contact.Counters) {
+	a.InboundCalls.Told = max(a.InboundCalls.Told, c.InboundCalls)
+	a.OutboundCalls.Told = max(a.OutboundCalls.Told, c.OutboundCalls)
+	a.InboundTexts.Told = max(a.InboundTexts.Told, c.InboundTexts)
+	a.OutboundTexts.Told = max(a.OutboundTexts.Told, c.OutboundTexts)
+}
+
+// missing is how many communications Aloware counted and never told of. It
+// falls again when they come late.
+func (a *Activity) missing() int64 {
+	return a.InboundCalls.missing() + a.OutboundCalls.missing() + a.InboundTexts.missing() + a.OutboundTexts.missing()
+}
+
+func (l *Line) missing() int64 { return max(0, l.Told-l.Count-l.Base) }
 
 func (l *Line) span(at contact.Millis, id, body string) {
 	if at == 0 {
@@ -182,10 +208,11 @@ func (a *Activity) fields(zone *time.Location) map[string]string {
 }
 
 func (l *Line) total() string {
-	if l.Count+l.Base == 0 {
+	total := max(l.Count+l.Base, l.Told)
+	if total == 0 {
 		return ""
 	}
-	return strconv.FormatInt(l.Count+l.Base, 10)
+	return strconv.FormatInt(total, 10)
 }
 
 func latest(a, b *Line) *Line {
