@@ -89,7 +89,9 @@ func TestAPersonIsTakenOutOfTheDeadLetters(t *testing.T) {
 	t.Parallel()
 	e := bustest.Start(t)
 	putAside(t, e.Bus, []contact.Incoming{named("1", "Ada")}, []contact.Incoming{named("1", "Ada"), named("2", "Ben")}, []contact.Incoming{named("3", "Cy")})
-	about := func(m contact.Mention) bool { return slices.Contains(m.IDs, contact.ID{System: contact.HubSpot, ID: "1"}) }
+	about := func(m contact.Mention) bool {
+		return slices.Contains(m.IDs, contact.ID{System: contact.HubSpot, ID: "1"})
+	}
 	changed, err := e.Bus.RedactDeadLetters(within(t, 20*time.Second), "acme", about, []string{"Ada"})
 	if err != nil || changed != 2 {
 		t.Fatalf("changed %d letters, %v; want 2", changed, err)

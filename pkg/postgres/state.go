@@ -2,6 +2,8 @@ package postgres
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -33,6 +35,12 @@ type Ref struct {
 	Tenant contact.Tenant
 	Kind   RefKind
 	Value  string
+}
+
+// ErasedRef is all that remains of an erased person: a hash of one id.
+func ErasedRef(tenant contact.Tenant, system contact.System, id string) Ref {
+	sum := sha256.Sum256([]byte(string(tenant) + "\x00" + system.String() + "\x00" + id))
+	return Ref{Tenant: tenant, Kind: RefErased, Value: hex.EncodeToString(sum[:])}
 }
 
 // StoredContact is one row of contact_state.

@@ -2,8 +2,6 @@ package mapper
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"slices"
 	"time"
@@ -207,13 +205,7 @@ func (b *batch) create(tenant contact.Tenant, system contact.System, id string) 
 
 // forgotten reports whether an id belongs to a person who was erased.
 func (b *batch) forgotten(tenant contact.Tenant, system contact.System, id string) bool {
-	return b.erased[erasedRef(tenant, system, id)]
-}
-
-// erasedRef is all that remains of an erased person: a hash of one id.
-func erasedRef(tenant contact.Tenant, system contact.System, id string) postgres.Ref {
-	sum := sha256.Sum256([]byte(string(tenant) + "\x00" + system.String() + "\x00" + id))
-	return postgres.Ref{Tenant: tenant, Kind: postgres.RefErased, Value: hex.EncodeToString(sum[:])}
+	return b.erased[postgres.ErasedRef(tenant, system, id)]
 }
 
 // commit stores everything that changed.
@@ -352,7 +344,7 @@ func (e *entry) tombstones() []postgres.RefChange {
 		side := e.state.Side(system)
 		for _, id := range append([]string{side.ID}, side.Aliases...) {
 			if id != "" {
-				changes = append(changes, postgres.RefChange{Ref: erasedRef(e.tenant, system, id)})
+				changes = append(changes, postgres.RefChange{Ref: postgres.ErasedRef(e.tenant, system, id)})
 			}
 		}
 	}

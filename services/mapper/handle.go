@@ -182,7 +182,7 @@ func (h *handling) candidates(tenant contact.Tenant, in *contact.Incoming) []pos
 	if known == nil {
 		for _, ref := range named(tenant, in) {
 			if ref.Kind == postgres.RefHubSpot || ref.Kind == postgres.RefAloware {
-				refs = append(refs, erasedRef(tenant, system, ref.Value))
+				refs = append(refs, postgres.ErasedRef(tenant, system, ref.Value))
 			}
 		}
 	} else if known.state.Side(contact.HubSpot).ID != "" && known.state.Side(contact.Aloware).ID != "" {

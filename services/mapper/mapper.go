@@ -16,6 +16,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"lockstep.internal/pkg/bus"
 	"lockstep.internal/pkg/contact"
 	"lockstep.internal/pkg/postgres"
@@ -90,10 +92,15 @@ func (m *Mapper) Run(ctx context.Context) error {
 	if err := m.config.DB.KeepHistory(ctx, m.config.KeepHistory); err != nil {
 		m.config.Logger.WarnContext(ctx, "history partitions were not made; rows go to the default partition", "error", err)
 	}
-	return stage.Run(ctx, stage.Config{
-		Name: Stage, Owner: m.config.Owner, Streams: []bus.Stream{bus.Changes, bus.ChangesBulk},
-		DB: m.config.DB, Bus: m.config.Bus, Logger: m.config.Logger, Observer: m.config.StageObserver,
-	}, m)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return m.config.Bus.Answer(ctx, contact.CardTopic, m.cards) })
+	group.Go(func() error {
+		return stage.Run(ctx, stage.Config{
+			Name: Stage, Owner: m.config.Owner, Streams: []bus.Stream{bus.Changes, bus.ChangesBulk},
+			DB: m.config.DB, Bus: m.config.Bus, Logger: m.config.Logger, Observer: m.config.StageObserver,
+		}, m)
+	})
+	return group.Wait()
 }
 
 // version is higher than any that was given out for a batch of this partition
