@@ -21,6 +21,8 @@ import (
 	"lockstep.internal/pkg/tenant"
 	"lockstep.internal/services/console/access"
 	"lockstep.internal/services/console/api"
+	"lockstep.internal/services/console/contacts"
+	"lockstep.internal/services/console/inbox"
 )
 
 // Config is what a console needs.
@@ -60,7 +62,11 @@ func New(config Config) (*Console, error) {
 	}
 	c := &Console{config: config, mux: http.NewServeMux()}
 	c.mux.HandleFunc("GET /{$}", c.status)
-	c.mux.Handle("/", api.Handler(api.Config{Guard: config.Token, Roster: config.Roster, Logger: config.Logger}))
+	c.mux.Handle("/", api.Handler(api.Config{
+		Guard: config.Token, Roster: config.Roster, Logger: config.Logger,
+		Contacts: contacts.New(contacts.Config{Bus: config.Bus, DB: config.DB, Roster: config.Roster}),
+		Inbox:    inbox.New(inbox.Config{Bus: config.Bus, DB: config.DB}),
+	}))
 	return c, nil
 }
 

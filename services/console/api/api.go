@@ -13,6 +13,8 @@ import (
 	"lockstep.internal/pkg/roster"
 	"lockstep.internal/proto/console/v1/consolev1connect"
 	"lockstep.internal/services/console/access"
+	"lockstep.internal/services/console/contacts"
+	"lockstep.internal/services/console/inbox"
 )
 
 // Config is what the API stands on.
@@ -20,6 +22,9 @@ type Config struct {
 	Guard  access.Guard
 	Roster *roster.Roster
 	Logger *slog.Logger
+
+	Contacts *contacts.Contacts
+	Inbox    *inbox.Inbox
 }
 
 // Handler serves all services of the API below "/console.v1.".
@@ -30,5 +35,7 @@ func Handler(config Config) http.Handler {
 	)
 	mux := http.NewServeMux()
 	mux.Handle(consolev1connect.NewTenantServiceHandler(&tenants{config}, options))
+	mux.Handle(consolev1connect.NewContactServiceHandler(&people{config, config.Contacts}, options))
+	mux.Handle(consolev1connect.NewInboxServiceHandler(&errorInbox{config, config.Inbox}, options))
 	return mux
 }

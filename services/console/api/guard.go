@@ -28,6 +28,21 @@ type need struct {
 // is about the installation, and needs the role everywhere.
 var needs = map[string]need{
 	consolev1connect.TenantServiceListTenantsProcedure: {access.Viewer, true},
+
+	consolev1connect.ContactServiceFindContactsProcedure:      {role: access.Viewer},
+	consolev1connect.ContactServiceGetContactProcedure:        {role: access.Viewer},
+	consolev1connect.ContactServiceListConflictsProcedure:     {role: access.Viewer},
+	consolev1connect.ContactServiceExplainContactProcedure:    {role: access.Viewer},
+	consolev1connect.ContactServiceChooseCounterpartProcedure: {role: access.Agent},
+	consolev1connect.ContactServiceEraseContactProcedure:      {role: access.Operator},
+
+	consolev1connect.InboxServiceListProblemGroupsProcedure:  {role: access.Viewer},
+	consolev1connect.InboxServiceListProblemsProcedure:       {role: access.Viewer},
+	consolev1connect.InboxServiceRetryProblemsProcedure:      {role: access.Administrator},
+	consolev1connect.InboxServiceDismissProblemsProcedure:    {role: access.Administrator},
+	consolev1connect.InboxServiceListDeadLettersProcedure:    {role: access.Viewer},
+	consolev1connect.InboxServiceReplayDeadLettersProcedure:  {role: access.Operator},
+	consolev1connect.InboxServiceDiscardDeadLettersProcedure: {role: access.Operator},
 }
 
 // guard is the interceptor that recognises callers and checks every request
