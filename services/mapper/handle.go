@@ -222,7 +222,7 @@ func (h *handling) delivery(ctx context.Context, d *bus.Delivery) error {
 	if err != nil {
 		return err
 	}
-	judged := &judged{handling: h, tenant: d.Tenant, rules: rules, judges: make(map[*entry]*resolve.Judge)}
+	judged := &judged{handling: h, tenant: d.Tenant, rules: rules, judges: make(map[*entry]*resolve.Judge), events: make(map[*entry]string)}
 	remote := d.Context(ctx)
 	spanning, span := tracer.Start(remote, "process "+d.Stream.Template(),
 		trace.WithSpanKind(trace.SpanKindConsumer), trace.WithLinks(trace.LinkFromContext(remote)),

@@ -19,13 +19,13 @@ type judged struct {
 	traceparent string
 
 	judges map[*entry]*resolve.Judge
-	order  []*entry // contacts in the order in which they were touched
-	event  string   // id of the newest event, for history
+	order  []*entry          // contacts in the order in which they were touched
+	events map[*entry]string // id of each contact's newest event, for history
 }
 
 // judge gives the judge of a contact, the same for all events of the message.
 func (j *judged) judge(e *entry, eventID string) *resolve.Judge {
-	j.event = eventID
+	j.events[e] = eventID
 	if judge := j.judges[e]; judge != nil {
 		return judge
 	}
@@ -296,7 +296,7 @@ func (j *judged) match(e *entry, missing contact.System) {
 	}
 	switch {
 	case len(free) == 1 && len(taken) == 0:
-		j.join(e, free[0], j.event)
+		j.join(e, free[0], j.events[e])
 	case len(free)+len(taken) > 0:
 		candidates := taken
 		for _, other := range free {
@@ -334,7 +334,7 @@ func (j *judged) keep(e *entry, steps []resolve.Step) {
 	for _, s := range steps {
 		j.history = append(j.history, postgres.HistoryRow{
 			Tenant: j.tenant, Contact: e.key, At: at, Field: s.Field, System: s.Side, Rule: s.Rule, Value: s.Value,
-			EditedAt: s.At, Version: s.Version, MappingVersion: j.rules.Set.Version, EventID: j.event,
+			EditedAt: s.At, Version: s.Version, MappingVersion: j.rules.Set.Version, EventID: j.events[e],
 			Reason: s.Reason, Traceparent: j.traceparent,
 		})
 	}
