@@ -31,6 +31,7 @@ func encodeState(s *resolve.State) ([]byte, error) {
 		out.Activity = &contactv1.ActivityState{
 			InboundCalls: lineToProto(&a.InboundCalls), OutboundCalls: lineToProto(&a.OutboundCalls),
 			InboundTexts: lineToProto(&a.InboundTexts), OutboundTexts: lineToProto(&a.OutboundTexts),
+			BaseMs: int64(a.BaseAt),
 		}
 	}
 	raw, err := proto.Marshal(out)
@@ -61,6 +62,7 @@ func decodeState(raw []byte) (*resolve.State, error) {
 		s.Activity = &resolve.Activity{
 			InboundCalls: lineFromProto(a.InboundCalls), OutboundCalls: lineFromProto(a.OutboundCalls),
 			InboundTexts: lineFromProto(a.InboundTexts), OutboundTexts: lineFromProto(a.OutboundTexts),
+			BaseAt: contact.Millis(a.BaseMs),
 		}
 	}
 	return s, nil

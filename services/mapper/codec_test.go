@@ -35,7 +35,7 @@ func TestStateIsStoredWhole(t *testing.T) {
 			Edits: [2]resolve.Edit{{Value: "a", At: 1, Side: contact.HubSpot}, {Value: "b", At: 2, Side: contact.Aloware}},
 			Sides: [2]resolve.FieldSide{side, side},
 		}},
-		Activity: &resolve.Activity{InboundCalls: line, OutboundCalls: line, InboundTexts: line, OutboundTexts: line},
+		Activity: &resolve.Activity{InboundCalls: line, OutboundCalls: line, InboundTexts: line, OutboundTexts: line, BaseAt: 5},
 	}
 	for _, part := range []any{side, line, contactSide, refusal, side.Past[0], side.Writes[0]} {
 		v := reflect.ValueOf(part)

@@ -741,6 +741,8 @@ type ActivityState struct {
 	OutboundCalls *ActivityLine          `protobuf:"bytes,2,opt,name=outbound_calls,json=outboundCalls,proto3" json:"outbound_calls,omitempty"`
 	InboundTexts  *ActivityLine          `protobuf:"bytes,3,opt,name=inbound_texts,json=inboundTexts,proto3" json:"inbound_texts,omitempty"`
 	OutboundTexts *ActivityLine          `protobuf:"bytes,4,opt,name=outbound_texts,json=outboundTexts,proto3" json:"outbound_texts,omitempty"`
+	// Time by Aloware's clock of the counters that the bases are from.
+	BaseMs        int64 `protobuf:"varint,20,opt,name=base_ms,json=baseMs,proto3" json:"base_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -801,6 +803,13 @@ func (x *ActivityState) GetOutboundTexts() *ActivityLine {
 		return x.OutboundTexts
 	}
 	return nil
+}
+
+func (x *ActivityState) GetBaseMs() int64 {
+	if x != nil {
+		return x.BaseMs
+	}
+	return 0
 }
 
 // ActivityLine is one kind of communication in one direction.
@@ -1004,12 +1013,13 @@ const file_contact_v1_state_proto_rawDesc = "" +
 	"\x0eFieldRejection\x12\x14\n" +
 	"\x05value\x18\x01 \x01(\tR\x05value\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x03R\aversion\x12'\n" +
-	"\x05error\x18\x03 \x01(\v2\x11.contact.v1.ErrorR\x05error\"\x8f\x02\n" +
+	"\x05error\x18\x03 \x01(\v2\x11.contact.v1.ErrorR\x05error\"\xa8\x02\n" +
 	"\rActivityState\x12=\n" +
 	"\rinbound_calls\x18\x01 \x01(\v2\x18.contact.v1.ActivityLineR\finboundCalls\x12?\n" +
 	"\x0eoutbound_calls\x18\x02 \x01(\v2\x18.contact.v1.ActivityLineR\routboundCalls\x12=\n" +
 	"\rinbound_texts\x18\x03 \x01(\v2\x18.contact.v1.ActivityLineR\finboundTexts\x12?\n" +
-	"\x0eoutbound_texts\x18\x04 \x01(\v2\x18.contact.v1.ActivityLineR\routboundTexts\"\xca\x02\n" +
+	"\x0eoutbound_texts\x18\x04 \x01(\v2\x18.contact.v1.ActivityLineR\routboundTexts\x12\x17\n" +
+	"\abase_ms\x18\x14 \x01(\x03R\x06baseMs\"\xca\x02\n" +
 	"\fActivityLine\x12\x14\n" +
 	"\x05count\x18\x01 \x01(\x03R\x05count\x12\x12\n" +
 	"\x04base\x18\x02 \x01(\x03R\x04base\x12\x19\n" +

@@ -10,7 +10,11 @@ import (
 
 // Activity is what a contact's calls and texts add up to, the same in
 // whatever order and however often they arrive.
-type Activity struct{ InboundCalls, OutboundCalls, InboundTexts, OutboundTexts Line }
+type Activity struct {
+	InboundCalls, OutboundCalls, InboundTexts, OutboundTexts Line
+	// BaseAt is the time of the counters that the lines' bases are from.
+	BaseAt contact.Millis
+}
 
 // Line is one kind of communication in one direction.
 type Line struct {
@@ -40,6 +44,7 @@ func (a *Activity) line(c *contact.Communication) *Line {
 }
 
 func (a *Activity) join(other *Activity) {
+	a.BaseAt = max(a.BaseAt, other.BaseAt)
 	for _, pair := range [][2]*Line{
 		{&a.InboundCalls, &other.InboundCalls}, {&a.OutboundCalls, &other.OutboundCalls},
 		{&a.InboundTexts, &other.InboundTexts}, {&a.OutboundTexts, &other.OutboundTexts},
@@ -72,6 +77,9 @@ func (j *Judge) Count(c *contact.Communication, first bool) {
 	missing := j.state.Activity.missing()
 	if first {
 		line.Count++
+		if at := ended(c); line.Base > 0 && at < j.state.Activity.BaseAt {
+			line.Base-- // it came late: the starting total has it already
+		}
 	}
 	j.state.Activity.told(c.Counters)
 	if lost := j.state.Activity.missing() - missing; lost != 0 {
@@ -88,11 +96,20 @@ func (j *Judge) Count(c *contact.Communication, first bool) {
 	j.publish(c)
 }
 
+// ended is when Aloware's counters have a communication at the latest, as far
+// as this state of it tells.
+func ended(c *contact.Communication) contact.Millis {
+	if c.Finished {
+		return max(c.StartedAt, c.UpdatedAt)
+	}
+	return c.StartedAt
+}
+
 // startingTotals are Aloware's counters before the communication that is the
 // first we ever see of the contact. From its end on the counters include it
 // (an assumption of the reference; off by one at most for a running call).
 func startingTotals(c *contact.Communication) *Activity {
-	a := &Activity{}
+	a := &Activity{BaseAt: ended(c)}
 	set := func(line *Line, counter int64) {
 		if counter < 0 {
 			return
