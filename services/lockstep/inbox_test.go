@@ -180,6 +180,24 @@ func (d *demo) explained(who [2]string) {
 	if len(found.Contacts) != 1 || found.Contacts[0].HubspotId != who[0] || found.Contacts[0].AlowareId != who[1] {
 		d.t.Fatalf("%s finds %+v, want %v", written, found, who)
 	}
+	for _, known := range []string{found.Contacts[0].Contact, who[0], who[1], strings.ToUpper("again@example.com")} {
+		var one struct{ Contacts []struct{ Contact string } }
+		if d.mustCLI(&one, "contact", "find", known); len(one.Contacts) != 1 || one.Contacts[0].Contact != found.Contacts[0].Contact {
+			d.t.Errorf("%s finds %+v, want %s", known, one, found.Contacts[0].Contact)
+		}
+	}
+	name := d.one(d.hubspot, who[0])["lastname"]
+	var named struct {
+		Contacts []struct{ HubspotId, Name string }
+	}
+	d.mustCLI(&named, "contact", "find", strings.ToLower(name[1:]))
+	shown := false
+	for _, c := range named.Contacts {
+		shown = shown || c.HubspotId == who[0] && strings.HasSuffix(c.Name, name)
+	}
+	if !shown {
+		d.t.Errorf("a part of the name %q finds %+v", name, named)
+	}
 	var card struct {
 		Hubspot, Aloware struct{ State string }
 		Fields           []struct {
@@ -191,7 +209,7 @@ func (d *demo) explained(who [2]string) {
 		}
 	}
 	d.mustCLI(&card, "contact", "show", "again@example.com")
-	shown := false
+	shown = false
 	for _, f := range card.Fields {
 		shown = shown || f.Field == "email" && f.State == "in_step" && f.Hubspot.Value == "again@example.com" && f.Aloware.Value == "again@example.com"
 	}

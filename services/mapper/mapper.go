@@ -89,10 +89,20 @@ func New(config Config) (*Mapper, error) {
 // Run maps until ctx ends, then finishes the running batches and gives the
 // partitions back.
 func (m *Mapper) Run(ctx context.Context) error {
-	if err := m.config.DB.KeepHistory(ctx, m.config.KeepHistory); err != nil {
-		m.config.Logger.WarnContext(ctx, "history partitions were not made; rows go to the default partition", "error", err)
-	}
+	m.keepHistory(ctx)
 	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		daily := time.NewTicker(24 * time.Hour)
+		defer daily.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-daily.C:
+				m.keepHistory(ctx)
+			}
+		}
+	})
 	group.Go(func() error { return m.config.Bus.Answer(ctx, contact.CardTopic, m.cards) })
 	group.Go(func() error {
 		return stage.Run(ctx, stage.Config{
@@ -101,6 +111,13 @@ func (m *Mapper) Run(ctx context.Context) error {
 		}, m)
 	})
 	return group.Wait()
+}
+
+// keepHistory makes the history's partitions ahead, and drops what is too old.
+func (m *Mapper) keepHistory(ctx context.Context) {
+	if err := m.config.DB.KeepHistory(ctx, m.config.KeepHistory); err != nil && ctx.Err() == nil {
+		m.config.Logger.WarnContext(ctx, "history partitions were not made; rows go to the default partition", "error", err)
+	}
 }
 
 // version is higher than any that was given out for a batch of this partition

@@ -36,9 +36,11 @@ func (s *State) Problems() []Problem {
 		case side.Refused != nil:
 			problems = append(problems, Problem{System: system, Kind: contact.ProblemRefused, Refusal: *side.Refused})
 		}
-		for key, f := range s.Fields {
+	}
+	for key, f := range s.Fields {
+		for at := range f.Sides {
 			if r := f.Sides[at].Rejected; r != nil {
-				problems = append(problems, Problem{Field: key, System: system, Kind: contact.ProblemRefused, Refusal: r.Refusal, Value: r.Value, Version: r.Version})
+				problems = append(problems, Problem{Field: key, System: contact.Systems[at], Kind: contact.ProblemRefused, Refusal: r.Refusal, Value: r.Value, Version: r.Version})
 			}
 		}
 	}
