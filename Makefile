@@ -18,6 +18,10 @@ demo: deps build ## Run everything in one process, with both simulated systems
 test: deps ## Run all tests: PostgreSQL, NATS and the HubSpot client are real
 	@go test -race -timeout 20m $(patsubst %,./%/...,$(MODULES))
 
+.PHONY: chaos
+chaos: deps build ## Disturb all services as processes (DURATION=10m), then check that both sides agree
+	@$(BIN)/chaos -duration $${DURATION:-10m} $${SEED:+-seed $$SEED}
+
 .PHONY: lint
 lint: ## Check format, vet, generated code, and each module by itself
 	@out=$$(git ls-files -co --exclude-standard '*.go' | xargs gofmt -l); test -z "$$out" || { echo "gofmt: $$out"; exit 1; }
@@ -28,7 +32,7 @@ lint: ## Check format, vet, generated code, and each module by itself
 .PHONY: build
 build: ## Build all programs into bin/
 	@mkdir -p $(BIN)
-	@go build -o $(BIN)/ ./services/lockstep/cmd/lockstep ./services/ingest/cmd/ingest ./services/mapper/cmd/mapper ./services/writer/cmd/writer ./services/console/cmd/console
+	@go build -o $(BIN)/ ./services/lockstep/cmd/lockstep ./services/lockstep/cmd/chaos ./services/ingest/cmd/ingest ./services/mapper/cmd/mapper ./services/writer/cmd/writer ./services/console/cmd/console
 
 .PHONY: proto
 proto: ## Generate the Go code of the events

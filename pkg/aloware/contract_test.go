@@ -251,6 +251,30 @@ func TestContract(t *testing.T) {
 	}
 }
 
+func TestAContactThatIsFoundIsReadInsteadOfWrittenWhereAReadIsAskedFor(t *testing.T) {
+	t.Parallel()
+	for _, profile := range []aloware.Profile{aloware.Documented, aloware.Full} {
+		a := open(t, profile, func(c *alowaresim.Config) { c.Webhooks = nil })
+		patch := contact.Patch{
+			Create: &contact.Create{Phones: []string{phone}, MayCreate: true}, Fetch: &contact.Fetch{},
+			Properties: []contact.Property{text("first_name", "Mira")},
+		}
+		made := a.deliver(t, patch)
+		if made.Result != contact.Made || len(made.Properties) != 1 {
+			t.Fatalf("%s: made: %+v", profile, made)
+		}
+		patch.Properties = []contact.Property{text("first_name", "Other"), text("csf1", "x")}
+		found := a.deliver(t, patch)
+		holds := map[string]string{}
+		for _, v := range found.Holds {
+			holds[v.Name] = v.Text
+		}
+		if found.Result != contact.Fetched || found.TargetID != made.TargetID || len(found.Properties) != 0 || holds["first_name"] != "Mira" || holds["csf1"] != "" {
+			t.Errorf("%s: found: %+v", profile, found)
+		}
+	}
+}
+
 func TestContractOfFullOnly(t *testing.T) {
 	t.Parallel()
 	a := open(t, aloware.Full, func(c *alowaresim.Config) { c.Webhooks = nil })

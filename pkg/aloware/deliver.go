@@ -34,6 +34,9 @@ func (j *job) run(ctx context.Context) (contact.Outcome, error) {
 	case found == nil:
 		return j.create(ctx)
 	}
+	if p.TargetID == "" && p.Fetch != nil && len(p.Properties) > 0 {
+		return j.seen(found), nil
+	}
 	return j.found(ctx, found)
 }
 
@@ -79,6 +82,16 @@ func (j *job) found(ctx context.Context, before *reading) (contact.Outcome, erro
 		o.Holds = j.unwritten(before)
 	}
 	return o, nil
+}
+
+// seen is the contact that was found where the patch asks for a read: it is
+// left as it is, since what it holds may be worth more than what is to be
+// written.
+func (j *job) seen(found *reading) contact.Outcome {
+	patch := *j.patch
+	patch.Properties = nil
+	j.patch, j.refused = &patch, map[string]*fault.Refusal{}
+	return j.finish(found.id, found, true)
 }
 
 // again reads a contact once more after it was written.

@@ -54,6 +54,7 @@ type want struct {
 	calls      int
 	err        fault.Class // with failed
 	failed     bool
+	unwritten  bool // nothing was tried: no property has an outcome
 }
 
 const (
@@ -85,6 +86,9 @@ func check(t *testing.T, p contact.Patch, got contact.Delivery, want want) {
 		t.Errorf("frame of %+v", o)
 	}
 	refused := map[string]string{}
+	if want.unwritten {
+		p.Properties = nil
+	}
 	if len(o.Properties) != len(p.Properties) {
 		t.Fatalf("%d properties, want one for each of %d", len(o.Properties), len(p.Properties))
 	}
@@ -207,6 +211,10 @@ func TestUpdateByID(t *testing.T) {
 		{"neither id nor key", contact.Patch{}, nil, want{result: contact.Rejected, reason: aloware.NoKey}},
 		{"fetch", contact.Patch{TargetID: "5", Fetch: &contact.Fetch{}}, []step{{call: "GET contact/5", answer: mira(``)}},
 			want{result: contact.Fetched, target: "5", at: updated, holds: all, calls: 1}},
+		{"a contact that is found is kept as it is when asked so",
+			contact.Patch{Create: &contact.Create{Phones: []string{phone}, MayCreate: true}, Fetch: &contact.Fetch{}, Properties: []contact.Property{text("csf1", "x")}},
+			[]step{{call: lookup, answer: mira(``)}},
+			want{result: contact.Fetched, target: "5", at: updated, holds: all, calls: 1, unwritten: true}},
 		{"fetch of a gone one", contact.Patch{TargetID: "5", Fetch: &contact.Fetch{}}, []step{{call: "GET contact/5", status: 404, answer: missing}},
 			want{result: contact.Gone, target: "5", reason: aloware.NotFound, calls: 1}},
 		{"write and fetch in one", contact.Patch{TargetID: "5", Fetch: &contact.Fetch{}, Properties: []contact.Property{of("email", contact.Email, "mira@okafor.example")}},

@@ -8,6 +8,7 @@ import (
 
 	"lockstep.internal/pkg/contact"
 	"lockstep.internal/pkg/fault"
+	"lockstep.internal/pkg/mapping"
 )
 
 // ChangedSince reads a page of the contacts that were updated since a time (of
@@ -126,4 +127,43 @@ func (c *Client) directory(ctx context.Context, r request, list string, entry fu
 		}
 	}
 	return d, nil
+}
+
+// Attributes are the fields that the account defined itself, as the mapping
+// knows properties. Only profile Full can tell.
+func (c *Client) Attributes(ctx context.Context) ([]mapping.Property, error) {
+	a, err := c.call(ctx, request{method: http.MethodGet, path: "contact-attributes", assumed: true})
+	if err != nil {
+		return nil, err
+	}
+	all, ok := a.raw.([]any)
+	if !ok {
+		return nil, fail(fault.Permanent, a.status, Malformed, "the answer holds no list")
+	}
+	var properties []mapping.Property
+	for _, one := range all[:min(len(all), maxAttributes)] {
+		o := asObject(one)
+		p := mapping.Property{System: contact.Aloware, Name: o.text("slug"), Label: o.text("name")}
+		if p.Name == "" {
+			continue
+		}
+		switch o.text("type") {
+		case "number":
+			p.Type = contact.Number
+		case "date":
+			p.Type = contact.Date
+		case "dropdown":
+			p.Type = contact.Option
+			options, _ := o["options"].([]any)
+			for _, option := range options {
+				if text, ok := scalar(option); ok {
+					p.Options = append(p.Options, mapping.Option{Value: text, Label: text})
+				}
+			}
+		default:
+			p.Type = contact.Text
+		}
+		properties = append(properties, p)
+	}
+	return properties, nil
 }

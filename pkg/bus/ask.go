@@ -2,9 +2,10 @@ package bus
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -12,94 +13,124 @@ import (
 	"lockstep.internal/pkg/fault"
 )
 
-// ErrNobody tells that nobody answers questions of a topic.
-var ErrNobody = errors.New("nobody answers")
+// Headers of questions and replies.
+const (
+	deadlineHeader = "Lockstep-Deadline" // of a question: milliseconds since 1970
+	lastHeader     = "Lockstep-Last"     // of the last reply: "ok", or "refused" with the words as payload
+)
 
-func askSubject(topic string) string { return "ask." + topic }
+// silence is the longest time without a reply before an answer counts as lost.
+const silence = 15 * time.Second
 
-// answer is what travels back.
-type answer struct {
-	Refused string          `json:"refused,omitempty"`
-	Answer  json.RawMessage `json:"answer,omitempty"`
-}
+// ErrNobody tells that no process serves a topic just now.
+var ErrNobody = errors.New("nobody serves this just now; the service that does may be starting")
 
-// Ask puts a question to whoever answers a topic, one of them, and reads the
-// answer into into. Both are JSON. ctx must have a deadline; ErrNobody tells
-// that nobody is there.
-func (b *Bus) Ask(ctx context.Context, topic string, question, into any) error {
-	raw, err := json.Marshal(question)
+// Ask puts a question to one of the processes that serve a topic, and hands
+// each part of the answer to heard, in order. It returns when the answer is
+// complete. A question is neither stored nor repeated: ask again where the
+// answer was lost. What the server refuses comes as a permanent fault with its
+// words.
+func (b *Bus) Ask(ctx context.Context, topic string, question []byte, heard func(part []byte) error) error {
+	inbox := b.nc.NewInbox()
+	sub, err := b.nc.SubscribeSync(inbox)
 	if err != nil {
-		return fmt.Errorf("ask %s: %w", topic, err)
-	}
-	msg := nats.NewMsg(askSubject(topic))
-	msg.Data = raw
-	traceContext.Inject(ctx, headerCarrier(msg.Header))
-	got, err := b.nc.RequestMsgWithContext(ctx, msg)
-	switch {
-	case errors.Is(err, nats.ErrNoResponders):
-		return fault.Wrap(fault.Transient, fmt.Errorf("ask %s: %w", topic, ErrNobody))
-	case err != nil:
 		return unavailable("ask "+topic, err)
 	}
-	var a answer
-	if err := json.Unmarshal(got.Data, &a); err != nil {
-		return fmt.Errorf("ask %s: answer: %w", topic, err)
-	}
-	if a.Refused != "" {
-		return fault.New(fault.Refusal{Class: fault.Permanent, Reason: "REFUSED", Message: a.Refused})
-	}
-	if err := json.Unmarshal(a.Answer, into); err != nil {
-		return fmt.Errorf("ask %s: answer: %w", topic, err)
-	}
-	return nil
-}
-
-// Answer answers questions of a topic until ctx ends, sharing them with other
-// processes that do. It gives f the question as JSON, and a bounded time. Some
-// questions are answered at once.
-func (b *Bus) Answer(ctx context.Context, topic string, f func(ctx context.Context, question []byte) (any, error)) error {
-	const atOnce, longest = 8, 10 * time.Second
-	questions := make(chan *nats.Msg, 64)
-	sub, err := b.nc.ChanQueueSubscribe(askSubject(topic), "answer", questions)
-	if err != nil {
-		return unavailable("answer "+topic, err)
-	}
 	defer func() { _ = sub.Unsubscribe() }() // fails only on a closed connection
-	slots := make(chan struct{}, atOnce)
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return fmt.Errorf("ask %s: the context has no deadline", topic)
+	}
+	msg := nats.NewMsg("ask." + topic)
+	msg.Reply, msg.Data = inbox, question
+	msg.Header.Set(deadlineHeader, strconv.FormatInt(deadline.UnixMilli(), 10))
+	if err := b.nc.PublishMsg(msg); err != nil {
+		return unavailable("ask "+topic, err)
+	}
 	for {
-		select {
-		case <-ctx.Done():
-			for range atOnce { // those under way end within their time
-				slots <- struct{}{}
-			}
+		part, err := next(ctx, sub)
+		switch {
+		case errors.Is(err, nats.ErrNoResponders):
+			return fault.Wrap(fault.Transient, fmt.Errorf("ask %s: %w", topic, ErrNobody))
+		case err != nil && ctx.Err() != nil:
+			return fmt.Errorf("ask %s: %w", topic, ctx.Err())
+		case err != nil:
+			return unavailable("ask "+topic, err)
+		}
+		switch part.Header.Get(lastHeader) {
+		case "ok":
 			return nil
-		case msg := <-questions:
-			slots <- struct{}{}
-			go func() {
-				defer func() { <-slots }()
-				asked, cancel := context.WithTimeout(traceContext.Extract(ctx, headerCarrier(msg.Header)), longest)
-				defer cancel()
-				b.respond(asked, topic, msg, f)
-			}()
+		case "refused":
+			return fault.New(fault.Refusal{Class: fault.Permanent, Reason: "REFUSED", Message: string(part.Data)})
+		}
+		if err := heard(part.Data); err != nil {
+			return err
 		}
 	}
 }
 
-func (b *Bus) respond(ctx context.Context, topic string, msg *nats.Msg, f func(context.Context, []byte) (any, error)) {
-	var a answer
-	given, err := f(ctx, msg.Data)
-	if err == nil {
-		a.Answer, err = json.Marshal(given)
+// next waits for a reply, and not for ever.
+func next(ctx context.Context, sub *nats.Subscription) (*nats.Msg, error) {
+	ctx, cancel := context.WithTimeout(ctx, silence)
+	defer cancel()
+	return sub.NextMsgWithContext(ctx)
+}
+
+// Serve answers questions of a topic, shared with all other processes that
+// serve it, at most so many at once; others wait their turn. An error of
+// answer is told to who asked. After stop no answer runs any more.
+func (b *Bus) Serve(topic string, most int, answer func(ctx context.Context, question []byte, reply func(part []byte) error) error) (stop func(), err error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	turns := make(chan struct{}, most)
+	serve := func(msg *nats.Msg) {
+		defer running.Done()
+		until, err := strconv.ParseInt(msg.Header.Get(deadlineHeader), 10, 64)
+		if err != nil {
+			until = time.Now().Add(silence).UnixMilli()
+		}
+		ctx, done := context.WithDeadline(ctx, time.UnixMilli(until))
+		defer done()
+		select {
+		case turns <- struct{}{}:
+			defer func() { <-turns }()
+		case <-ctx.Done():
+			return
+		}
+		err = answer(ctx, msg.Data, func(part []byte) error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			return b.nc.Publish(msg.Reply, part)
+		})
+		last := nats.NewMsg(msg.Reply)
+		last.Header.Set(lastHeader, "ok")
+		if err != nil {
+			last.Header.Set(lastHeader, "refused")
+			last.Data = []byte(err.Error())
+		}
+		_ = b.nc.PublishMsg(last) // who asked waits no longer than its silence
 	}
+	var mu sync.Mutex
+	stopped := false
+	sub, err := b.nc.QueueSubscribe("ask."+topic, "serve", func(msg *nats.Msg) {
+		mu.Lock()
+		defer mu.Unlock()
+		if !stopped {
+			running.Add(1)
+			go serve(msg)
+		}
+	})
 	if err != nil {
-		b.log.WarnContext(ctx, "a question was not answered", "topic", topic, "error", err)
-		a.Refused = "this could not be answered just now"
+		cancel()
+		return nil, unavailable("serve "+topic, err)
 	}
-	raw, err := json.Marshal(a)
-	if err == nil {
-		err = msg.Respond(raw)
-	}
-	if err != nil {
-		b.log.WarnContext(ctx, "an answer was not sent", "topic", topic, "error", err)
-	}
+	return sync.OnceFunc(func() {
+		_ = sub.Unsubscribe() // fails only on a closed connection
+		mu.Lock()
+		stopped = true
+		mu.Unlock()
+		cancel()
+		running.Wait()
+	}), nil
 }

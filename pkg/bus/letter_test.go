@@ -1,9 +1,6 @@
 package bus_test
 
 import (
-	"context"
-	"encoding/json"
-	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -108,47 +105,5 @@ func TestAPersonIsTakenOutOfTheDeadLetters(t *testing.T) {
 	}
 	if changed, err := e.Bus.RedactDeadLetters(within(t, 20*time.Second), "acme", about, []string{"Ada"}); err != nil || changed != 0 {
 		t.Errorf("a second time changed %d, %v", changed, err)
-	}
-}
-
-// TestAQuestionIsAnsweredByOne of those who answer, and where there is nobody
-// the asker learns it.
-func TestAQuestionIsAnsweredByOne(t *testing.T) {
-	t.Parallel()
-	e := bustest.Start(t)
-	var into string
-	if err := e.Bus.Ask(within(t, 5*time.Second), "name", "x", &into); !errors.Is(err, bus.ErrNobody) {
-		t.Fatalf("asking nobody gave %v", err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 2)
-	for range 2 {
-		go func() {
-			ended <- e.Bus.Answer(ctx, "name", func(_ context.Context, question []byte) (any, error) {
-				var asked string
-				if err := json.Unmarshal(question, &asked); err != nil || asked == "bad" {
-					return nil, errors.New("secret detail")
-				}
-				return "you are " + asked, nil
-			})
-		}()
-	}
-	deadline := within(t, 20*time.Second)
-	for into == "" && deadline.Err() == nil {
-		if err := e.Bus.Ask(deadline, "name", "Ada", &into); err != nil && !errors.Is(err, bus.ErrNobody) {
-			t.Fatal(err)
-		}
-	}
-	if into != "you are Ada" {
-		t.Errorf("the answer is %q", into)
-	}
-	if err := e.Bus.Ask(deadline, "name", "bad", &into); !fault.Is(err, fault.Permanent) || strings.Contains(err.Error(), "secret") {
-		t.Errorf("a refused question gave %v", err)
-	}
-	cancel()
-	for range 2 {
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
 	}
 }

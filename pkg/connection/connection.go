@@ -14,8 +14,9 @@ import (
 
 // The parts of a system's limits: what the writer does not need is for reading.
 const (
-	WriterShare = 0.9
-	ReaderShare = 0.1
+	WriterShare  = 0.9
+	ReaderShare  = 0.07
+	ConsoleShare = 0.03
 )
 
 // Limits are the part of a system's limits that a role may use.

@@ -1,6 +1,7 @@
 package contact
 
-// CardTopic is the topic under which the mapper answers questions for cards.
+// CardTopic is the topic under which the mapper answers questions for cards: a
+// CardQuestion as JSON is answered by a Card in each part, in no order.
 const CardTopic = "contact.cards"
 
 // CardQuestion asks for what is known of some contacts of a tenant.
@@ -11,15 +12,13 @@ type CardQuestion struct {
 	Brief bool
 }
 
-// CardAnswer are the contacts that are known, in no order.
-type CardAnswer struct{ Cards []Card }
-
 // Card is what is known of one contact, for people.
 type Card struct {
 	Key     Key
 	Name    string
 	Sides   [2]CardSide // in the order of Systems
 	Fields  []CardField // in the order of the mapping set
+	Outside bool        // the tenant's filter leaves it out
 	Missing int64       // communications that Aloware counted and never told of
 }
 
@@ -47,6 +46,7 @@ const (
 	FieldInStep  FieldState = "in_step" // both sides hold what they should
 	FieldWaiting FieldState = "waiting" // a write is under way
 	FieldRefused FieldState = "refused" // a side refused the value
+	FieldReview  FieldState = "review"  // a person must say which side's value stands
 	FieldOwn     FieldState = "own"     // the target's own edit stands until the source changes
 	FieldUnread  FieldState = "unread"  // a side is not known
 	FieldDiffers FieldState = "differs" // the sides differ, and nothing is to be written

@@ -8,16 +8,18 @@ type Version int64
 
 // Patch is what must be done to one contact in one system.
 type Patch struct {
-	Contact        Key
-	System         System
-	Version        Version
-	TargetID       string // id in System; "" while unknown
-	Properties     []Property
-	Create         *Create // how to find the contact, and whether to create it
-	Fetch          *Fetch  // read it and report what it holds
-	Archive        bool    // archive it in System
-	Wake           bool    // try what waits for the contact now; nothing where nothing waits
-	Forget         bool    // the person is erased: forget what waits, write nothing
+	Contact    Key
+	System     System
+	Version    Version
+	TargetID   string // id in System; "" while unknown
+	Properties []Property
+	Create     *Create // how to find the contact, and whether to create it
+	// Fetch asks to read the contact and to report what it holds. Without a
+	// TargetID a contact that is found is read instead of written.
+	Fetch          *Fetch
+	Archive        bool // archive it in System
+	Wake           bool // try what waits for the contact now; nothing where nothing waits
+	Forget         bool // the person is erased: forget what waits, write nothing
 	CauseEventID   string
 	EditedAt       Millis // the edit's time by its own system's clock
 	ReceivedAt     Millis // when ingest received that edit, our clock

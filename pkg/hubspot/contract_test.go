@@ -212,6 +212,27 @@ func TestOneBadAmongTenFailsAlone(t *testing.T) {
 	}
 }
 
+func TestAContactThatIsFoundIsReadInsteadOfWrittenWhereAReadIsAskedFor(t *testing.T) {
+	t.Parallel()
+	p := newPortal(t, hubspotsim.Config{})
+	id := p.person("", "email", "ada@example.com", "lastname", "Lovelace")
+	found := create("1", "ada@example.com", "", true, "email", "ada@example.com", "lastname", "L.", "city", "Oslo")
+	made := create("2", "new@example.com", "", true, "email", "new@example.com", "lastname", "New")
+	for _, patch := range []*contact.Patch{&found, &made} {
+		patch.Fetch = &contact.Fetch{Properties: []string{"lastname", "city"}}
+	}
+	o := p.final(found, made)
+	if held := p.holds(id); held["lastname"] != "Lovelace" || held["city"] != "" {
+		t.Errorf("the contact that was found was changed to %v", held)
+	}
+	if o[0].Result != contact.Fetched || o[0].TargetID != id || len(o[0].Properties) != 0 || valueOf(o[0].Holds, "lastname").Text != "Lovelace" {
+		t.Errorf("found: %+v", o[0])
+	}
+	if o[1].Result != contact.Made || len(o[1].Properties) != 2 || p.holds(o[1].TargetID)["lastname"] != "New" {
+		t.Errorf("made: %+v", o[1])
+	}
+}
+
 func TestMergedAwayContactLeadsToItsSurvivor(t *testing.T) {
 	t.Parallel()
 	p := newPortal(t, hubspotsim.Config{})

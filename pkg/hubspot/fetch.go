@@ -11,11 +11,11 @@ import (
 const mostHistories = 50
 
 // fetch reads the contacts of the jobs that ask for it, with the history of
-// each property.
+// each property. One that was just made holds nothing but what was written.
 func (r *run) fetch(ctx context.Context, jobs []*job) {
 	var reads []*job
 	for _, j := range jobs {
-		if j.open() && j.patch.Fetch != nil && j.id != "" && !j.fetched {
+		if j.open() && j.patch.Fetch != nil && j.id != "" && !j.made && !j.fetched {
 			reads = append(reads, j)
 		}
 	}

@@ -31,8 +31,22 @@ func (r *run) seek(ctx context.Context, jobs []*job) (deferred []*job) {
 	}
 	r.find(ctx, wave)
 	r.create(ctx, wave)
+	for _, j := range wave {
+		j.readInstead()
+	}
 	r.settle(ctx, wave)
 	return deferred
+}
+
+// readInstead leaves a contact that was found as it is where the patch asks for
+// a read: what it holds may be worth more than what is to be written.
+func (j *job) readInstead() {
+	if !j.open() || j.id == "" || j.made || j.patch.Fetch == nil || len(j.left) == 0 {
+		return
+	}
+	patch := *j.patch
+	patch.Properties = nil
+	j.patch, j.left, j.later, j.refused = &patch, nil, nil, nil
 }
 
 // matchKeys are the numbers and the e-mail by which the job's contact is found.

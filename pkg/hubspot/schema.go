@@ -229,15 +229,7 @@ func (c *Client) Options(ctx context.Context, property string) (contact.Director
 	if err != nil {
 		return contact.Directory{}, err
 	}
-	directory := c.directory(contact.OptionList(property))
-	for _, choice := range d.Options {
-		match := choice.Value
-		if property == zoneName {
-			match = Zone(choice.Value)
-		}
-		directory.Entries = append(directory.Entries, contact.DirectoryEntry{Value: choice.Value, Match: match, Label: choice.Label, Active: !choice.Hidden})
-	}
-	return directory, nil
+	return c.OptionsOf(d), nil
 }
 
 // dispositionName is the property of HubSpot's calls that holds a call outcome.

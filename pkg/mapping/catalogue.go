@@ -93,23 +93,49 @@ func parseRow(cells []string) (Row, error) {
 }
 
 // Default makes the built-in set in its default directions. name gives the
-// portal's property for a row; nil takes the first alias, which is what a
-// portal with HubSpot's default properties calls it. A name of "" stops the
-// mapping.
+// portal's property for a row; nil takes the last of its names, which is what a
+// portal with HubSpot's default properties calls it. A name of "" leaves the
+// catalogue's, which Drift then finds missing.
 func Default(name func(Row) string) *Set {
 	set := &Set{Version: 1}
 	for _, row := range catalogue {
-		m := Mapping{Key: row.Key, Category: row.Category, Aloware: row.Aloware, Type: row.Type, Direction: row.Default}
-		if name != nil {
-			m.HubSpot = name(row)
-		} else {
-			names := row.Names()
-			m.HubSpot = names[len(names)-1]
-		}
-		if m.HubSpot == "" {
-			m.HubSpot, m.Stopped = row.HubSpot, "the portal has no such property"
-		}
-		set.Mappings = append(set.Mappings, m)
+		set.Mappings = append(set.Mappings, row.mapping(name))
 	}
 	return set.Index()
+}
+
+// mapping is a row in its default state.
+func (r Row) mapping(name func(Row) string) Mapping {
+	m := Mapping{Key: r.Key, Category: r.Category, Aloware: r.Aloware, Type: r.Type, Direction: r.Default}
+	if name != nil {
+		m.HubSpot = name(r)
+	} else {
+		names := r.Names()
+		m.HubSpot = names[len(names)-1]
+	}
+	if m.HubSpot == "" {
+		m.HubSpot = r.HubSpot
+	}
+	return m
+}
+
+// resolve is the first of a row's names that the portal has in a type that
+// holds the row's values; "" for none.
+func (r Row) resolve(schema Schema) string {
+	m := r.mapping(nil)
+	for _, name := range r.Names() {
+		if p, ok := schema.Property(contact.HubSpot, name); ok && p.Problem == "" && m.holds(p.Type) {
+			return name
+		}
+	}
+	return ""
+}
+
+// Resolve makes the built-in set with the names that the portal itself uses.
+// Where nothing is known of the portal, HubSpot's default names are taken.
+func Resolve(schema Schema) *Set {
+	if !schema.Known(contact.HubSpot) {
+		return Default(nil)
+	}
+	return Default(func(r Row) string { return r.resolve(schema) })
 }

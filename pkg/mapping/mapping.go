@@ -51,9 +51,44 @@ type Mapping struct {
 	Direction contact.Direction `json:"direction"`
 	// IgnoreBlank keeps a cleared value on one side from clearing the other.
 	IgnoreBlank bool `json:"ignore_blank,omitempty"`
+	// Policy says what an edit may do to the other side; "" is Newest.
+	Policy Policy `json:"policy,omitempty"`
+	// Transforms are applied in their order.
+	Transforms []Transform `json:"transforms,omitempty"`
+	// Options pair the options of both sides; what is not in it is paired by
+	// equal value, then by equal label.
+	Options []Pair `json:"options,omitempty"`
 	// Stopped is why the mapping is at rest ("" when it is not): the property
-	// is missing, incompatible or read-only in the portal.
+	// is missing, incompatible or read-only in the portal. It follows the
+	// portal and is no part of a version (see Drift).
 	Stopped string `json:"stopped,omitempty"`
+}
+
+// Pair is one option of Aloware and its counterpart in HubSpot, by value.
+type Pair struct {
+	Aloware string `json:"aloware"`
+	HubSpot string `json:"hubspot"`
+}
+
+// OwnerProperty is HubSpot's standard owner property.
+const OwnerProperty = "hubspot_owner_id"
+
+// Manual reports whether HubSpot's values arrive only when somebody presses
+// "Sync with HubSpot": the contact owner on a custom text property.
+func (m *Mapping) Manual() bool { return m.Key == "contact_owner" && m.HubSpot != OwnerProperty }
+
+// Paired is the other side's option for one of a side, from the mapping's own
+// pairs.
+func (m *Mapping) Paired(side contact.System, value string) (string, bool) {
+	for _, p := range m.Options {
+		if side == contact.HubSpot && p.HubSpot == value {
+			return p.Aloware, true
+		}
+		if side == contact.Aloware && p.Aloware == value {
+			return p.HubSpot, true
+		}
+	}
+	return "", false
 }
 
 // Property is the mapping's property name in a system.
@@ -68,6 +103,8 @@ func (m *Mapping) Property(s contact.System) string {
 type Set struct {
 	Version  int64     `json:"version"`
 	Mappings []Mapping `json:"mappings"`
+	// Filter limits which contacts are kept in step; nil admits all.
+	Filter *Filter `json:"filter,omitempty"`
 
 	byKey      map[string]*Mapping
 	byProperty [2]map[string]*Mapping

@@ -39,7 +39,7 @@ type configCache struct {
 	sealer  *seal.Sealer
 	stamps  map[contact.Tenant]string // of the rows that a tenant is made of
 	tenants map[contact.Tenant]loaded
-	sets    map[[sha256.Size]byte]mapping.Set // by the text of the mappings
+	sets    map[[sha256.Size]byte]mapping.Set // by the text of mappings, filter and what is at rest
 	apps    string                            // stamp of all apps
 	config  Config
 }
@@ -103,11 +103,12 @@ func (db *DB) Config(ctx context.Context, sealer *seal.Sealer) (Config, error) {
 // way to change them goes unseen.
 func (db *DB) stamps(ctx context.Context) (tenants map[contact.Tenant]string, apps string, err error) {
 	rows, err := db.pool.Query(ctx, `
-		SELECT t.tenant, concat_ws('/', t.xmin, h.xmin, a.xmin, m.version, m.xmin)
+		SELECT t.tenant, concat_ws('/', t.xmin, h.xmin, a.xmin, m.version, m.xmin, p.xmin)
 		FROM tenant t
 		LEFT JOIN connection h ON h.tenant = t.tenant AND h.system = 'hubspot'
 		LEFT JOIN connection a ON a.tenant = t.tenant AND a.system = 'aloware'
 		LEFT JOIN LATERAL (SELECT v.version, v.xmin FROM mapping_version v WHERE v.tenant = t.tenant ORDER BY v.version DESC LIMIT 1) m ON true
+		LEFT JOIN property_schema p ON p.tenant = t.tenant AND p.system = 'hubspot'
 		UNION ALL
 		SELECT '', coalesce(string_agg(concat_ws('/', app_id, xmin), ',' ORDER BY app_id), '') FROM app`)
 	if err != nil {
@@ -151,13 +152,14 @@ func (db *DB) loadTenants(ctx context.Context, sealer *seal.Sealer, ids []string
 		db.config.sets = make(map[[sha256.Size]byte]mapping.Set)
 	}
 	rows, err := db.pool.Query(ctx, `
-		SELECT t.tenant, t.revision, t.name, t.region, t.time_zone, t.active, t.creation, t.updates,
+		SELECT t.tenant, t.revision, t.name, t.region, t.time_zone, t.active, t.creation, t.updates, t.default_owner, t.default_lead_source,
 		       coalesce(h.settings, '{}'), coalesce(h.secrets, '{}'), coalesce(a.settings, '{}'), coalesce(a.secrets, '{}'),
-		       coalesce(m.version, 0), coalesce(m.mappings, '[]')
+		       coalesce(m.version, 0), coalesce(m.mappings, '[]'), coalesce(m.filter, 'null'), p.properties
 		FROM unnest($1::text[]) w(tenant) JOIN tenant t USING (tenant)
 		LEFT JOIN connection h ON h.tenant = t.tenant AND h.system = 'hubspot'
 		LEFT JOIN connection a ON a.tenant = t.tenant AND a.system = 'aloware'
-		LEFT JOIN LATERAL (SELECT v.version, v.mappings FROM mapping_version v WHERE v.tenant = t.tenant ORDER BY v.version DESC LIMIT 1) m ON true`, ids)
+		LEFT JOIN LATERAL (SELECT v.version, v.mappings, v.filter FROM mapping_version v WHERE v.tenant = t.tenant ORDER BY v.version DESC LIMIT 1) m ON true
+		LEFT JOIN property_schema p ON p.tenant = t.tenant AND p.system = 'hubspot'`, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -174,13 +176,13 @@ func (db *DB) loadTenants(ctx context.Context, sealer *seal.Sealer, ids []string
 }
 
 func (c *configCache) scan(row pgx.CollectableRow, sealer *seal.Sealer) (t loaded, err error) {
-	var hubspot, hubspotSecrets, aloware, alowareSecrets, mappings []byte
+	var hubspot, hubspotSecrets, aloware, alowareSecrets, mappings, filter, properties []byte
 	var version int64
-	if err = row.Scan(&t.ID, &t.Revision, &t.Name, &t.Region, &t.TimeZone, &t.Active, &t.Creation, &t.Updates,
-		&hubspot, &hubspotSecrets, &aloware, &alowareSecrets, &version, &mappings); err != nil {
+	if err = row.Scan(&t.ID, &t.Revision, &t.Name, &t.Region, &t.TimeZone, &t.Active, &t.Creation, &t.Updates, &t.DefaultOwner, &t.DefaultLeadSource,
+		&hubspot, &hubspotSecrets, &aloware, &alowareSecrets, &version, &mappings, &filter, &properties); err != nil {
 		return t, err
 	}
-	if t.Mapping, err = c.set(mappings, version); err != nil {
+	if t.Mapping, err = c.set(mappings, filter, properties, version); err != nil {
 		return t, fmt.Errorf("mapping version %d of %s: %w", version, t.ID, err)
 	}
 	if err = json.Unmarshal(hubspot, &t.HubSpot); err != nil {
@@ -200,19 +202,45 @@ func (c *configCache) scan(row pgx.CollectableRow, sealer *seal.Sealer) (t loade
 	return t, nil
 }
 
-// set decodes mappings, or finds equal ones that were decoded before.
-func (c *configCache) set(raw []byte, version int64) (mapping.Set, error) {
-	sum := sha256.Sum256(raw)
+// set decodes a version, or finds an equal one that was decoded before, and
+// puts what the portal cannot serve at rest. properties are those of the
+// portal; nil while they are not known.
+func (c *configCache) set(mappings, filter, properties []byte, version int64) (mapping.Set, error) {
+	sum := sha256.Sum256(slices.Concat(mappings, filter))
 	set, known := c.sets[sum]
 	if !known {
-		if err := json.Unmarshal(raw, &set.Mappings); err != nil {
+		fresh, err := decodeSet(mappings, filter)
+		if err != nil {
 			return set, err
 		}
-		set.Index()
+		set = *fresh
 		c.sets[sum] = set
+	}
+	if properties != nil {
+		var list []mapping.Property
+		if err := json.Unmarshal(properties, &list); err != nil {
+			return set, fmt.Errorf("properties of the portal: %w", err)
+		}
+		if drift := set.Drift(mapping.NewSchema([]contact.System{contact.HubSpot}, list)); len(drift) > 0 {
+			set = *set.Stop(drift)
+		}
 	}
 	set.Version = version
 	return set, nil
+}
+
+func decodeSet(mappings, filter []byte) (*mapping.Set, error) {
+	set := &mapping.Set{}
+	if err := json.Unmarshal(mappings, &set.Mappings); err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(filter, &set.Filter); err != nil {
+		return nil, err
+	}
+	for i := range set.Mappings {
+		set.Mappings[i].Stopped = ""
+	}
+	return set.Index(), nil
 }
 
 // secrets are the places of a tenant's secrets by system and name.
@@ -255,12 +283,13 @@ var ErrStale = errors.New("somebody else changed this meanwhile")
 func (db *DB) SaveTenant(ctx context.Context, t tenant.Tenant, sealer *seal.Sealer) error {
 	err := db.InTx(ctx, func(tx *Tx) error {
 		tag, err := tx.tx.Exec(ctx, `
-			INSERT INTO tenant AS old (tenant, name, region, time_zone, active, creation, updates)
-			SELECT $1, $2, $3, $4, $5, $6, $7 WHERE $8::bigint = 0 OR EXISTS (SELECT FROM tenant WHERE tenant = $1)
+			INSERT INTO tenant AS old (tenant, name, region, time_zone, active, creation, updates, default_owner, default_lead_source)
+			SELECT $1, $2, $3, $4, $5, $6, $7, $9, $10 WHERE $8::bigint = 0 OR EXISTS (SELECT FROM tenant WHERE tenant = $1)
 			ON CONFLICT (tenant) DO UPDATE SET name = excluded.name, region = excluded.region, time_zone = excluded.time_zone,
-				active = excluded.active, creation = excluded.creation, updates = excluded.updates, revision = old.revision + 1
+				active = excluded.active, creation = excluded.creation, updates = excluded.updates,
+				default_owner = excluded.default_owner, default_lead_source = excluded.default_lead_source, revision = old.revision + 1
 			WHERE $8::bigint = 0 OR old.revision = $8::bigint`,
-			string(t.ID), t.Name, t.Region, t.TimeZone, t.Active, string(t.Creation), string(t.Updates), t.Revision)
+			string(t.ID), t.Name, t.Region, t.TimeZone, t.Active, string(t.Creation), string(t.Updates), t.Revision, t.DefaultOwner, t.DefaultLeadSource)
 		if err != nil {
 			return err
 		}
@@ -327,43 +356,4 @@ func (db *DB) SaveApp(ctx context.Context, a tenant.App, sealer *seal.Sealer) er
 		return fmt.Errorf("save app %d: %w", a.AppID, err)
 	}
 	return nil
-}
-
-// SaveMapping adds a mapping version after the newest, whatever that is, and
-// gives its number.
-func (db *DB) SaveMapping(ctx context.Context, id contact.Tenant, mappings []mapping.Mapping, author, reason string) (int64, error) {
-	return db.saveMapping(ctx, id, nil, mappings, author, reason)
-}
-
-// ReplaceMapping adds a mapping version after the one that was read (0 for
-// none); it gives ErrStale when that is no longer the newest.
-func (db *DB) ReplaceMapping(ctx context.Context, id contact.Tenant, read int64, mappings []mapping.Mapping, author, reason string) (int64, error) {
-	return db.saveMapping(ctx, id, &read, mappings, author, reason)
-}
-
-func (db *DB) saveMapping(ctx context.Context, id contact.Tenant, read *int64, mappings []mapping.Mapping, author, reason string) (version int64, err error) {
-	raw, err := json.Marshal(mappings)
-	if err != nil {
-		return 0, fmt.Errorf("encode the mappings: %w", err)
-	}
-	err = db.InTx(ctx, func(tx *Tx) error {
-		// Versions of one tenant are added one after the other.
-		if err := tx.tx.QueryRow(ctx, `SELECT 0 FROM tenant WHERE tenant = $1 FOR NO KEY UPDATE`, string(id)).Scan(&version); err != nil {
-			return err
-		}
-		err := tx.tx.QueryRow(ctx, `
-			INSERT INTO mapping_version (tenant, version, author, reason, mappings)
-			SELECT $1, newest + 1, $2, $3, $4
-			FROM (SELECT coalesce(max(version), 0) newest FROM mapping_version WHERE tenant = $1) m
-			WHERE $5::bigint IS NULL OR newest = $5
-			RETURNING version`, string(id), author, reason, raw, read).Scan(&version)
-		if errors.Is(err, pgx.ErrNoRows) {
-			return ErrStale
-		}
-		return err
-	})
-	if err != nil {
-		return 0, fmt.Errorf("save the mappings of %s: %w", id, err)
-	}
-	return version, nil
 }

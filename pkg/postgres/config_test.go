@@ -82,7 +82,7 @@ func TestConfigComesBackWhole(t *testing.T) {
 	}
 	set := mapping.Default(nil)
 	for i := range 2 {
-		version, err := db.SaveMapping(t.Context(), "demo", set.Mappings, "someone", "because")
+		version, err := db.SaveMapping(t.Context(), "demo", set, "someone", "because")
 		if err != nil || version != int64(i+1) {
 			t.Fatalf("mapping saved as version %d, %v; want %d", version, err, i+1)
 		}
@@ -165,7 +165,7 @@ func TestEditorsDoNotOverwriteEachOther(t *testing.T) {
 	if err != nil || len(config.Tenants) != 1 || config.Tenants[0].Name != "first" || config.Tenants[0].Revision != 2 {
 		t.Errorf("got %+v, %v; want the first save alone", config.Tenants, err)
 	}
-	set := mapping.Default(nil).Mappings
+	set := mapping.Default(nil)
 	if _, err := db.ReplaceMapping(t.Context(), "demo", 1, set, "a", "r"); !errors.Is(err, ErrStale) {
 		t.Errorf("mapping over one that is not there: got %v, want ErrStale", err)
 	}
@@ -224,7 +224,7 @@ func TestConfigSeesEveryChange(t *testing.T) {
 	if got := look("a setting by hand", true); got.Tenants[1].HubSpot.WindowLimit != 42 {
 		t.Errorf("the limit is %d, want 42", got.Tenants[1].HubSpot.WindowLimit)
 	}
-	if _, err := console.SaveMapping(t.Context(), "a", mapping.Default(nil).Mappings, "a", "r"); err != nil {
+	if _, err := console.SaveMapping(t.Context(), "a", mapping.Default(nil), "a", "r"); err != nil {
 		t.Fatal(err)
 	}
 	if got := look("a mapping", true); got.Tenants[0].Mapping.Version != 1 || len(got.Tenants[0].Mapping.Mappings) != 55 {

@@ -239,6 +239,33 @@ func (db *DB) ContactsWaiting(ctx context.Context, tenant contact.Tenant, after 
 	return keys, nil
 }
 
+// ContactPage gives a tenant's contacts in the order of their keys, after a
+// key, without references.
+func (db *DB) ContactPage(ctx context.Context, tenant contact.Tenant, after contact.Key, limit int) ([]StoredContact, error) {
+	rows, err := db.pool.Query(ctx, `
+		SELECT tenant, contact, revision, version, waits_list, state FROM contact_state
+		WHERE tenant = $1 AND contact > $2 ORDER BY contact LIMIT $3`, string(tenant), string(after), limit)
+	if err != nil {
+		return nil, fmt.Errorf("read a page of contacts: %w", err)
+	}
+	contacts, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (c StoredContact, err error) {
+		err = row.Scan(&c.Tenant, &c.Key, &c.Revision, &c.Version, &c.WaitsList, &c.State)
+		return c, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read a page of contacts: %w", err)
+	}
+	return contacts, nil
+}
+
+// CountContacts counts a tenant's contacts.
+func (db *DB) CountContacts(ctx context.Context, tenant contact.Tenant) (n int64, err error) {
+	if err := db.pool.QueryRow(ctx, `SELECT count(*) FROM contact_state WHERE tenant = $1`, string(tenant)).Scan(&n); err != nil {
+		return 0, fmt.Errorf("count contacts: %w", err)
+	}
+	return n, nil
+}
+
 // Lists loads all user and option lists of a tenant.
 func (db *DB) Lists(ctx context.Context, tenant contact.Tenant) ([]contact.Directory, error) {
 	rows, err := db.pool.Query(ctx, `SELECT system, list, read_at, entries FROM system_list WHERE tenant = $1`, string(tenant))

@@ -63,9 +63,13 @@ type Tenant struct {
 	Active   bool
 	Creation Flow
 	Updates  Flow
-	HubSpot  HubSpot
-	Aloware  Aloware
-	Mapping  mapping.Set
+	// DefaultOwner (an e-mail) and DefaultLeadSource are given to contacts that
+	// Lockstep creates and that have none; "" gives nothing.
+	DefaultOwner, DefaultLeadSource string
+
+	HubSpot HubSpot
+	Aloware Aloware
+	Mapping mapping.Set
 }
 
 // HubSpot is the connection to a portal.

@@ -10,19 +10,22 @@ import (
 	"html/template"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"lockstep.internal/pkg/bus"
 	"lockstep.internal/pkg/contact"
 	"lockstep.internal/pkg/daemon"
-	"lockstep.internal/pkg/mapping"
 	"lockstep.internal/pkg/postgres"
 	"lockstep.internal/pkg/roster"
+	"lockstep.internal/pkg/seal"
 	"lockstep.internal/pkg/tenant"
 	"lockstep.internal/services/console/access"
 	"lockstep.internal/services/console/api"
 	"lockstep.internal/services/console/contacts"
 	"lockstep.internal/services/console/inbox"
+	"lockstep.internal/services/console/mappings"
+	"lockstep.internal/services/console/tenants"
 )
 
 // Config is what a console needs.
@@ -30,8 +33,14 @@ type Config struct {
 	Bus    *bus.Bus
 	DB     *postgres.DB
 	Roster *roster.Roster
+	Seal   *seal.Sealer
 	Health *daemon.Health
 	Logger *slog.Logger
+	// PublicURL is where the systems reach ingest, such as
+	// https://hooks.example.com.
+	PublicURL string
+	// HTTP calls both systems; nil is the adapters' own.
+	HTTP *http.Client
 	// Token is the operator's API token; "" serves no API to a single token.
 	Token access.Token
 	// Links are shown on the page, such as the simulators' addresses.
@@ -43,9 +52,14 @@ type Link struct{ Name, URL string }
 
 // Console is one process of the service.
 type Console struct {
-	config Config
-	mux    *http.ServeMux
+	config   Config
+	mux      *http.ServeMux
+	tenants  *tenants.Tenants
+	mappings *mappings.Mappings
 }
+
+// Tenants is the room of tenants and their connections.
+func (c *Console) Tenants() *tenants.Tenants { return c.tenants }
 
 //go:embed web/status.html
 var statusText string
@@ -61,9 +75,17 @@ func New(config Config) (*Console, error) {
 		config.Logger = slog.Default()
 	}
 	c := &Console{config: config, mux: http.NewServeMux()}
+	calls := &clients{http: config.HTTP}
+	c.tenants = tenants.New(tenants.Config{
+		DB: config.DB, Bus: config.Bus, Roster: config.Roster, Seal: config.Seal, Logger: config.Logger,
+		PublicURL: strings.TrimRight(config.PublicURL, "/"), Portal: calls.portal, Account: calls.account,
+	})
+	c.mappings = mappings.New(mappings.Config{
+		DB: config.DB, Bus: config.Bus, Roster: config.Roster, Logger: config.Logger, Portal: calls.schema, Account: calls.attributes,
+	})
 	c.mux.HandleFunc("GET /{$}", c.status)
 	c.mux.Handle("/", api.Handler(api.Config{
-		Guard: config.Token, Roster: config.Roster, Logger: config.Logger,
+		Guard: config.Token, Roster: config.Roster, Logger: config.Logger, Tenants: c.tenants, Mappings: c.mappings,
 		Contacts: contacts.New(contacts.Config{Bus: config.Bus, DB: config.DB, Roster: config.Roster}),
 		Inbox:    inbox.New(inbox.Config{Bus: config.Bus, DB: config.DB}),
 	}))
@@ -211,12 +233,4 @@ func streamOf(stage string) bus.Stream {
 		return bus.PatchesBulk
 	}
 	return bus.Patches
-}
-
-// DefaultTenant fills what a new tenant has unless it says otherwise.
-func DefaultTenant(id contact.Tenant, name string) tenant.Tenant {
-	return tenant.Tenant{
-		ID: id, Name: name, Region: "US", TimeZone: "America/New_York", Active: true,
-		Creation: tenant.FlowBoth, Updates: tenant.FlowBoth, Mapping: mapping.Set{},
-	}
 }

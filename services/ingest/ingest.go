@@ -67,6 +67,9 @@ type Ingest struct {
 	spool   *spool
 	mux     *http.ServeMux
 	budgets budgets
+	// connected tells of each tenant whether both systems could be called when
+	// it was last looked; only the reading goroutine uses it.
+	connected map[contact.Tenant]bool
 }
 
 // New makes an ingest; Handler serves the webhooks, Run does the rest.

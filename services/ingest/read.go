@@ -12,7 +12,9 @@ import (
 	"lockstep.internal/pkg/contact"
 	"lockstep.internal/pkg/fault"
 	"lockstep.internal/pkg/hubspot"
+	"lockstep.internal/pkg/mapping"
 	"lockstep.internal/pkg/postgres"
+	"lockstep.internal/pkg/roster"
 	"lockstep.internal/pkg/tenant"
 )
 
@@ -51,7 +53,14 @@ func (in *Ingest) read(ctx context.Context) error {
 
 func (in *Ingest) ensureCursors(ctx context.Context) error {
 	var cursors []postgres.Cursor
+	now := make(map[contact.Tenant]bool)
 	for _, t := range in.config.Roster.All() {
+		if now[t.ID] = connected(t, contact.HubSpot) && connected(t, contact.Aloware); now[t.ID] && !in.connected[t.ID] && in.connected != nil {
+			// Just connected: what agents pick from is wanted at once.
+			if err := in.config.DB.WakeCursors(ctx, t.ID, ""); err != nil {
+				return err
+			}
+		}
 		for _, system := range contact.Systems {
 			cursors = append(cursors, postgres.Cursor{Tenant: t.ID, System: system, Reading: readLists})
 			if in.config.PollEvery > 0 {
@@ -59,10 +68,13 @@ func (in *Ingest) ensureCursors(ctx context.Context) error {
 			}
 		}
 	}
-	if len(cursors) == 0 {
-		return nil
+	if len(cursors) > 0 {
+		if err := in.config.DB.EnsureCursors(ctx, cursors); err != nil {
+			return err
+		}
 	}
-	return in.config.DB.EnsureCursors(ctx, cursors)
+	in.connected = now
+	return nil
 }
 
 // readDue does what is due now, a bounded number at a time.
@@ -89,7 +101,9 @@ func (in *Ingest) readOne(ctx context.Context, c postgres.Cursor) {
 	}
 	failure := ""
 	t, known := in.config.Roster.Tenant(c.Tenant)
-	if known && t.Active {
+	if known && !connected(t, c.System) {
+		next = max(next, time.Minute) // a connect wakes it
+	} else if known && t.Active {
 		err := in.readTenant(ctx, t, &c)
 		switch {
 		case err == nil, errors.Is(err, aloware.ErrNotCapable):
@@ -107,6 +121,14 @@ func (in *Ingest) readOne(ctx context.Context, c postgres.Cursor) {
 	if err := in.config.DB.SaveCursor(saving, in.config.Owner, c, next, failure); err != nil {
 		in.config.Logger.WarnContext(ctx, "a reading's position was not saved; it is repeated", "tenant", c.Tenant, "error", err)
 	}
+}
+
+// connected reports whether a system may be called at all.
+func connected(t *tenant.Tenant, system contact.System) bool {
+	if system == contact.HubSpot {
+		return t.HubSpot.State != tenant.Disconnected
+	}
+	return t.Aloware.State != tenant.Disconnected
 }
 
 func (in *Ingest) readTenant(ctx context.Context, t *tenant.Tenant, c *postgres.Cursor) error {
@@ -188,19 +210,48 @@ func (in *Ingest) hubspotLists(ctx context.Context, t *tenant.Tenant, client *hu
 	if err != nil {
 		return fmt.Errorf("read the owners of HubSpot: %w", err)
 	}
-	lists := []contact.Directory{owners}
-	for i := range t.Mapping.Mappings {
-		m := &t.Mapping.Mappings[i]
-		if m.Type != contact.Option || m.Stopped != "" {
-			continue
+	definitions, err := client.Properties(ctx)
+	if err != nil {
+		return fmt.Errorf("read the properties of HubSpot: %w", err)
+	}
+	if err := in.keepProperties(ctx, t, definitions); err != nil {
+		return err
+	}
+	outcomes, err := client.Dispositions(ctx)
+	if err != nil {
+		return fmt.Errorf("read the call dispositions of HubSpot: %w", err)
+	}
+	lists := []contact.Directory{owners, outcomes}
+	for _, d := range definitions {
+		if m := t.Mapping.ByProperty(contact.HubSpot, d.Name); m != nil && m.Type == contact.Option {
+			lists = append(lists, client.OptionsOf(d))
 		}
-		options, err := client.Options(ctx, m.HubSpot)
-		if err != nil {
-			return fmt.Errorf("read the options of %s: %w", m.HubSpot, err)
-		}
-		lists = append(lists, options)
 	}
 	return in.publishLists(ctx, t, lists)
+}
+
+// keepProperties stores what properties the portal has now. Where a mapping
+// comes to rest or goes on by that, all services are told.
+func (in *Ingest) keepProperties(ctx context.Context, t *tenant.Tenant, definitions []hubspot.Definition) error {
+	properties := make([]mapping.Property, len(definitions))
+	for i, d := range definitions {
+		properties[i] = d.Property()
+	}
+	changed, err := in.config.DB.SaveProperties(ctx, t.ID, contact.HubSpot, properties)
+	if err != nil || !changed {
+		return err
+	}
+	drift := t.Mapping.Drift(mapping.NewSchema([]contact.System{contact.HubSpot}, properties))
+	for i := range t.Mapping.Mappings {
+		m := &t.Mapping.Mappings[i]
+		switch why := drift[m.Key]; {
+		case why != "" && m.Stopped == "":
+			in.config.Logger.WarnContext(ctx, "a mapping comes to rest", "tenant", t.ID, "mapping", m.Key, "reason", why)
+		case why == "" && m.Stopped != "":
+			in.config.Logger.InfoContext(ctx, "a mapping goes on", "tenant", t.ID, "mapping", m.Key)
+		}
+	}
+	return in.config.Bus.Announce(ctx, roster.Topic)
 }
 
 func (in *Ingest) alowareLists(ctx context.Context, t *tenant.Tenant, client *aloware.Client) error {
@@ -209,15 +260,69 @@ func (in *Ingest) alowareLists(ctx context.Context, t *tenant.Tenant, client *al
 		return fmt.Errorf("read the users of Aloware: %w", err)
 	}
 	lists := []contact.Directory{users}
-	dispositions, err := client.Dispositions(ctx)
-	switch {
-	case errors.Is(err, aloware.ErrNotCapable):
-	case err != nil:
-		return fmt.Errorf("read the dispositions of Aloware: %w", err)
-	default:
-		lists = append(lists, dispositions)
+	if client.Capabilities().Function(aloware.ListDispositions).Possible {
+		hubspot, err := in.config.DB.Lists(ctx, t.ID)
+		if err != nil {
+			return err
+		}
+		dispositions, err := mirrored(ctx, leadStatus(t, hubspot), client.Dispositions, client.ReplaceDispositions)
+		if err != nil {
+			return fmt.Errorf("keep the contact dispositions of Aloware: %w", err)
+		}
+		outcomes, err := mirrored(ctx, optionsOf(hubspot, "hs_call_disposition"), client.CallDispositions, client.ReplaceCallDispositions)
+		if err != nil {
+			return fmt.Errorf("keep the call dispositions of Aloware: %w", err)
+		}
+		lists = append(lists, dispositions, outcomes)
 	}
 	return in.publishLists(ctx, t, lists)
+}
+
+// leadStatus are the options of the portal's lead status.
+func leadStatus(t *tenant.Tenant, lists []contact.Directory) []contact.DirectoryEntry {
+	if m := t.Mapping.ByKey("contact_disposition_status"); m != nil {
+		return optionsOf(lists, m.HubSpot)
+	}
+	return nil
+}
+
+func optionsOf(lists []contact.Directory, property string) []contact.DirectoryEntry {
+	for _, l := range lists {
+		if l.System == contact.HubSpot && l.List == contact.OptionList(property) {
+			return l.Entries
+		}
+	}
+	return nil
+}
+
+// mirrored reads a list of dispositions, and makes HubSpot's part of it equal
+// to HubSpot's own list: agents pick from that alone. A list that HubSpot has
+// not told yet changes nothing.
+func mirrored(ctx context.Context, want []contact.DirectoryEntry, read func(context.Context) (contact.Directory, error), replace func(context.Context, []aloware.Choice) (contact.Directory, error)) (contact.Directory, error) {
+	have, err := read(ctx)
+	if err != nil || len(want) == 0 {
+		return have, err
+	}
+	var choices []aloware.Choice
+	for _, e := range want {
+		if e.Active {
+			choices = append(choices, aloware.Choice{Value: e.Value, Label: e.Label})
+		}
+	}
+	labels := make(map[string]string)
+	for _, e := range have.Entries {
+		if e.Match != "" {
+			labels[e.Match] = e.Label
+		}
+	}
+	same := len(labels) == len(choices)
+	for _, c := range choices {
+		same = same && labels[c.Value] == c.Label
+	}
+	if same {
+		return have, nil
+	}
+	return replace(ctx, choices)
 }
 
 func (in *Ingest) publishLists(ctx context.Context, t *tenant.Tenant, lists []contact.Directory) error {

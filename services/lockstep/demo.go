@@ -10,15 +10,13 @@ import (
 	"time"
 
 	"lockstep.internal/pkg/aloware/alowaresim"
-	"lockstep.internal/pkg/connection"
 	"lockstep.internal/pkg/contact"
 	"lockstep.internal/pkg/daemon"
 	"lockstep.internal/pkg/hubspot/hubspotsim"
 	"lockstep.internal/pkg/platform"
-	"lockstep.internal/pkg/quota"
-	"lockstep.internal/pkg/roster"
 	"lockstep.internal/pkg/tenant"
 	"lockstep.internal/services/console"
+	"lockstep.internal/services/console/tenants"
 )
 
 // The demonstration's fixed contract.
@@ -64,13 +62,14 @@ func (s demoSettings) links() []console.Link {
 // demo is the two simulated systems and the connected tenant.
 type demo struct {
 	platform *platform.Platform
+	tenants  *tenants.Tenants
 	settings settings
 	run      []func(context.Context) error
 }
 
 // newDemo makes the simulators. They keep what they hold in journals, as the
 // real systems would while we are away.
-func newDemo(p *platform.Platform, s settings, l listeners) (*demo, error) {
+func newDemo(p *platform.Platform, rooms *tenants.Tenants, s settings, l listeners) (*demo, error) {
 	hub, err := hubspotsim.New(hubspotsim.Config{
 		Token: demoHubSpotToken, AppID: demoAppID, PortalID: demoPortalID, ClientID: demoHubSpotClient, ClientSecret: demoHubSpotSecret,
 		WebhookURL: s.publicURL + "/webhooks/hubspot", Journal: filepath.Join(s.data, "hubspot-simulator.journal"), WindowLimit: s.demo.window, Logger: p.Logger,
@@ -86,7 +85,7 @@ func newDemo(p *platform.Platform, s settings, l listeners) (*demo, error) {
 	if err != nil {
 		return nil, fmt.Errorf("Aloware simulator: %w", err)
 	}
-	d := &demo{platform: p, settings: s}
+	d := &demo{platform: p, tenants: rooms, settings: s}
 	d.run = []func(context.Context) error{
 		func(ctx context.Context) error { return daemon.Serve(ctx, l.hubspot, hub.Handler()) },
 		func(ctx context.Context) error { return daemon.Serve(ctx, l.aloware, alo.Handler()) },
@@ -95,48 +94,37 @@ func newDemo(p *platform.Platform, s settings, l listeners) (*demo, error) {
 	return d, nil
 }
 
-// connect makes the demonstration's tenant, prepares its portal, and fills the
-// simulated CRM with its first contacts. Each step is done once.
+// connect makes the demonstration's tenant, connects it as an operator would,
+// and fills the simulated CRM with its first contacts. Each step is done once.
 func (d *demo) connect(ctx context.Context) error {
 	p, s := d.platform, d.settings
-	t := console.DefaultTenant(demoTenant, "Demo")
-	t.HubSpot = tenant.HubSpot{
-		BaseURL: "http://" + s.demo.hubspot, PortalID: demoPortalID, AppID: demoAppID, AccessToken: demoHubSpotToken,
-		WindowLimit: s.demo.window, State: tenant.Connected,
-	}
-	t.Aloware = tenant.Aloware{
-		BaseURL: "http://" + s.demo.aloware, Token: demoAlowareToken, Profile: s.demo.profile, WebhookAuth: "bearer", WebhookToken: demoWebhookToken,
-		Rate: s.demo.rate, Burst: s.demo.burst, State: tenant.Connected,
-	}
-	if known, ok := p.Roster.Tenant(demoTenant); ok && known.Mapping.Version > 0 {
-		t.Mapping = known.Mapping
-	} else {
-		// Nothing else calls the portal yet: its whole quota is free.
-		budget := quota.NewGate(connection.Limits(&t, contact.HubSpot, connection.WriterShare))
-		set, report, err := console.Connect(ctx, connection.HubSpot(&t, budget, nil))
-		if err != nil {
-			return fmt.Errorf("connect the demonstration's portal: %w", err)
-		}
+	known, there := p.Roster.Tenant(demoTenant)
+	if !there {
 		if err := p.DB.SaveApp(ctx, tenant.App{AppID: demoAppID, ClientID: demoHubSpotClient, ClientSecret: demoHubSpotSecret}, p.Seal); err != nil {
 			return err
 		}
-		if err := p.DB.SaveTenant(ctx, t, p.Seal); err != nil {
-			return err
+		if _, err := d.tenants.Save(ctx, demoTenant, tenants.Settings{
+			Name: "Demo", Region: "US", TimeZone: "America/New_York", Active: true, Creation: tenant.FlowBoth, Updates: tenant.FlowBoth,
+		}); err != nil {
+			return fmt.Errorf("add the demonstration's tenant: %w", err)
 		}
-		if _, err := p.DB.SaveMapping(ctx, t.ID, set.Mappings, "lockstep", "connected"); err != nil {
-			return err
+	}
+	// Once more at each start: the addresses may have changed. A tenant that
+	// somebody disconnected stays so.
+	if !there || known.HubSpot.State != tenant.Disconnected || known.Mapping.Version == 0 {
+		_, report, err := d.tenants.ConnectHubSpot(ctx, demoTenant, tenant.HubSpot{
+			BaseURL: "http://" + s.demo.hubspot, AppID: demoAppID, AccessToken: demoHubSpotToken, WindowLimit: s.demo.window,
+		}, "lockstep")
+		if err != nil {
+			return fmt.Errorf("connect the demonstration's portal: %w", err)
+		}
+		if _, err := d.tenants.ConnectAloware(ctx, demoTenant, tenant.Aloware{
+			BaseURL: "http://" + s.demo.aloware, Token: demoAlowareToken, Profile: s.demo.profile, WebhookAuth: "bearer", WebhookToken: demoWebhookToken,
+			Rate: s.demo.rate, Burst: s.demo.burst,
+		}); err != nil {
+			return fmt.Errorf("connect the demonstration's account: %w", err)
 		}
 		p.Logger.InfoContext(ctx, "the demonstration's tenant is connected", "created_properties", len(report.Created), "at_rest", report.Incompatible)
-	}
-	// Addresses may have changed since the last run.
-	if err := p.DB.SaveTenant(ctx, t, p.Seal); err != nil {
-		return err
-	}
-	if err := p.Bus.Announce(ctx, roster.Topic); err != nil {
-		return err
-	}
-	if err := p.Roster.Refresh(ctx); err != nil {
-		return err
 	}
 	if err := d.fill(ctx); err != nil && ctx.Err() == nil {
 		return fmt.Errorf("fill the simulated CRM: %w", err)

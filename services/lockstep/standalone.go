@@ -24,6 +24,7 @@ import (
 	"lockstep.internal/pkg/seal"
 	"lockstep.internal/services/console"
 	"lockstep.internal/services/console/access"
+	"lockstep.internal/services/console/tenants"
 	"lockstep.internal/services/ingest"
 	"lockstep.internal/services/mapper"
 	"lockstep.internal/services/writer"
@@ -37,6 +38,7 @@ type settings struct {
 	ingest      string
 	publicURL   string // where the systems reach ingest; "" is its address
 	pollEvery   time.Duration
+	listsEvery  time.Duration
 	demo        demoSettings
 }
 
@@ -49,6 +51,7 @@ func readSettings(demo bool) (settings, error) {
 		ingest:      env.String("LOCKSTEP_INGEST_ADDR", "127.0.0.1:8081"),
 		publicURL:   env.URL("LOCKSTEP_PUBLIC_URL", ""),
 		pollEvery:   env.Duration("LOCKSTEP_POLL_EVERY", time.Minute),
+		listsEvery:  env.Duration("LOCKSTEP_LISTS_EVERY", 5*time.Minute),
 	}
 	if demo {
 		s.demo = readDemoSettings(&env)
@@ -109,7 +112,7 @@ func standalone(ctx context.Context, demo bool) error {
 		own.watch,
 	)
 	if demo {
-		d, err := newDemo(p, s, listeners)
+		d, err := newDemo(p, services.tenants, s, listeners)
 		if err != nil {
 			return err
 		}
@@ -208,6 +211,7 @@ func (o *own) stop(ctx context.Context) {
 type services struct {
 	run             []func(context.Context) error
 	console, ingest http.Handler
+	tenants         *tenants.Tenants
 }
 
 // newServices composes the same services that run as processes of their own.
@@ -215,7 +219,7 @@ func newServices(p *platform.Platform, s settings, demo bool) (*services, error)
 	out := &services{}
 	in, err := ingest.New(ingest.Config{
 		Owner: p.Owner, Bus: p.Bus, DB: p.DB, Roster: p.Roster, Logger: p.Logger, PublicURL: s.publicURL,
-		Spool: filepath.Join(s.data, "spool"), PollEvery: s.pollEvery, Observer: p.Telemetry.Metrics,
+		Spool: filepath.Join(s.data, "spool"), PollEvery: s.pollEvery, ListsEvery: s.listsEvery, Observer: p.Telemetry.Metrics,
 	})
 	if err != nil {
 		return nil, err
@@ -248,6 +252,7 @@ func newServices(p *platform.Platform, s settings, demo bool) (*services, error)
 	}
 	c, err := console.New(console.Config{
 		Bus: p.Bus, DB: p.DB, Roster: p.Roster, Health: p.Health, Logger: p.Logger, Links: links, Token: access.Token(token),
+		Seal: p.Seal, PublicURL: s.publicURL,
 	})
 	if err != nil {
 		return nil, err
@@ -255,7 +260,7 @@ func newServices(p *platform.Platform, s settings, demo bool) (*services, error)
 	mux := http.NewServeMux()
 	p.Health.Register(mux, p.Telemetry.Handler())
 	mux.Handle("/", c.Handler())
-	out.console, out.ingest = mux, in.Handler()
+	out.console, out.ingest, out.tenants = mux, in.Handler(), c.Tenants()
 	return out, nil
 }
 

@@ -16,7 +16,7 @@ import (
 // encodeState makes the stored form of a contact's state.
 func encodeState(s *resolve.State) ([]byte, error) {
 	out := &contactv1.ContactState{
-		Version: int64(s.Version), Seen: s.Seen,
+		Version: int64(s.Version), Seen: s.Seen, Outside: s.Outside,
 		Hubspot: sideToProto(&s.Sides[0]), Aloware: sideToProto(&s.Sides[1]),
 		Fields: make([]*contactv1.FieldState, 0, len(s.Fields)),
 	}
@@ -25,6 +25,7 @@ func encodeState(s *resolve.State) ([]byte, error) {
 		out.Fields = append(out.Fields, &contactv1.FieldState{
 			Key: key, HubspotEdit: editToProto(f.Edits[0]), AlowareEdit: editToProto(f.Edits[1]),
 			Hubspot: fieldSideToProto(&f.Sides[0]), Aloware: fieldSideToProto(&f.Sides[1]),
+			Asked: f.Asked, Approved: editToProto(f.Approved),
 		})
 	}
 	if a := s.Activity; a != nil {
@@ -48,7 +49,7 @@ func decodeState(raw []byte) (*resolve.State, error) {
 		return nil, fmt.Errorf("decode contact state: %w", err)
 	}
 	s := &resolve.State{
-		Version: contact.Version(in.Version), Seen: in.Seen,
+		Version: contact.Version(in.Version), Seen: in.Seen, Outside: in.Outside,
 		Sides:  [2]resolve.Side{sideFromProto(in.Hubspot), sideFromProto(in.Aloware)},
 		Fields: make(map[string]*resolve.Field, len(in.Fields)),
 	}
@@ -56,6 +57,7 @@ func decodeState(raw []byte) (*resolve.State, error) {
 		s.Fields[f.Key] = &resolve.Field{
 			Edits: [2]resolve.Edit{editFromProto(f.HubspotEdit), editFromProto(f.AlowareEdit)},
 			Sides: [2]resolve.FieldSide{fieldSideFromProto(f.Hubspot), fieldSideFromProto(f.Aloware)},
+			Asked: f.Asked, Approved: editFromProto(f.Approved),
 		}
 	}
 	if a := in.Activity; a != nil {
@@ -73,7 +75,7 @@ func sideToProto(s *resolve.Side) *contactv1.ContactSide {
 		Id: s.ID, Aliases: s.Aliases, Read: s.Read, Gone: s.Gone,
 		Creating: int64(s.Creating), Fetching: int64(s.Fetching), DoubtMs: int64(s.Doubt),
 		Refused: refusalToProto(s.Refused), Candidates: s.Candidates,
-		Phone: s.Phone, Mobile: s.Mobile, Email: s.Email, Sought: s.Sought, Apart: s.Apart,
+		Phone: s.Phone, Mobile: s.Mobile, Email: s.Email, Sought: s.Sought, PullMs: int64(s.Pull), Apart: s.Apart,
 	}
 }
 
@@ -85,7 +87,7 @@ func sideFromProto(s *contactv1.ContactSide) resolve.Side {
 		ID: s.Id, Aliases: s.Aliases, Read: s.Read, Gone: s.Gone,
 		Creating: contact.Version(s.Creating), Fetching: contact.Version(s.Fetching), Doubt: contact.Millis(s.DoubtMs),
 		Refused: refusalFromProto(s.Refused), Candidates: s.Candidates,
-		Phone: s.Phone, Mobile: s.Mobile, Email: s.Email, Sought: s.Sought, Apart: s.Apart,
+		Phone: s.Phone, Mobile: s.Mobile, Email: s.Email, Sought: s.Sought, Pull: contact.Millis(s.PullMs), Apart: s.Apart,
 	}
 }
 

@@ -27,17 +27,18 @@ func TestStateIsStoredWhole(t *testing.T) {
 	}
 	contactSide := resolve.Side{
 		ID: "1", Aliases: []string{"2"}, Read: true, Gone: true, Creating: 3, Fetching: 4, Doubt: 5, Refused: &refusal,
-		Candidates: []string{"6"}, Phone: "+1", Mobile: "+2", Email: "e", Sought: "s", Apart: []string{"7"},
+		Candidates: []string{"6"}, Phone: "+1", Mobile: "+2", Email: "e", Sought: "s", Pull: 6, Apart: []string{"7"},
 	}
 	want := &resolve.State{
 		Version: 42, Sides: [2]resolve.Side{contactSide, contactSide}, Seen: []uint64{1, 2},
 		Fields: map[string]*resolve.Field{"k": {
 			Edits: [2]resolve.Edit{{Value: "a", At: 1, Side: contact.HubSpot}, {Value: "b", At: 2, Side: contact.Aloware}},
-			Sides: [2]resolve.FieldSide{side, side},
+			Sides: [2]resolve.FieldSide{side, side}, Asked: true, Approved: resolve.Edit{Value: "c", At: 3, Side: contact.HubSpot},
 		}},
+		Outside:  true,
 		Activity: &resolve.Activity{InboundCalls: line, OutboundCalls: line, InboundTexts: line, OutboundTexts: line, BaseAt: 5},
 	}
-	for _, part := range []any{side, line, contactSide, refusal, side.Past[0], side.Writes[0]} {
+	for _, part := range []any{side, line, contactSide, refusal, side.Past[0], side.Writes[0], *want, *want.Fields["k"]} {
 		v := reflect.ValueOf(part)
 		for i := range v.NumField() {
 			if v.Field(i).IsZero() {

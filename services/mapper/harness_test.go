@@ -2,6 +2,7 @@ package mapper_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -124,22 +125,25 @@ func snapshot(system contact.System, id string, at contact.Millis, pairs ...stri
 // card gives what is known of a contact; nil when nothing is.
 func (e *env) card(key contact.Key) *contact.Card {
 	e.t.Helper()
-	var answer contact.CardAnswer
+	question, err := json.Marshal(contact.CardQuestion{Tenant: acme, Keys: []contact.Key{key}})
+	if err != nil {
+		e.t.Fatal(err)
+	}
 	ctx, cancel := context.WithTimeout(e.t.Context(), 20*time.Second)
 	defer cancel()
 	for {
-		err := e.bus.Ask(ctx, contact.CardTopic, contact.CardQuestion{Tenant: acme, Keys: []contact.Key{key}}, &answer)
+		var card *contact.Card
+		err := e.bus.Ask(ctx, contact.CardTopic, question, func(part []byte) error {
+			card = &contact.Card{}
+			return json.Unmarshal(part, card)
+		})
 		if err == nil {
-			break
+			return card
 		}
 		if !errors.Is(err, bus.ErrNobody) || ctx.Err() != nil { // it may just have started
 			e.t.Fatal(err)
 		}
 	}
-	if len(answer.Cards) == 0 {
-		return nil
-	}
-	return &answer.Cards[0]
 }
 
 func (e *env) mustCard(key contact.Key) *contact.Card {

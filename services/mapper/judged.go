@@ -103,6 +103,7 @@ func (j *judged) gather(survivor *entry, c *contact.Change) *entry {
 		case survivor == nil:
 			survivor = lost
 		default:
+			lost.state.Absorbed(c.System)
 			j.join(survivor, lost, c.EventID)
 		}
 	}

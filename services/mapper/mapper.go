@@ -103,7 +103,8 @@ func (m *Mapper) Run(ctx context.Context) error {
 			}
 		}
 	})
-	group.Go(func() error { return m.config.Bus.Answer(ctx, contact.CardTopic, m.cards) })
+	group.Go(func() error { return m.servePreviews(ctx) })
+	group.Go(func() error { return m.serveCards(ctx) })
 	group.Go(func() error {
 		return stage.Run(ctx, stage.Config{
 			Name: Stage, Owner: m.config.Owner, Streams: []bus.Stream{bus.Changes, bus.ChangesBulk},

@@ -16,6 +16,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -40,6 +41,20 @@ type Config struct {
 	Name string
 	// Logger for the server's warnings and errors; nil means slog.Default().
 	Logger *slog.Logger
+	// Cluster makes the server a node of a cluster; nil for a server by itself.
+	Cluster *Cluster
+}
+
+// Cluster is how a node finds the others. Nodes need names of their own
+// (Config.Name). Clients are told of no other node: they keep to the addresses
+// they were given, which may be those of a proxy.
+type Cluster struct {
+	// Name of the cluster, the same on all nodes.
+	Name string
+	// Port on which the others reach this node.
+	Port int
+	// Routes are the URLs (nats://host:port) of all nodes' cluster ports.
+	Routes []string
 }
 
 // Server is a running server.
@@ -72,6 +87,10 @@ func Start(ctx context.Context, config Config) (*Server, error) {
 		JetStreamMaxStore: cmp.Or(config.MaxStore, 1<<40), JetStreamMaxMemory: 256 << 20,
 		SyncInterval: config.SyncInterval, SyncAlways: config.SyncInterval <= 0,
 		NoSigs: true, NoSystemAccount: false, MaxControlLine: 4096,
+	}
+	if c := config.Cluster; c != nil {
+		options.Cluster = server.ClusterOpts{Name: c.Name, Host: options.Host, Port: c.Port, NoAdvertise: true}
+		options.Routes = server.RoutesFromStr(strings.Join(c.Routes, ","))
 	}
 	s := &Server{lock: lock, listen: config.Port > 0}
 	if s.server, err = server.NewServer(options); err != nil {
@@ -120,6 +139,15 @@ func (s *Server) URL() string {
 		return ""
 	}
 	return s.server.ClientURL()
+}
+
+// Health tells what keeps the server from serving every stream: in a cluster,
+// also whether its replicas have caught up.
+func (s *Server) Health() error {
+	if health := s.server.Healthz(nil); health.Error != "" {
+		return fmt.Errorf("embedded bus: %s: %s", health.Status, health.Error)
+	}
+	return nil
 }
 
 // Stop stops the server and waits until its folder is closed.

@@ -3,7 +3,8 @@
 // installations, and for tests.
 //
 // It survives a SIGKILL of this process: the server ends with it, and the next
-// Start on the same folder recovers. It never listens on the network.
+// Start on the same folder recovers. It listens on the network only where it is
+// told to, and then on this machine's own address.
 package local
 
 import (
@@ -31,6 +32,9 @@ type Config struct {
 	Dir string
 	// Throwaway trades durability for speed: for tests only.
 	Throwaway bool
+	// Port makes the server listen on 127.0.0.1 too, without a password: for
+	// tests that put a proxy between. 0 listens on the socket alone.
+	Port int
 	// Logger hears what an operator should know; nil is slog.Default().
 	Logger *slog.Logger
 }
@@ -40,6 +44,7 @@ type Server struct {
 	command *exec.Cmd
 	socket  string
 	user    string
+	port    int // 0: PostgreSQL's own default, in the socket's name
 	lock    *os.File
 	output  *tail
 	done    chan struct{}
@@ -77,7 +82,7 @@ func Start(ctx context.Context, config Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{lock: lock, user: "lockstep", output: &tail{}, done: make(chan struct{})}
+	s := &Server{lock: lock, user: "lockstep", port: config.Port, output: &tail{}, done: make(chan struct{})}
 	if err := s.start(ctx, config, bin, dir, account); err != nil {
 		lock.Close()
 		return nil, err
@@ -126,6 +131,9 @@ func (s *Server) launch(config Config, bin, data string, account *account) error
 		"-D", data, "-k", s.socket, "-c", "listen_addresses=", "-c", "unix_socket_permissions=0777",
 		"-c", "max_connections=100", "-c", "shared_buffers=128MB", "-c", "max_wal_size=2GB", "-c", "checkpoint_timeout=15min",
 		"-c", "log_min_messages=warning", "-c", "log_destination=stderr", "-c", "timezone=UTC",
+	}
+	if config.Port > 0 {
+		settings = append(settings, "-c", "listen_addresses=127.0.0.1", "-c", fmt.Sprintf("port=%d", config.Port), "-c", "max_connections=200")
 	}
 	if config.Throwaway {
 		settings = append(settings, "-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off")
@@ -189,6 +197,9 @@ func (s *Server) URL() string { return s.url(databaseName) }
 
 func (s *Server) url(database string) string {
 	query := url.Values{"host": {s.socket}, "user": {s.user}, "sslmode": {"disable"}}
+	if s.port > 0 {
+		query.Set("port", fmt.Sprint(s.port))
+	}
 	return "postgres:///" + database + "?" + query.Encode()
 }
 
@@ -207,6 +218,13 @@ func (s *Server) Stop(ctx context.Context) error {
 		s.halt(syscall.SIGQUIT)
 		return fmt.Errorf("local postgres did not stop in time and was ended: %w", ctx.Err())
 	}
+}
+
+// Abort ends the server at once, as a crash would: the next Start recovers.
+func (s *Server) Abort() {
+	defer s.lock.Close()
+	defer os.RemoveAll(s.socket)
+	s.halt(syscall.SIGQUIT)
 }
 
 // halt ends the server at once and waits for it.

@@ -273,8 +273,10 @@ type GetContactResponse struct {
 	Fields  []*ContactField        `protobuf:"bytes,4,rep,name=fields,proto3" json:"fields,omitempty"`
 	// Calls and texts that Aloware counted and never told of.
 	MissingCommunications int64 `protobuf:"varint,5,opt,name=missing_communications,json=missingCommunications,proto3" json:"missing_communications,omitempty"`
-	unknownFields         protoimpl.UnknownFields
-	sizeCache             protoimpl.SizeCache
+	// True while the tenant's filter leaves the contact out.
+	Outside       bool `protobuf:"varint,6,opt,name=outside,proto3" json:"outside,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetContactResponse) Reset() {
@@ -340,6 +342,13 @@ func (x *GetContactResponse) GetMissingCommunications() int64 {
 		return x.MissingCommunications
 	}
 	return 0
+}
+
+func (x *GetContactResponse) GetOutside() bool {
+	if x != nil {
+		return x.Outside
+	}
+	return false
 }
 
 // ContactSide is the contact in one system.
@@ -1400,13 +1409,14 @@ const file_console_v1_contact_proto_rawDesc = "" +
 	"\x05email\x18\x06 \x01(\tR\x05email\"E\n" +
 	"\x11GetContactRequest\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x18\n" +
-	"\acontact\x18\x02 \x01(\tR\acontact\"\x99\x02\n" +
+	"\acontact\x18\x02 \x01(\tR\acontact\"\xb3\x02\n" +
 	"\x12GetContactResponse\x124\n" +
 	"\acontact\x18\x01 \x01(\v2\x1a.console.v1.ContactSummaryR\acontact\x121\n" +
 	"\ahubspot\x18\x02 \x01(\v2\x17.console.v1.ContactSideR\ahubspot\x121\n" +
 	"\aaloware\x18\x03 \x01(\v2\x17.console.v1.ContactSideR\aaloware\x120\n" +
 	"\x06fields\x18\x04 \x03(\v2\x18.console.v1.ContactFieldR\x06fields\x125\n" +
-	"\x16missing_communications\x18\x05 \x01(\x03R\x15missingCommunications\"\xd5\x01\n" +
+	"\x16missing_communications\x18\x05 \x01(\x03R\x15missingCommunications\x12\x18\n" +
+	"\aoutside\x18\x06 \x01(\bR\aoutside\"\xd5\x01\n" +
 	"\vContactSide\x12\x16\n" +
 	"\x06system\x18\x01 \x01(\tR\x06system\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x14\n" +

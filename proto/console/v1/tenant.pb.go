@@ -282,6 +282,1099 @@ func (x *Refusal) GetMessage() string {
 	return ""
 }
 
+type GetTenantRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenant        string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetTenantRequest) Reset() {
+	*x = GetTenantRequest{}
+	mi := &file_console_v1_tenant_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetTenantRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetTenantRequest) ProtoMessage() {}
+
+func (x *GetTenantRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_console_v1_tenant_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetTenantRequest.ProtoReflect.Descriptor instead.
+func (*GetTenantRequest) Descriptor() ([]byte, []int) {
+	return file_console_v1_tenant_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *GetTenantRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+type GetTenantResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenant        *Tenant                `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Settings      *TenantSettings        `protobuf:"bytes,2,opt,name=settings,proto3" json:"settings,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetTenantResponse) Reset() {
+	*x = GetTenantResponse{}
+	mi := &file_console_v1_tenant_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetTenantResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetTenantResponse) ProtoMessage() {}
+
+func (x *GetTenantResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_console_v1_tenant_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetTenantResponse.ProtoReflect.Descriptor instead.
+func (*GetTenantResponse) Descriptor() ([]byte, []int) {
+	return file_console_v1_tenant_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *GetTenantResponse) GetTenant() *Tenant {
+	if x != nil {
+		return x.Tenant
+	}
+	return nil
+}
+
+func (x *GetTenantResponse) GetSettings() *TenantSettings {
+	if x != nil {
+		return x.Settings
+	}
+	return nil
+}
+
+// TenantSettings are what people decide for a tenant.
+type TenantSettings struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Default region of phone numbers, such as "US".
+	Region string `protobuf:"bytes,2,opt,name=region,proto3" json:"region,omitempty"`
+	// IANA name of the time zone that dates of activity are in.
+	TimeZone string `protobuf:"bytes,3,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
+	Active   bool   `protobuf:"varint,4,opt,name=active,proto3" json:"active,omitempty"`
+	// both, to_aloware, to_hubspot or none.
+	Creation string `protobuf:"bytes,5,opt,name=creation,proto3" json:"creation,omitempty"`
+	Updates  string `protobuf:"bytes,6,opt,name=updates,proto3" json:"updates,omitempty"`
+	// E-mail of the owner, and the lead source, of contacts that are created
+	// without any; may be empty.
+	DefaultOwner      string `protobuf:"bytes,7,opt,name=default_owner,json=defaultOwner,proto3" json:"default_owner,omitempty"`
+	DefaultLeadSource string `protobuf:"bytes,8,opt,name=default_lead_source,json=defaultLeadSource,proto3" json:"default_lead_source,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
+}
+
+func (x *TenantSettings) Reset() {
+	*x = TenantSettings{}
+	mi := &file_console_v1_tenant_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TenantSettings) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TenantSettings) ProtoMessage() {}
+
+func (x *TenantSettings) ProtoReflect() protoreflect.Message {
+	mi := &file_console_v1_tenant_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TenantSettings.ProtoReflect.Descriptor instead.
+func (*TenantSettings) Descriptor() ([]byte, []int) {
+	return file_console_v1_tenant_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *TenantSettings) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *TenantSettings) GetRegion() string {
+	if x != nil {
+		return x.Region
+	}
+	return ""
+}
+
+func (x *TenantSettings) GetTimeZone() string {
+	if x != nil {
+		return x.TimeZone
+	}
+	return ""
+}
+
+func (x *TenantSettings) GetActive() bool {
+	if x != nil {
+		return x.Active
+	}
+	return false
+}
+
+func (x *TenantSettings) GetCreation() string {
+	if x != nil {
+		return x.Creation
+	}
+	return ""
+}
+
+func (x *TenantSettings) GetUpdates() string {
+	if x != nil {
+		return x.Updates
+	}
+	return ""
+}
+
+func (x *TenantSettings) GetDefaultOwner() string {
+	if x != nil {
+		return x.DefaultOwner
+	}
+	return ""
+}
+
+func (x *TenantSettings) GetDefaultLeadSource() string {
+	if x != nil {
+		return x.DefaultLeadSource
+	}
+	return ""
+}
+
+type SaveTenantRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 1 to 63 of a-z, 0-9, "-" and "_".
+	Tenant        string          `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Settings      *TenantSettings `protobuf:"bytes,2,opt,name=settings,proto3" json:"settings,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SaveTenantRequest) Reset() {
+	*x = SaveTenantRequest{}
+	mi := &file_console_v1_tenant_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SaveTenantRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SaveTenantRequest) ProtoMessage() {}
+
+func (x *SaveTenantRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_console_v1_tenant_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SaveTenantRequest.ProtoReflect.Descriptor instead.
+func (*SaveTenantRequest) Descriptor() ([]byte, []int) {
+	return file_console_v1_tenant_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *SaveTenantRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *SaveTenantRequest) GetSettings() *TenantSettings {
+	if x != nil {
+		return x.Settings
+	}
+	return nil
+}
+
+type SaveTenantResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenant        *Tenant                `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SaveTenantResponse) Reset() {
+	*x = SaveTenantResponse{}
+	mi := &file_console_v1_tenant_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SaveTenantResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SaveTenantResponse) ProtoMessage() {}
+
+func (x *SaveTenantResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_console_v1_tenant_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SaveTenantResponse.ProtoReflect.Descriptor instead.
+func (*SaveTenantResponse) Descriptor() ([]byte, []int) {
+	return file_console_v1_tenant_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *SaveTenantResponse) GetTenant() *Tenant {
+	if x != nil {
+		return x.Tenant
+	}
+	return nil
+}
+
+type ConnectHubSpotRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Tenant string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// Token of a private app, or of an app's installation.
+	AccessToken string `protobuf:"bytes,2,opt,name=access_token,json=accessToken,proto3" json:"access_token,omitempty"`
+	// Id of the app whose webhooks come for the portal; 0 for none.
+	AppId int64 `protobuf:"varint,3,opt,name=app_id,json=appId,proto3" json:"app_id,omitempty"`
+	// Address of the API; empty for HubSpot's own.
+	BaseUrl string `protobuf:"bytes,4,opt,name=base_url,json=baseUrl,proto3" json:"base_url,omitempty"`
+	// Calls in ten seconds that the portal allows; 0 means 100.
+	WindowLimit int32 `protobuf:"varint,5,opt,name=window_limit,json=windowLimit,proto3" json:"window_limit,omitempty"`
+	// Calls a day that Lockstep may use of the portal's; 0 means no limit.
+	DailyLimit    int32 `protobuf:"varint,6,opt,name=daily_limit,json=dailyLimit,proto3" json:"daily_limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConnectHubSpotRequest) Reset() {
+	*x = ConnectHubSpotRequest{}
+	mi := &file_console_v1_tenant_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConnectHubSpotRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConnectHubSpotRequest) ProtoMessage() {}
+
+func (x *ConnectHubSpotRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_console_v1_tenant_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConnectHubSpotRequest.ProtoReflect.Descriptor instead.
+func (*ConnectHubSpotRequest) Descriptor() ([]byte, []int) {
+	return file_console_v1_tenant_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ConnectHubSpotRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *ConnectHubSpotRequest) GetAccessToken() string {
+	if x != nil {
+		return x.AccessToken
+	}
+	return ""
+}
+
+func (x *ConnectHubSpotRequest) GetAppId() int64 {
+	if x != nil {
+		return x.AppId
+	}
+	return 0
+}
+
+func (x *ConnectHubSpotRequest) GetBaseUrl() string {
+	if x != nil {
+		return x.BaseUrl
+	}
+	return ""
+}
+
+func (x *ConnectHubSpotRequest) GetWindowLimit() int32 {
+	if x != nil {
+		return x.WindowLimit
+	}
+	return 0
+}
+
+func (x *ConnectHubSpotRequest) GetDailyLimit() int32 {
+	if x != nil {
+		return x.DailyLimit
+	}
+	return 0
+}
+
+type ConnectHubSpotResponse struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Tenant *Tenant                `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// Properties that were created in the portal.
+	Created []string `protobuf:"bytes,2,rep,name=created,proto3" json:"created,omitempty"`
+	// Mappings that cannot work as the portal is, and why.
+	Incompatible  map[string]string `protobuf:"bytes,3,rep,name=incompatible,proto3" json:"incompatible,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConnectHubSpotResponse) Reset() {
+	*x = ConnectHubSpotResponse{}
+	mi := &file_console_v1_tenant_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConnectHubSpotResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConnectHubSpotResponse) ProtoMessage() {}
+
+func (x *ConnectHubSpotResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_console_v1_tenant_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConnectHubSpotResponse.ProtoReflect.Descriptor instead.
+func (*ConnectHubSpotResponse) Descriptor() ([]byte, []int) {
+	return file_console_v1_tenant_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ConnectHubSpotResponse) GetTenant() *Tenant {
+	if x != nil {
+		return x.Tenant
+	}
+	return nil
+}
+
+func (x *ConnectHubSpotResponse) GetCreated() []string {
+	if x != nil {
+		return x.Created
+	}
+	return nil
+}
+
+func (x *ConnectHubSpotResponse) GetIncompatible() map[string]string {
+	if x != nil {
+		return x.Incompatible
+	}
+	return nil
+}
+
+type ConnectAlowareRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Tenant string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Token  string                 `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
+	// "documented" or "full".
+	Profile string `protobuf:"bytes,3,opt,name=profile,proto3" json:"profile,omitempty"`
+	// How Aloware's webhooks prove themselves: none, basic or bearer.
+	WebhookAuth string `protobuf:"bytes,4,opt,name=webhook_auth,json=webhookAuth,proto3" json:"webhook_auth,omitempty"`
+	WebhookUser string `protobuf:"bytes,5,opt,name=webhook_user,json=webhookUser,proto3" json:"webhook_user,omitempty"`
+	// Password of basic, token of bearer.
+	WebhookSecret string `protobuf:"bytes,6,opt,name=webhook_secret,json=webhookSecret,proto3" json:"webhook_secret,omitempty"`
+	BaseUrl       string `protobuf:"bytes,7,opt,name=base_url,json=baseUrl,proto3" json:"base_url,omitempty"`
+	// Calls a second that the account allows, and at once; 0 means 5 and 10.
+	Rate          float64 `protobuf:"fixed64,8,opt,name=rate,proto3" json:"rate,omitempty"`
+	Burst         int32   `protobuf:"varint,9,opt,name=burst,proto3" json:"burst,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConnectAlowareRequest) Reset() {
+	*x = ConnectAlowareRequest{}
+	mi := &file_console_v1_tenant_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConnectAlowareRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConnectAlowareRequest) ProtoMessage() {}
+
+func (x *ConnectAlowareRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_console_v1_tenant_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConnectAlowareRequest.ProtoReflect.Descriptor instead.
+func (*ConnectAlowareRequest) Descriptor() ([]byte, []int) {
+	return file_console_v1_tenant_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ConnectAlowareRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *ConnectAlowareRequest) GetToken() string {
+	if x != nil {
+		return x.Token
+	}
+	return ""
+}
+
+func (x *ConnectAlowareRequest) GetProfile() string {
+	if x != nil {
+		return x.Profile
+	}
+	return ""
+}
+
+func (x *ConnectAlowareRequest) GetWebhookAuth() string {
+	if x != nil {
+		return x.WebhookAuth
+	}
+	return ""
+}
+
+func (x *ConnectAlowareRequest) GetWebhookUser() string {
+	if x != nil {
+		return x.WebhookUser
+	}
+	return ""
+}
+
+func (x *ConnectAlowareRequest) GetWebhookSecret() string {
+	if x != nil {
+		return x.WebhookSecret
+	}
+	return ""
+}
+
+func (x *ConnectAlowareRequest) GetBaseUrl() string {
+	if x != nil {
+		return x.BaseUrl
+	}
+	return ""
+}
+
+func (x *ConnectAlowareRequest) GetRate() float64 {
+	if x != nil {
+		return x.Rate
+	}
+	return 0
+}
+
+func (x *ConnectAlowareRequest) GetBurst() int32 {
+	if x != nil {
+		return x.Burst
+	}
+	return 0
+}
+
+type ConnectAlowareResponse struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Tenant *Tenant                `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// Address to enter in Aloware's webhook settings.
+	WebhookUrl    string `protobuf:"bytes,2,opt,name=webhook_url,json=webhookUrl,proto3" json:"webhook_url,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConnectAlowareResponse) Reset() {
+	*x = ConnectAlowareResponse{}
+	mi := &file_console_v1_tenant_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConnectAlowareResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConnectAlowareResponse) ProtoMessage() {}
+
+func (x *ConnectAlowareResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_console_v1_tenant_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConnectAlowareResponse.ProtoReflect.Descriptor instead.
+func (*ConnectAlowareResponse) Descriptor() ([]byte, []int) {
+	return file_console_v1_tenant_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ConnectAlowareResponse) GetTenant() *Tenant {
+	if x != nil {
+		return x.Tenant
+	}
+	return nil
+}
+
+func (x *ConnectAlowareResponse) GetWebhookUrl() string {
+	if x != nil {
+		return x.WebhookUrl
+	}
+	return ""
+}
+
+type DisconnectRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenant        string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DisconnectRequest) Reset() {
+	*x = DisconnectRequest{}
+	mi := &file_console_v1_tenant_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DisconnectRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DisconnectRequest) ProtoMessage() {}
+
+func (x *DisconnectRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_console_v1_tenant_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DisconnectRequest.ProtoReflect.Descriptor instead.
+func (*DisconnectRequest) Descriptor() ([]byte, []int) {
+	return file_console_v1_tenant_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *DisconnectRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+type DisconnectResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenant        *Tenant                `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DisconnectResponse) Reset() {
+	*x = DisconnectResponse{}
+	mi := &file_console_v1_tenant_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DisconnectResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DisconnectResponse) ProtoMessage() {}
+
+func (x *DisconnectResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_console_v1_tenant_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DisconnectResponse.ProtoReflect.Descriptor instead.
+func (*DisconnectResponse) Descriptor() ([]byte, []int) {
+	return file_console_v1_tenant_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *DisconnectResponse) GetTenant() *Tenant {
+	if x != nil {
+		return x.Tenant
+	}
+	return nil
+}
+
+type TestConnectionRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenant        string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TestConnectionRequest) Reset() {
+	*x = TestConnectionRequest{}
+	mi := &file_console_v1_tenant_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TestConnectionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TestConnectionRequest) ProtoMessage() {}
+
+func (x *TestConnectionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_console_v1_tenant_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TestConnectionRequest.ProtoReflect.Descriptor instead.
+func (*TestConnectionRequest) Descriptor() ([]byte, []int) {
+	return file_console_v1_tenant_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *TestConnectionRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+type TestConnectionResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What each system says; empty when all is well.
+	HubspotFault string `protobuf:"bytes,1,opt,name=hubspot_fault,json=hubspotFault,proto3" json:"hubspot_fault,omitempty"`
+	AlowareFault string `protobuf:"bytes,2,opt,name=aloware_fault,json=alowareFault,proto3" json:"aloware_fault,omitempty"`
+	// Portal and time zone that HubSpot tells.
+	PortalId       int64  `protobuf:"varint,3,opt,name=portal_id,json=portalId,proto3" json:"portal_id,omitempty"`
+	PortalTimeZone string `protobuf:"bytes,4,opt,name=portal_time_zone,json=portalTimeZone,proto3" json:"portal_time_zone,omitempty"`
+	// Custom contact properties that the portal may have, and has.
+	PropertyLimit int64 `protobuf:"varint,5,opt,name=property_limit,json=propertyLimit,proto3" json:"property_limit,omitempty"`
+	PropertyUsage int64 `protobuf:"varint,6,opt,name=property_usage,json=propertyUsage,proto3" json:"property_usage,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TestConnectionResponse) Reset() {
+	*x = TestConnectionResponse{}
+	mi := &file_console_v1_tenant_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TestConnectionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TestConnectionResponse) ProtoMessage() {}
+
+func (x *TestConnectionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_console_v1_tenant_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TestConnectionResponse.ProtoReflect.Descriptor instead.
+func (*TestConnectionResponse) Descriptor() ([]byte, []int) {
+	return file_console_v1_tenant_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *TestConnectionResponse) GetHubspotFault() string {
+	if x != nil {
+		return x.HubspotFault
+	}
+	return ""
+}
+
+func (x *TestConnectionResponse) GetAlowareFault() string {
+	if x != nil {
+		return x.AlowareFault
+	}
+	return ""
+}
+
+func (x *TestConnectionResponse) GetPortalId() int64 {
+	if x != nil {
+		return x.PortalId
+	}
+	return 0
+}
+
+func (x *TestConnectionResponse) GetPortalTimeZone() string {
+	if x != nil {
+		return x.PortalTimeZone
+	}
+	return ""
+}
+
+func (x *TestConnectionResponse) GetPropertyLimit() int64 {
+	if x != nil {
+		return x.PropertyLimit
+	}
+	return 0
+}
+
+func (x *TestConnectionResponse) GetPropertyUsage() int64 {
+	if x != nil {
+		return x.PropertyUsage
+	}
+	return 0
+}
+
+type GetCapabilitiesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenant        string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetCapabilitiesRequest) Reset() {
+	*x = GetCapabilitiesRequest{}
+	mi := &file_console_v1_tenant_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetCapabilitiesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetCapabilitiesRequest) ProtoMessage() {}
+
+func (x *GetCapabilitiesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_console_v1_tenant_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetCapabilitiesRequest.ProtoReflect.Descriptor instead.
+func (*GetCapabilitiesRequest) Descriptor() ([]byte, []int) {
+	return file_console_v1_tenant_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *GetCapabilitiesRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+type GetCapabilitiesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Profile       string                 `protobuf:"bytes,1,opt,name=profile,proto3" json:"profile,omitempty"`
+	Functions     []*Capability          `protobuf:"bytes,2,rep,name=functions,proto3" json:"functions,omitempty"`
+	Fields        []*FieldCapability     `protobuf:"bytes,3,rep,name=fields,proto3" json:"fields,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetCapabilitiesResponse) Reset() {
+	*x = GetCapabilitiesResponse{}
+	mi := &file_console_v1_tenant_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetCapabilitiesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetCapabilitiesResponse) ProtoMessage() {}
+
+func (x *GetCapabilitiesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_console_v1_tenant_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetCapabilitiesResponse.ProtoReflect.Descriptor instead.
+func (*GetCapabilitiesResponse) Descriptor() ([]byte, []int) {
+	return file_console_v1_tenant_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *GetCapabilitiesResponse) GetProfile() string {
+	if x != nil {
+		return x.Profile
+	}
+	return ""
+}
+
+func (x *GetCapabilitiesResponse) GetFunctions() []*Capability {
+	if x != nil {
+		return x.Functions
+	}
+	return nil
+}
+
+func (x *GetCapabilitiesResponse) GetFields() []*FieldCapability {
+	if x != nil {
+		return x.Fields
+	}
+	return nil
+}
+
+// Capability is whether the connection can do something.
+type Capability struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Function string                 `protobuf:"bytes,1,opt,name=function,proto3" json:"function,omitempty"`
+	Possible bool                   `protobuf:"varint,2,opt,name=possible,proto3" json:"possible,omitempty"`
+	// Why not, or with what limit.
+	Note          string `protobuf:"bytes,3,opt,name=note,proto3" json:"note,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Capability) Reset() {
+	*x = Capability{}
+	mi := &file_console_v1_tenant_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Capability) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Capability) ProtoMessage() {}
+
+func (x *Capability) ProtoReflect() protoreflect.Message {
+	mi := &file_console_v1_tenant_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Capability.ProtoReflect.Descriptor instead.
+func (*Capability) Descriptor() ([]byte, []int) {
+	return file_console_v1_tenant_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *Capability) GetFunction() string {
+	if x != nil {
+		return x.Function
+	}
+	return ""
+}
+
+func (x *Capability) GetPossible() bool {
+	if x != nil {
+		return x.Possible
+	}
+	return false
+}
+
+func (x *Capability) GetNote() string {
+	if x != nil {
+		return x.Note
+	}
+	return ""
+}
+
+// FieldCapability is what the connection can do with one field.
+type FieldCapability struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Property      string                 `protobuf:"bytes,1,opt,name=property,proto3" json:"property,omitempty"`
+	Read          bool                   `protobuf:"varint,2,opt,name=read,proto3" json:"read,omitempty"`
+	Set           bool                   `protobuf:"varint,3,opt,name=set,proto3" json:"set,omitempty"`
+	SetAtCreation bool                   `protobuf:"varint,4,opt,name=set_at_creation,json=setAtCreation,proto3" json:"set_at_creation,omitempty"`
+	Clear         bool                   `protobuf:"varint,5,opt,name=clear,proto3" json:"clear,omitempty"`
+	SetNote       string                 `protobuf:"bytes,6,opt,name=set_note,json=setNote,proto3" json:"set_note,omitempty"`
+	ClearNote     string                 `protobuf:"bytes,7,opt,name=clear_note,json=clearNote,proto3" json:"clear_note,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FieldCapability) Reset() {
+	*x = FieldCapability{}
+	mi := &file_console_v1_tenant_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FieldCapability) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FieldCapability) ProtoMessage() {}
+
+func (x *FieldCapability) ProtoReflect() protoreflect.Message {
+	mi := &file_console_v1_tenant_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FieldCapability.ProtoReflect.Descriptor instead.
+func (*FieldCapability) Descriptor() ([]byte, []int) {
+	return file_console_v1_tenant_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *FieldCapability) GetProperty() string {
+	if x != nil {
+		return x.Property
+	}
+	return ""
+}
+
+func (x *FieldCapability) GetRead() bool {
+	if x != nil {
+		return x.Read
+	}
+	return false
+}
+
+func (x *FieldCapability) GetSet() bool {
+	if x != nil {
+		return x.Set
+	}
+	return false
+}
+
+func (x *FieldCapability) GetSetAtCreation() bool {
+	if x != nil {
+		return x.SetAtCreation
+	}
+	return false
+}
+
+func (x *FieldCapability) GetClear() bool {
+	if x != nil {
+		return x.Clear
+	}
+	return false
+}
+
+func (x *FieldCapability) GetSetNote() string {
+	if x != nil {
+		return x.SetNote
+	}
+	return ""
+}
+
+func (x *FieldCapability) GetClearNote() string {
+	if x != nil {
+		return x.ClearNote
+	}
+	return ""
+}
+
 var File_console_v1_tenant_proto protoreflect.FileDescriptor
 
 const file_console_v1_tenant_proto_rawDesc = "" +
@@ -303,9 +1396,99 @@ const file_console_v1_tenant_proto_rawDesc = "" +
 	"\aRefusal\x12\x12\n" +
 	"\x04rule\x18\x01 \x01(\tR\x04rule\x12\x18\n" +
 	"\asubject\x18\x02 \x01(\tR\asubject\x12\x18\n" +
-	"\amessage\x18\x03 \x01(\tR\amessage2d\n" +
+	"\amessage\x18\x03 \x01(\tR\amessage\"*\n" +
+	"\x10GetTenantRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\"w\n" +
+	"\x11GetTenantResponse\x12*\n" +
+	"\x06tenant\x18\x01 \x01(\v2\x12.console.v1.TenantR\x06tenant\x126\n" +
+	"\bsettings\x18\x02 \x01(\v2\x1a.console.v1.TenantSettingsR\bsettings\"\xfc\x01\n" +
+	"\x0eTenantSettings\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
+	"\x06region\x18\x02 \x01(\tR\x06region\x12\x1b\n" +
+	"\ttime_zone\x18\x03 \x01(\tR\btimeZone\x12\x16\n" +
+	"\x06active\x18\x04 \x01(\bR\x06active\x12\x1a\n" +
+	"\bcreation\x18\x05 \x01(\tR\bcreation\x12\x18\n" +
+	"\aupdates\x18\x06 \x01(\tR\aupdates\x12#\n" +
+	"\rdefault_owner\x18\a \x01(\tR\fdefaultOwner\x12.\n" +
+	"\x13default_lead_source\x18\b \x01(\tR\x11defaultLeadSource\"c\n" +
+	"\x11SaveTenantRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x126\n" +
+	"\bsettings\x18\x02 \x01(\v2\x1a.console.v1.TenantSettingsR\bsettings\"@\n" +
+	"\x12SaveTenantResponse\x12*\n" +
+	"\x06tenant\x18\x01 \x01(\v2\x12.console.v1.TenantR\x06tenant\"\xc8\x01\n" +
+	"\x15ConnectHubSpotRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12!\n" +
+	"\faccess_token\x18\x02 \x01(\tR\vaccessToken\x12\x15\n" +
+	"\x06app_id\x18\x03 \x01(\x03R\x05appId\x12\x19\n" +
+	"\bbase_url\x18\x04 \x01(\tR\abaseUrl\x12!\n" +
+	"\fwindow_limit\x18\x05 \x01(\x05R\vwindowLimit\x12\x1f\n" +
+	"\vdaily_limit\x18\x06 \x01(\x05R\n" +
+	"dailyLimit\"\xf9\x01\n" +
+	"\x16ConnectHubSpotResponse\x12*\n" +
+	"\x06tenant\x18\x01 \x01(\v2\x12.console.v1.TenantR\x06tenant\x12\x18\n" +
+	"\acreated\x18\x02 \x03(\tR\acreated\x12X\n" +
+	"\fincompatible\x18\x03 \x03(\v24.console.v1.ConnectHubSpotResponse.IncompatibleEntryR\fincompatible\x1a?\n" +
+	"\x11IncompatibleEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x91\x02\n" +
+	"\x15ConnectAlowareRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x14\n" +
+	"\x05token\x18\x02 \x01(\tR\x05token\x12\x18\n" +
+	"\aprofile\x18\x03 \x01(\tR\aprofile\x12!\n" +
+	"\fwebhook_auth\x18\x04 \x01(\tR\vwebhookAuth\x12!\n" +
+	"\fwebhook_user\x18\x05 \x01(\tR\vwebhookUser\x12%\n" +
+	"\x0ewebhook_secret\x18\x06 \x01(\tR\rwebhookSecret\x12\x19\n" +
+	"\bbase_url\x18\a \x01(\tR\abaseUrl\x12\x12\n" +
+	"\x04rate\x18\b \x01(\x01R\x04rate\x12\x14\n" +
+	"\x05burst\x18\t \x01(\x05R\x05burst\"e\n" +
+	"\x16ConnectAlowareResponse\x12*\n" +
+	"\x06tenant\x18\x01 \x01(\v2\x12.console.v1.TenantR\x06tenant\x12\x1f\n" +
+	"\vwebhook_url\x18\x02 \x01(\tR\n" +
+	"webhookUrl\"+\n" +
+	"\x11DisconnectRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\"@\n" +
+	"\x12DisconnectResponse\x12*\n" +
+	"\x06tenant\x18\x01 \x01(\v2\x12.console.v1.TenantR\x06tenant\"/\n" +
+	"\x15TestConnectionRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\"\xf7\x01\n" +
+	"\x16TestConnectionResponse\x12#\n" +
+	"\rhubspot_fault\x18\x01 \x01(\tR\fhubspotFault\x12#\n" +
+	"\raloware_fault\x18\x02 \x01(\tR\falowareFault\x12\x1b\n" +
+	"\tportal_id\x18\x03 \x01(\x03R\bportalId\x12(\n" +
+	"\x10portal_time_zone\x18\x04 \x01(\tR\x0eportalTimeZone\x12%\n" +
+	"\x0eproperty_limit\x18\x05 \x01(\x03R\rpropertyLimit\x12%\n" +
+	"\x0eproperty_usage\x18\x06 \x01(\x03R\rpropertyUsage\"0\n" +
+	"\x16GetCapabilitiesRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\"\x9e\x01\n" +
+	"\x17GetCapabilitiesResponse\x12\x18\n" +
+	"\aprofile\x18\x01 \x01(\tR\aprofile\x124\n" +
+	"\tfunctions\x18\x02 \x03(\v2\x16.console.v1.CapabilityR\tfunctions\x123\n" +
+	"\x06fields\x18\x03 \x03(\v2\x1b.console.v1.FieldCapabilityR\x06fields\"X\n" +
+	"\n" +
+	"Capability\x12\x1a\n" +
+	"\bfunction\x18\x01 \x01(\tR\bfunction\x12\x1a\n" +
+	"\bpossible\x18\x02 \x01(\bR\bpossible\x12\x12\n" +
+	"\x04note\x18\x03 \x01(\tR\x04note\"\xcb\x01\n" +
+	"\x0fFieldCapability\x12\x1a\n" +
+	"\bproperty\x18\x01 \x01(\tR\bproperty\x12\x12\n" +
+	"\x04read\x18\x02 \x01(\bR\x04read\x12\x10\n" +
+	"\x03set\x18\x03 \x01(\bR\x03set\x12&\n" +
+	"\x0fset_at_creation\x18\x04 \x01(\bR\rsetAtCreation\x12\x14\n" +
+	"\x05clear\x18\x05 \x01(\bR\x05clear\x12\x19\n" +
+	"\bset_note\x18\x06 \x01(\tR\asetNote\x12\x1d\n" +
+	"\n" +
+	"clear_note\x18\a \x01(\tR\tclearNote2\xbe\x05\n" +
 	"\rTenantService\x12S\n" +
-	"\vListTenants\x12\x1e.console.v1.ListTenantsRequest\x1a\x1f.console.v1.ListTenantsResponse\"\x03\x90\x02\x01B.Z,lockstep.internal/proto/console/v1;consolev1b\x06proto3"
+	"\vListTenants\x12\x1e.console.v1.ListTenantsRequest\x1a\x1f.console.v1.ListTenantsResponse\"\x03\x90\x02\x01\x12M\n" +
+	"\tGetTenant\x12\x1c.console.v1.GetTenantRequest\x1a\x1d.console.v1.GetTenantResponse\"\x03\x90\x02\x01\x12K\n" +
+	"\n" +
+	"SaveTenant\x12\x1d.console.v1.SaveTenantRequest\x1a\x1e.console.v1.SaveTenantResponse\x12W\n" +
+	"\x0eConnectHubSpot\x12!.console.v1.ConnectHubSpotRequest\x1a\".console.v1.ConnectHubSpotResponse\x12W\n" +
+	"\x0eConnectAloware\x12!.console.v1.ConnectAlowareRequest\x1a\".console.v1.ConnectAlowareResponse\x12K\n" +
+	"\n" +
+	"Disconnect\x12\x1d.console.v1.DisconnectRequest\x1a\x1e.console.v1.DisconnectResponse\x12\\\n" +
+	"\x0eTestConnection\x12!.console.v1.TestConnectionRequest\x1a\".console.v1.TestConnectionResponse\"\x03\x90\x02\x01\x12_\n" +
+	"\x0fGetCapabilities\x12\".console.v1.GetCapabilitiesRequest\x1a#.console.v1.GetCapabilitiesResponse\"\x03\x90\x02\x01B.Z,lockstep.internal/proto/console/v1;consolev1b\x06proto3"
 
 var (
 	file_console_v1_tenant_proto_rawDescOnce sync.Once
@@ -319,22 +1502,64 @@ func file_console_v1_tenant_proto_rawDescGZIP() []byte {
 	return file_console_v1_tenant_proto_rawDescData
 }
 
-var file_console_v1_tenant_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_console_v1_tenant_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_console_v1_tenant_proto_goTypes = []any{
-	(*ListTenantsRequest)(nil),  // 0: console.v1.ListTenantsRequest
-	(*ListTenantsResponse)(nil), // 1: console.v1.ListTenantsResponse
-	(*Tenant)(nil),              // 2: console.v1.Tenant
-	(*Refusal)(nil),             // 3: console.v1.Refusal
+	(*ListTenantsRequest)(nil),      // 0: console.v1.ListTenantsRequest
+	(*ListTenantsResponse)(nil),     // 1: console.v1.ListTenantsResponse
+	(*Tenant)(nil),                  // 2: console.v1.Tenant
+	(*Refusal)(nil),                 // 3: console.v1.Refusal
+	(*GetTenantRequest)(nil),        // 4: console.v1.GetTenantRequest
+	(*GetTenantResponse)(nil),       // 5: console.v1.GetTenantResponse
+	(*TenantSettings)(nil),          // 6: console.v1.TenantSettings
+	(*SaveTenantRequest)(nil),       // 7: console.v1.SaveTenantRequest
+	(*SaveTenantResponse)(nil),      // 8: console.v1.SaveTenantResponse
+	(*ConnectHubSpotRequest)(nil),   // 9: console.v1.ConnectHubSpotRequest
+	(*ConnectHubSpotResponse)(nil),  // 10: console.v1.ConnectHubSpotResponse
+	(*ConnectAlowareRequest)(nil),   // 11: console.v1.ConnectAlowareRequest
+	(*ConnectAlowareResponse)(nil),  // 12: console.v1.ConnectAlowareResponse
+	(*DisconnectRequest)(nil),       // 13: console.v1.DisconnectRequest
+	(*DisconnectResponse)(nil),      // 14: console.v1.DisconnectResponse
+	(*TestConnectionRequest)(nil),   // 15: console.v1.TestConnectionRequest
+	(*TestConnectionResponse)(nil),  // 16: console.v1.TestConnectionResponse
+	(*GetCapabilitiesRequest)(nil),  // 17: console.v1.GetCapabilitiesRequest
+	(*GetCapabilitiesResponse)(nil), // 18: console.v1.GetCapabilitiesResponse
+	(*Capability)(nil),              // 19: console.v1.Capability
+	(*FieldCapability)(nil),         // 20: console.v1.FieldCapability
+	nil,                             // 21: console.v1.ConnectHubSpotResponse.IncompatibleEntry
 }
 var file_console_v1_tenant_proto_depIdxs = []int32{
-	2, // 0: console.v1.ListTenantsResponse.tenants:type_name -> console.v1.Tenant
-	0, // 1: console.v1.TenantService.ListTenants:input_type -> console.v1.ListTenantsRequest
-	1, // 2: console.v1.TenantService.ListTenants:output_type -> console.v1.ListTenantsResponse
-	2, // [2:3] is the sub-list for method output_type
-	1, // [1:2] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	2,  // 0: console.v1.ListTenantsResponse.tenants:type_name -> console.v1.Tenant
+	2,  // 1: console.v1.GetTenantResponse.tenant:type_name -> console.v1.Tenant
+	6,  // 2: console.v1.GetTenantResponse.settings:type_name -> console.v1.TenantSettings
+	6,  // 3: console.v1.SaveTenantRequest.settings:type_name -> console.v1.TenantSettings
+	2,  // 4: console.v1.SaveTenantResponse.tenant:type_name -> console.v1.Tenant
+	2,  // 5: console.v1.ConnectHubSpotResponse.tenant:type_name -> console.v1.Tenant
+	21, // 6: console.v1.ConnectHubSpotResponse.incompatible:type_name -> console.v1.ConnectHubSpotResponse.IncompatibleEntry
+	2,  // 7: console.v1.ConnectAlowareResponse.tenant:type_name -> console.v1.Tenant
+	2,  // 8: console.v1.DisconnectResponse.tenant:type_name -> console.v1.Tenant
+	19, // 9: console.v1.GetCapabilitiesResponse.functions:type_name -> console.v1.Capability
+	20, // 10: console.v1.GetCapabilitiesResponse.fields:type_name -> console.v1.FieldCapability
+	0,  // 11: console.v1.TenantService.ListTenants:input_type -> console.v1.ListTenantsRequest
+	4,  // 12: console.v1.TenantService.GetTenant:input_type -> console.v1.GetTenantRequest
+	7,  // 13: console.v1.TenantService.SaveTenant:input_type -> console.v1.SaveTenantRequest
+	9,  // 14: console.v1.TenantService.ConnectHubSpot:input_type -> console.v1.ConnectHubSpotRequest
+	11, // 15: console.v1.TenantService.ConnectAloware:input_type -> console.v1.ConnectAlowareRequest
+	13, // 16: console.v1.TenantService.Disconnect:input_type -> console.v1.DisconnectRequest
+	15, // 17: console.v1.TenantService.TestConnection:input_type -> console.v1.TestConnectionRequest
+	17, // 18: console.v1.TenantService.GetCapabilities:input_type -> console.v1.GetCapabilitiesRequest
+	1,  // 19: console.v1.TenantService.ListTenants:output_type -> console.v1.ListTenantsResponse
+	5,  // 20: console.v1.TenantService.GetTenant:output_type -> console.v1.GetTenantResponse
+	8,  // 21: console.v1.TenantService.SaveTenant:output_type -> console.v1.SaveTenantResponse
+	10, // 22: console.v1.TenantService.ConnectHubSpot:output_type -> console.v1.ConnectHubSpotResponse
+	12, // 23: console.v1.TenantService.ConnectAloware:output_type -> console.v1.ConnectAlowareResponse
+	14, // 24: console.v1.TenantService.Disconnect:output_type -> console.v1.DisconnectResponse
+	16, // 25: console.v1.TenantService.TestConnection:output_type -> console.v1.TestConnectionResponse
+	18, // 26: console.v1.TenantService.GetCapabilities:output_type -> console.v1.GetCapabilitiesResponse
+	19, // [19:27] is the sub-list for method output_type
+	11, // [11:19] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_console_v1_tenant_proto_init() }
@@ -348,7 +1573,7 @@ func file_console_v1_tenant_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_console_v1_tenant_proto_rawDesc), len(file_console_v1_tenant_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   4,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

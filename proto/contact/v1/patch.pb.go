@@ -104,6 +104,7 @@ type PropertyPatch struct {
 	// Set when the contact may be created: how to find it first.
 	Create *CreateContact `protobuf:"bytes,5,opt,name=create,proto3" json:"create,omitempty"`
 	// Set when the writer shall read the contact and report what it holds.
+	// Without a target_id a contact that is found is read instead of written.
 	Fetch *FetchContact `protobuf:"bytes,6,opt,name=fetch,proto3" json:"fetch,omitempty"`
 	// Why: the event that led to the decision, for traces and explanations.
 	CauseEventId string `protobuf:"bytes,7,opt,name=cause_event_id,json=causeEventId,proto3" json:"cause_event_id,omitempty"`

@@ -36,7 +36,9 @@ type ContactState struct {
 	// Hashes of the newest event ids that were judged, oldest first; bounded.
 	Seen []uint64 `protobuf:"fixed64,5,rep,packed,name=seen,proto3" json:"seen,omitempty"`
 	// Activity totals; unset for a contact without communications.
-	Activity      *ActivityState `protobuf:"bytes,6,opt,name=activity,proto3" json:"activity,omitempty"`
+	Activity *ActivityState `protobuf:"bytes,6,opt,name=activity,proto3" json:"activity,omitempty"`
+	// True while the tenant's filter leaves the contact out.
+	Outside       bool `protobuf:"varint,7,opt,name=outside,proto3" json:"outside,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -113,6 +115,13 @@ func (x *ContactState) GetActivity() *ActivityState {
 	return nil
 }
 
+func (x *ContactState) GetOutside() bool {
+	if x != nil {
+		return x.Outside
+	}
+	return false
+}
+
 // ContactSide is what is known of the contact in one system.
 type ContactSide struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -140,6 +149,9 @@ type ContactSide struct {
 	DoubtMs int64 `protobuf:"varint,13,opt,name=doubt_ms,json=doubtMs,proto3" json:"doubt_ms,omitempty"`
 	// Match keys with which the contact was last looked for on this side.
 	Sought string `protobuf:"bytes,11,opt,name=sought,proto3" json:"sought,omitempty"`
+	// When somebody asked for a sync of this contact, by our clock, that is not
+	// answered by a read yet; 0 for none.
+	PullMs int64 `protobuf:"varint,14,opt,name=pull_ms,json=pullMs,proto3" json:"pull_ms,omitempty"`
 	// Ids there of which a person said that they are somebody else.
 	Apart         []string `protobuf:"bytes,20,rep,name=apart,proto3" json:"apart,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -267,6 +279,13 @@ func (x *ContactSide) GetSought() string {
 	return ""
 }
 
+func (x *ContactSide) GetPullMs() int64 {
+	if x != nil {
+		return x.PullMs
+	}
+	return 0
+}
+
 func (x *ContactSide) GetApart() []string {
 	if x != nil {
 		return x.Apart
@@ -281,10 +300,14 @@ type FieldState struct {
 	Key string `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
 	// Newest intent of each side; unset before the first. The later one of
 	// those that may flow is what both sides should hold.
-	HubspotEdit   *Edit      `protobuf:"bytes,2,opt,name=hubspot_edit,json=hubspotEdit,proto3" json:"hubspot_edit,omitempty"`
-	Hubspot       *FieldSide `protobuf:"bytes,3,opt,name=hubspot,proto3" json:"hubspot,omitempty"`
-	Aloware       *FieldSide `protobuf:"bytes,4,opt,name=aloware,proto3" json:"aloware,omitempty"`
-	AlowareEdit   *Edit      `protobuf:"bytes,5,opt,name=aloware_edit,json=alowareEdit,proto3" json:"aloware_edit,omitempty"`
+	HubspotEdit *Edit      `protobuf:"bytes,2,opt,name=hubspot_edit,json=hubspotEdit,proto3" json:"hubspot_edit,omitempty"`
+	Hubspot     *FieldSide `protobuf:"bytes,3,opt,name=hubspot,proto3" json:"hubspot,omitempty"`
+	Aloware     *FieldSide `protobuf:"bytes,4,opt,name=aloware,proto3" json:"aloware,omitempty"`
+	AlowareEdit *Edit      `protobuf:"bytes,5,opt,name=aloware_edit,json=alowareEdit,proto3" json:"aloware_edit,omitempty"`
+	// True while a difference waits for a person's answer.
+	Asked bool `protobuf:"varint,6,opt,name=asked,proto3" json:"asked,omitempty"`
+	// The edit that a person last approved.
+	Approved      *Edit `protobuf:"bytes,7,opt,name=approved,proto3" json:"approved,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -350,6 +373,20 @@ func (x *FieldState) GetAloware() *FieldSide {
 func (x *FieldState) GetAlowareEdit() *Edit {
 	if x != nil {
 		return x.AlowareEdit
+	}
+	return nil
+}
+
+func (x *FieldState) GetAsked() bool {
+	if x != nil {
+		return x.Asked
+	}
+	return false
+}
+
+func (x *FieldState) GetApproved() *Edit {
+	if x != nil {
+		return x.Approved
 	}
 	return nil
 }
@@ -948,14 +985,15 @@ var File_contact_v1_state_proto protoreflect.FileDescriptor
 const file_contact_v1_state_proto_rawDesc = "" +
 	"\n" +
 	"\x16contact/v1/state.proto\x12\n" +
-	"contact.v1\x1a\x16contact/v1/value.proto\"\x89\x02\n" +
+	"contact.v1\x1a\x16contact/v1/value.proto\"\xa3\x02\n" +
 	"\fContactState\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x03R\aversion\x121\n" +
 	"\ahubspot\x18\x02 \x01(\v2\x17.contact.v1.ContactSideR\ahubspot\x121\n" +
 	"\aaloware\x18\x03 \x01(\v2\x17.contact.v1.ContactSideR\aaloware\x12.\n" +
 	"\x06fields\x18\x04 \x03(\v2\x16.contact.v1.FieldStateR\x06fields\x12\x12\n" +
 	"\x04seen\x18\x05 \x03(\x06R\x04seen\x125\n" +
-	"\bactivity\x18\x06 \x01(\v2\x19.contact.v1.ActivityStateR\bactivity\"\xf1\x02\n" +
+	"\bactivity\x18\x06 \x01(\v2\x19.contact.v1.ActivityStateR\bactivity\x12\x18\n" +
+	"\aoutside\x18\a \x01(\bR\aoutside\"\x8a\x03\n" +
 	"\vContactSide\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\aaliases\x18\x02 \x03(\tR\aaliases\x12\x12\n" +
@@ -972,15 +1010,18 @@ const file_contact_v1_state_proto_rawDesc = "" +
 	" \x01(\tR\x05email\x12\x16\n" +
 	"\x06mobile\x18\f \x01(\tR\x06mobile\x12\x19\n" +
 	"\bdoubt_ms\x18\r \x01(\x03R\adoubtMs\x12\x16\n" +
-	"\x06sought\x18\v \x01(\tR\x06sought\x12\x14\n" +
-	"\x05apart\x18\x14 \x03(\tR\x05apart\"\xea\x01\n" +
+	"\x06sought\x18\v \x01(\tR\x06sought\x12\x17\n" +
+	"\apull_ms\x18\x0e \x01(\x03R\x06pullMs\x12\x14\n" +
+	"\x05apart\x18\x14 \x03(\tR\x05apart\"\xae\x02\n" +
 	"\n" +
 	"FieldState\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x123\n" +
 	"\fhubspot_edit\x18\x02 \x01(\v2\x10.contact.v1.EditR\vhubspotEdit\x12/\n" +
 	"\ahubspot\x18\x03 \x01(\v2\x15.contact.v1.FieldSideR\ahubspot\x12/\n" +
 	"\aaloware\x18\x04 \x01(\v2\x15.contact.v1.FieldSideR\aaloware\x123\n" +
-	"\faloware_edit\x18\x05 \x01(\v2\x10.contact.v1.EditR\valowareEdit\"Y\n" +
+	"\faloware_edit\x18\x05 \x01(\v2\x10.contact.v1.EditR\valowareEdit\x12\x14\n" +
+	"\x05asked\x18\x06 \x01(\bR\x05asked\x12,\n" +
+	"\bapproved\x18\a \x01(\v2\x10.contact.v1.EditR\bapproved\"Y\n" +
 	"\x04Edit\x12\x14\n" +
 	"\x05value\x18\x01 \x01(\tR\x05value\x12\x13\n" +
 	"\x05at_ms\x18\x02 \x01(\x03R\x04atMs\x12&\n" +
@@ -1073,20 +1114,21 @@ var file_contact_v1_state_proto_depIdxs = []int32{
 	4,  // 6: contact.v1.FieldState.hubspot:type_name -> contact.v1.FieldSide
 	4,  // 7: contact.v1.FieldState.aloware:type_name -> contact.v1.FieldSide
 	3,  // 8: contact.v1.FieldState.aloware_edit:type_name -> contact.v1.Edit
-	11, // 9: contact.v1.Edit.side:type_name -> contact.v1.System
-	5,  // 10: contact.v1.FieldSide.past:type_name -> contact.v1.PastValue
-	6,  // 11: contact.v1.FieldSide.writes:type_name -> contact.v1.FieldWrite
-	7,  // 12: contact.v1.FieldSide.rejected:type_name -> contact.v1.FieldRejection
-	10, // 13: contact.v1.FieldRejection.error:type_name -> contact.v1.Error
-	9,  // 14: contact.v1.ActivityState.inbound_calls:type_name -> contact.v1.ActivityLine
-	9,  // 15: contact.v1.ActivityState.outbound_calls:type_name -> contact.v1.ActivityLine
-	9,  // 16: contact.v1.ActivityState.inbound_texts:type_name -> contact.v1.ActivityLine
-	9,  // 17: contact.v1.ActivityState.outbound_texts:type_name -> contact.v1.ActivityLine
-	18, // [18:18] is the sub-list for method output_type
-	18, // [18:18] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	3,  // 9: contact.v1.FieldState.approved:type_name -> contact.v1.Edit
+	11, // 10: contact.v1.Edit.side:type_name -> contact.v1.System
+	5,  // 11: contact.v1.FieldSide.past:type_name -> contact.v1.PastValue
+	6,  // 12: contact.v1.FieldSide.writes:type_name -> contact.v1.FieldWrite
+	7,  // 13: contact.v1.FieldSide.rejected:type_name -> contact.v1.FieldRejection
+	10, // 14: contact.v1.FieldRejection.error:type_name -> contact.v1.Error
+	9,  // 15: contact.v1.ActivityState.inbound_calls:type_name -> contact.v1.ActivityLine
+	9,  // 16: contact.v1.ActivityState.outbound_calls:type_name -> contact.v1.ActivityLine
+	9,  // 17: contact.v1.ActivityState.inbound_texts:type_name -> contact.v1.ActivityLine
+	9,  // 18: contact.v1.ActivityState.outbound_texts:type_name -> contact.v1.ActivityLine
+	19, // [19:19] is the sub-list for method output_type
+	19, // [19:19] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_contact_v1_state_proto_init() }

@@ -15,6 +15,8 @@ import (
 	"lockstep.internal/services/console/access"
 	"lockstep.internal/services/console/contacts"
 	"lockstep.internal/services/console/inbox"
+	"lockstep.internal/services/console/mappings"
+	"lockstep.internal/services/console/tenants"
 )
 
 // Config is what the API stands on.
@@ -23,6 +25,8 @@ type Config struct {
 	Roster *roster.Roster
 	Logger *slog.Logger
 
+	Tenants  *tenants.Tenants
+	Mappings *mappings.Mappings
 	Contacts *contacts.Contacts
 	Inbox    *inbox.Inbox
 }
@@ -34,7 +38,8 @@ func Handler(config Config) http.Handler {
 		connect.WithReadMaxBytes(4<<20),
 	)
 	mux := http.NewServeMux()
-	mux.Handle(consolev1connect.NewTenantServiceHandler(&tenants{config}, options))
+	mux.Handle(consolev1connect.NewTenantServiceHandler(&tenantService{config}, options))
+	mux.Handle(consolev1connect.NewMappingServiceHandler(&mappingService{config}, options))
 	mux.Handle(consolev1connect.NewContactServiceHandler(&people{config, config.Contacts}, options))
 	mux.Handle(consolev1connect.NewInboxServiceHandler(&errorInbox{config, config.Inbox}, options))
 	return mux

@@ -59,7 +59,7 @@ func (s *people) GetContact(ctx context.Context, r *consolev1.GetContactRequest)
 	if err != nil {
 		return nil, err
 	}
-	answer := &consolev1.GetContactResponse{Contact: summary(card), MissingCommunications: card.Missing}
+	answer := &consolev1.GetContactResponse{Contact: summary(card), MissingCommunications: card.Missing, Outside: card.Outside}
 	if answer.Hubspot, err = s.side(ctx, tenant, card, contact.HubSpot); err != nil {
 		return nil, err
 	}

@@ -27,7 +27,23 @@ type need struct {
 // A request about a tenant names it in its field "tenant"; one that names none
 // is about the installation, and needs the role everywhere.
 var needs = map[string]need{
-	consolev1connect.TenantServiceListTenantsProcedure: {access.Viewer, true},
+	consolev1connect.TenantServiceListTenantsProcedure:       {access.Viewer, true},
+	consolev1connect.TenantServiceGetTenantProcedure:         {access.Viewer, false},
+	consolev1connect.TenantServiceSaveTenantProcedure:        {access.Operator, false},
+	consolev1connect.TenantServiceConnectHubSpotProcedure:    {access.Administrator, false},
+	consolev1connect.TenantServiceConnectAlowareProcedure:    {access.Administrator, false},
+	consolev1connect.TenantServiceDisconnectProcedure:        {access.Administrator, false},
+	consolev1connect.TenantServiceTestConnectionProcedure:    {access.Administrator, false},
+	consolev1connect.TenantServiceGetCapabilitiesProcedure:   {access.Viewer, false},
+	consolev1connect.MappingServiceGetMappingProcedure:       {access.Viewer, false},
+	consolev1connect.MappingServiceEditMappingProcedure:      {access.Administrator, false},
+	consolev1connect.MappingServicePreviewMappingProcedure:   {access.Administrator, false},
+	consolev1connect.MappingServiceListVersionsProcedure:     {access.Viewer, false},
+	consolev1connect.MappingServiceCompareVersionsProcedure:  {access.Viewer, false},
+	consolev1connect.MappingServiceListPropertiesProcedure:   {access.Viewer, false},
+	consolev1connect.MappingServiceCreatePropertyProcedure:   {access.Administrator, false},
+	consolev1connect.MappingServiceListUsersProcedure:        {access.Viewer, false},
+	consolev1connect.MappingServiceListDispositionsProcedure: {access.Viewer, false},
 
 	consolev1connect.ContactServiceFindContactsProcedure:      {role: access.Viewer},
 	consolev1connect.ContactServiceGetContactProcedure:        {role: access.Viewer},

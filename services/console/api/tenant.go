@@ -3,22 +3,131 @@ package api
 import (
 	"context"
 
+	"lockstep.internal/pkg/aloware"
+	"lockstep.internal/pkg/contact"
 	"lockstep.internal/pkg/tenant"
 	consolev1 "lockstep.internal/proto/console/v1"
 	"lockstep.internal/services/console/access"
+	"lockstep.internal/services/console/tenants"
 )
 
-// tenants is TenantService.
-type tenants struct{ Config }
+// tenantService is TenantService.
+type tenantService struct{ Config }
 
 // ListTenants gives the tenants that the caller may see.
-func (s *tenants) ListTenants(ctx context.Context, _ *consolev1.ListTenantsRequest) (*consolev1.ListTenantsResponse, error) {
+func (s *tenantService) ListTenants(ctx context.Context, _ *consolev1.ListTenantsRequest) (*consolev1.ListTenantsResponse, error) {
 	caller := access.From(ctx)
 	answer := &consolev1.ListTenantsResponse{}
 	for _, t := range s.Roster.All() {
 		if caller.May(t.ID, access.Viewer) {
 			answer.Tenants = append(answer.Tenants, tenantMessage(t))
 		}
+	}
+	return answer, nil
+}
+
+// GetTenant gives one tenant.
+func (s *tenantService) GetTenant(_ context.Context, r *consolev1.GetTenantRequest) (*consolev1.GetTenantResponse, error) {
+	t, err := s.Tenants.Get(contact.Tenant(r.GetTenant()))
+	if err != nil {
+		return nil, err
+	}
+	v := tenants.SettingsOf(t)
+	return &consolev1.GetTenantResponse{Tenant: tenantMessage(t), Settings: &consolev1.TenantSettings{
+		Name: v.Name, Region: v.Region, TimeZone: v.TimeZone, Active: v.Active, Creation: string(v.Creation), Updates: string(v.Updates),
+		DefaultOwner: v.DefaultOwner, DefaultLeadSource: v.DefaultLeadSource,
+	}}, nil
+}
+
+// SaveTenant adds a tenant or changes its settings.
+func (s *tenantService) SaveTenant(ctx context.Context, r *consolev1.SaveTenantRequest) (*consolev1.SaveTenantResponse, error) {
+	v := r.GetSettings()
+	t, err := s.Tenants.Save(ctx, contact.Tenant(r.GetTenant()), tenants.Settings{
+		Name: v.GetName(), Region: v.GetRegion(), TimeZone: v.GetTimeZone(), Active: v.GetActive(),
+		Creation: tenant.Flow(v.GetCreation()), Updates: tenant.Flow(v.GetUpdates()),
+		DefaultOwner: v.GetDefaultOwner(), DefaultLeadSource: v.GetDefaultLeadSource(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &consolev1.SaveTenantResponse{Tenant: tenantMessage(t)}, nil
+}
+
+// ConnectHubSpot starts the connection to a portal.
+func (s *tenantService) ConnectHubSpot(ctx context.Context, r *consolev1.ConnectHubSpotRequest) (*consolev1.ConnectHubSpotResponse, error) {
+	t, report, err := s.Tenants.ConnectHubSpot(ctx, contact.Tenant(r.GetTenant()), tenant.HubSpot{
+		BaseURL: r.GetBaseUrl(), AppID: r.GetAppId(), AccessToken: tenant.Secret(r.GetAccessToken()),
+		WindowLimit: int(r.GetWindowLimit()), DailyLimit: int(r.GetDailyLimit()),
+	}, access.From(ctx).Name)
+	if err != nil {
+		return nil, err
+	}
+	return &consolev1.ConnectHubSpotResponse{Tenant: tenantMessage(t), Created: report.Created, Incompatible: report.Incompatible}, nil
+}
+
+// ConnectAloware starts the connection to an account.
+func (s *tenantService) ConnectAloware(ctx context.Context, r *consolev1.ConnectAlowareRequest) (*consolev1.ConnectAlowareResponse, error) {
+	connection := tenant.Aloware{
+		BaseURL: r.GetBaseUrl(), Token: tenant.Secret(r.GetToken()), Profile: r.GetProfile(), WebhookAuth: r.GetWebhookAuth(),
+		Rate: r.GetRate(), Burst: int(r.GetBurst()),
+	}
+	switch r.GetWebhookAuth() {
+	case "basic":
+		connection.WebhookUser, connection.WebhookPassword = r.GetWebhookUser(), tenant.Secret(r.GetWebhookSecret())
+	case "bearer":
+		connection.WebhookToken = tenant.Secret(r.GetWebhookSecret())
+	}
+	t, err := s.Tenants.ConnectAloware(ctx, contact.Tenant(r.GetTenant()), connection)
+	if err != nil {
+		return nil, err
+	}
+	return &consolev1.ConnectAlowareResponse{Tenant: tenantMessage(t), WebhookUrl: s.Tenants.WebhookURL(t.ID)}, nil
+}
+
+// Disconnect stops both connections.
+func (s *tenantService) Disconnect(ctx context.Context, r *consolev1.DisconnectRequest) (*consolev1.DisconnectResponse, error) {
+	t, err := s.Tenants.Disconnect(ctx, contact.Tenant(r.GetTenant()))
+	if err != nil {
+		return nil, err
+	}
+	return &consolev1.DisconnectResponse{Tenant: tenantMessage(t)}, nil
+}
+
+// TestConnection calls both systems.
+func (s *tenantService) TestConnection(ctx context.Context, r *consolev1.TestConnectionRequest) (*consolev1.TestConnectionResponse, error) {
+	test, err := s.Tenants.Try(ctx, contact.Tenant(r.GetTenant()))
+	if err != nil {
+		return nil, err
+	}
+	return &consolev1.TestConnectionResponse{
+		HubspotFault: words(test.HubSpot), AlowareFault: words(test.Aloware), PortalId: test.Portal.PortalID, PortalTimeZone: test.Portal.TimeZone,
+		PropertyLimit: test.Limit.Limit, PropertyUsage: test.Limit.Usage,
+	}, nil
+}
+
+func words(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+// GetCapabilities tells what the connection to Aloware can do.
+func (s *tenantService) GetCapabilities(_ context.Context, r *consolev1.GetCapabilitiesRequest) (*consolev1.GetCapabilitiesResponse, error) {
+	t, err := s.Tenants.Get(contact.Tenant(r.GetTenant()))
+	if err != nil {
+		return nil, err
+	}
+	all := aloware.Profile(t.Aloware.Profile).Capabilities()
+	answer := &consolev1.GetCapabilitiesResponse{Profile: string(all.Profile)}
+	for _, a := range all.Functions {
+		answer.Functions = append(answer.Functions, &consolev1.Capability{Function: string(a.Function), Possible: a.Possible, Note: a.Note})
+	}
+	all.Attribute.Property = "(fields that the account defined)"
+	for _, f := range append(all.Fields, all.Attribute) {
+		answer.Fields = append(answer.Fields, &consolev1.FieldCapability{
+			Property: f.Property, Read: f.Read, Set: f.Set, SetAtCreation: f.SetAtCreation, Clear: f.Clear, SetNote: f.SetNote, ClearNote: f.ClearNote,
+		})
 	}
 	return answer, nil
 }

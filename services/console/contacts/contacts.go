@@ -8,6 +8,7 @@ package contacts
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -53,21 +54,25 @@ func (c *Contacts) ask(ctx context.Context, id contact.Tenant, keys []contact.Ke
 	cards := make(map[contact.Key]*contact.Card, len(keys))
 	for len(keys) > 0 {
 		n := min(atOnce, len(keys))
-		if !brief {
-			n = 1 // a card with its fields is large
+		question, err := json.Marshal(contact.CardQuestion{Tenant: id, Keys: keys[:n], Brief: brief})
+		if err != nil {
+			return nil, fmt.Errorf("ask for %d contacts: %w", n, err)
 		}
 		asking, cancel := context.WithTimeout(ctx, longest)
-		var answer contact.CardAnswer
-		err := c.Bus.Ask(asking, contact.CardTopic, contact.CardQuestion{Tenant: id, Keys: keys[:n], Brief: brief}, &answer)
+		err = c.Bus.Ask(asking, contact.CardTopic, question, func(part []byte) error {
+			card := &contact.Card{}
+			if err := json.Unmarshal(part, card); err != nil {
+				return err
+			}
+			cards[card.Key] = card
+			return nil
+		})
 		cancel()
 		switch {
 		case errors.Is(err, bus.ErrNobody):
 			return nil, &Error{"unavailable", "mapper", "no mapper answers just now: contacts are shown when one runs again"}
 		case err != nil:
 			return nil, fmt.Errorf("ask for %d contacts: %w", n, err)
-		}
-		for i := range answer.Cards {
-			cards[answer.Cards[i].Key] = &answer.Cards[i]
 		}
 		keys = keys[n:]
 	}

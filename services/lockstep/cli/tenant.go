@@ -2,6 +2,8 @@ package cli
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -10,24 +12,198 @@ import (
 )
 
 func (c *CLI) tenants() *cobra.Command {
-	group := &cobra.Command{Use: "tenant", Short: "Tenants and their connections"}
-	group.AddCommand(&cobra.Command{
-		Use: "list", Short: "List the tenants", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			http, server, option, err := c.client()
-			if err != nil {
-				return err
-			}
-			answer, err := consolev1connect.NewTenantServiceClient(http, server, option).ListTenants(cmd.Context(), &consolev1.ListTenantsRequest{})
-			if err != nil {
-				return err
-			}
-			rows := [][]string{{"TENANT", "NAME", "HUBSPOT", "ALOWARE", "PROFILE", "MAPPING"}}
-			for _, t := range answer.GetTenants() {
-				rows = append(rows, []string{t.GetTenant(), t.GetName(), t.GetHubspotState(), t.GetAlowareState(), t.GetAlowareProfile(), fmt.Sprint("version ", t.GetMappingVersion())})
-			}
-			return c.print(cmd, answer, rows)
-		},
-	})
+	group := group("tenant", "Tenants and their connections")
+	group.AddCommand(
+		c.tenantList(), c.tenantShow(), c.tenantSave(), c.connectHubSpot(), c.connectAloware(), c.tenantDisconnect(), c.tenantTest(), c.capabilities(),
+	)
 	return group
+}
+
+// onTenant makes a command over the tenants' client with exactly n arguments.
+func (c *CLI) onTenant(use, short string, n int, do func(cmd *cobra.Command, client consolev1connect.TenantServiceClient, args []string) error) *cobra.Command {
+	return &cobra.Command{
+		Use: use, Short: short, Args: exactly(n),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			client, err := newClient(c, consolev1connect.NewTenantServiceClient)
+			if err != nil {
+				return err
+			}
+			return do(cmd, client, args)
+		},
+	}
+}
+
+func tenantRows(tenants ...*consolev1.Tenant) [][]string {
+	rows := [][]string{{"TENANT", "NAME", "ALOWARE", "HUBSPOT", "PROFILE", "MAPPING"}}
+	for _, t := range tenants {
+		rows = append(rows, []string{t.GetTenant(), t.GetName(), t.GetAlowareState(), t.GetHubspotState(), t.GetAlowareProfile(), fmt.Sprint("version ", t.GetMappingVersion())})
+	}
+	return rows
+}
+
+func (c *CLI) tenantList() *cobra.Command {
+	return c.onTenant("list", "List the tenants", 0, func(cmd *cobra.Command, client consolev1connect.TenantServiceClient, _ []string) error {
+		answer, err := client.ListTenants(cmd.Context(), &consolev1.ListTenantsRequest{})
+		if err != nil {
+			return err
+		}
+		return c.print(cmd, answer, tenantRows(answer.GetTenants()...))
+	})
+}
+
+func (c *CLI) tenantShow() *cobra.Command {
+	return c.onTenant("show TENANT", "Show a tenant's settings", 1, func(cmd *cobra.Command, client consolev1connect.TenantServiceClient, args []string) error {
+		answer, err := client.GetTenant(cmd.Context(), &consolev1.GetTenantRequest{Tenant: args[0]})
+		if err != nil {
+			return err
+		}
+		v := answer.GetSettings()
+		rows := append(tenantRows(answer.GetTenant()), []string{""},
+			[]string{"region", v.GetRegion()}, []string{"time zone", v.GetTimeZone()}, []string{"active", fmt.Sprint(v.GetActive())},
+			[]string{"creation", v.GetCreation()}, []string{"updates", v.GetUpdates()},
+			[]string{"default owner", v.GetDefaultOwner()}, []string{"default lead source", v.GetDefaultLeadSource()})
+		return c.print(cmd, answer, rows)
+	})
+}
+
+func (c *CLI) tenantSave() *cobra.Command {
+	v := &consolev1.TenantSettings{}
+	cmd := c.onTenant("save TENANT", "Add a tenant, or change its settings", 1, func(cmd *cobra.Command, client consolev1connect.TenantServiceClient, args []string) error {
+		if known, err := client.GetTenant(cmd.Context(), &consolev1.GetTenantRequest{Tenant: args[0]}); err == nil {
+			keep := known.GetSettings()
+			changed := cmd.Flags().Changed
+			for flag, set := range map[string]func(){
+				"name": func() { keep.Name = v.Name }, "region": func() { keep.Region = v.Region }, "time-zone": func() { keep.TimeZone = v.TimeZone },
+				"active": func() { keep.Active = v.Active }, "creation": func() { keep.Creation = v.Creation }, "updates": func() { keep.Updates = v.Updates },
+				"default-owner": func() { keep.DefaultOwner = v.DefaultOwner }, "default-lead-source": func() { keep.DefaultLeadSource = v.DefaultLeadSource },
+			} {
+				if changed(flag) {
+					set()
+				}
+			}
+			v = keep
+		} else if v.Name == "" {
+			v.Name = args[0]
+		}
+		answer, err := client.SaveTenant(cmd.Context(), &consolev1.SaveTenantRequest{Tenant: args[0], Settings: v})
+		if err != nil {
+			return err
+		}
+		return c.print(cmd, answer, tenantRows(answer.GetTenant()))
+	})
+	f := cmd.Flags()
+	f.StringVar(&v.Name, "name", "", "name for people")
+	f.StringVar(&v.Region, "region", "US", "region of phone numbers without a country code")
+	f.StringVar(&v.TimeZone, "time-zone", "UTC", "IANA name, for dates of calls and texts")
+	f.BoolVar(&v.Active, "active", true, "whether anything is kept in step at all")
+	f.StringVar(&v.Creation, "creation", "both", "where contacts are created: both, to_aloware, to_hubspot or none")
+	f.StringVar(&v.Updates, "updates", "both", "which way values flow: both, to_aloware, to_hubspot or none")
+	f.StringVar(&v.DefaultOwner, "default-owner", "", "e-mail of the owner of created contacts that have none")
+	f.StringVar(&v.DefaultLeadSource, "default-lead-source", "", "lead source of created contacts that have none")
+	return cmd
+}
+
+func (c *CLI) connectHubSpot() *cobra.Command {
+	r := &consolev1.ConnectHubSpotRequest{}
+	cmd := c.onTenant("connect-hubspot TENANT", "Connect a portal by a token, and prepare it", 1, func(cmd *cobra.Command, client consolev1connect.TenantServiceClient, args []string) error {
+		r.Tenant = args[0]
+		answer, err := client.ConnectHubSpot(cmd.Context(), r)
+		if err != nil {
+			return err
+		}
+		rows := append(tenantRows(answer.GetTenant()), []string{""}, []string{fmt.Sprintf("%d properties created", len(answer.GetCreated()))})
+		for _, key := range slices.Sorted(maps.Keys(answer.GetIncompatible())) {
+			rows = append(rows, []string{key, "at rest", answer.GetIncompatible()[key]})
+		}
+		return c.print(cmd, answer, rows)
+	})
+	f := cmd.Flags()
+	f.StringVar(&r.AccessToken, "access-token", "", "token of a private app or of an app's installation")
+	f.Int64Var(&r.AppId, "app-id", 0, "app whose webhooks come for the portal")
+	f.StringVar(&r.BaseUrl, "base-url", "", "address of the API, where it is not HubSpot's own")
+	f.Int32Var(&r.WindowLimit, "window-limit", 0, "calls in ten seconds that the portal allows; 0 means 100")
+	f.Int32Var(&r.DailyLimit, "daily-limit", 0, "calls a day that Lockstep may use; 0 means no limit")
+	return cmd
+}
+
+func (c *CLI) connectAloware() *cobra.Command {
+	r := &consolev1.ConnectAlowareRequest{}
+	cmd := c.onTenant("connect-aloware TENANT", "Connect an account by its token", 1, func(cmd *cobra.Command, client consolev1connect.TenantServiceClient, args []string) error {
+		r.Tenant = args[0]
+		answer, err := client.ConnectAloware(cmd.Context(), r)
+		if err != nil {
+			return err
+		}
+		return c.print(cmd, answer, append(tenantRows(answer.GetTenant()), []string{""}, []string{"enter in Aloware's webhook settings:", answer.GetWebhookUrl()}))
+	})
+	f := cmd.Flags()
+	f.StringVar(&r.Token, "api-token", "", "token of the account")
+	f.StringVar(&r.Profile, "profile", "documented", "what the connection can do: documented or full")
+	f.StringVar(&r.WebhookAuth, "webhook-auth", "bearer", "how webhooks prove themselves: none, basic or bearer")
+	f.StringVar(&r.WebhookUser, "webhook-user", "", "user, for basic")
+	f.StringVar(&r.WebhookSecret, "webhook-secret", "", "password of basic, token of bearer")
+	f.StringVar(&r.BaseUrl, "base-url", "", "address of the API, where it is not Aloware's own")
+	f.Float64Var(&r.Rate, "rate", 0, "calls a second that the account allows; 0 means 5")
+	f.Int32Var(&r.Burst, "burst", 0, "calls at once; 0 means 10")
+	return cmd
+}
+
+func (c *CLI) tenantDisconnect() *cobra.Command {
+	return c.onTenant("disconnect TENANT", "Stop both connections; what waits is kept", 1, func(cmd *cobra.Command, client consolev1connect.TenantServiceClient, args []string) error {
+		answer, err := client.Disconnect(cmd.Context(), &consolev1.DisconnectRequest{Tenant: args[0]})
+		if err != nil {
+			return err
+		}
+		return c.print(cmd, answer, tenantRows(answer.GetTenant()))
+	})
+}
+
+func (c *CLI) tenantTest() *cobra.Command {
+	return c.onTenant("test TENANT", "Call both systems and tell what they say", 1, func(cmd *cobra.Command, client consolev1connect.TenantServiceClient, args []string) error {
+		answer, err := client.TestConnection(cmd.Context(), &consolev1.TestConnectionRequest{Tenant: args[0]})
+		if err != nil {
+			return err
+		}
+		said := func(fault string) string {
+			if fault == "" {
+				return "well"
+			}
+			return fault
+		}
+		rows := [][]string{
+			{"hubspot", said(answer.GetHubspotFault())}, {"aloware", said(answer.GetAlowareFault())},
+			{"portal", fmt.Sprintf("%d, %s", answer.GetPortalId(), answer.GetPortalTimeZone())},
+			{"custom properties", fmt.Sprintf("%d of %d", answer.GetPropertyUsage(), answer.GetPropertyLimit())},
+		}
+		if err := c.print(cmd, answer, rows); err != nil {
+			return err
+		}
+		if answer.GetHubspotFault() != "" || answer.GetAlowareFault() != "" {
+			return fmt.Errorf("a connection of %s does not work", args[0])
+		}
+		return nil
+	})
+}
+
+func (c *CLI) capabilities() *cobra.Command {
+	return c.onTenant("capabilities TENANT", "Tell what the connection to Aloware can and cannot do", 1, func(cmd *cobra.Command, client consolev1connect.TenantServiceClient, args []string) error {
+		answer, err := client.GetCapabilities(cmd.Context(), &consolev1.GetCapabilitiesRequest{Tenant: args[0]})
+		if err != nil {
+			return err
+		}
+		yes := map[bool]string{true: "yes", false: "no"}
+		rows := [][]string{{"FUNCTION", "POSSIBLE", "NOTE"}}
+		for _, f := range answer.GetFunctions() {
+			rows = append(rows, []string{f.GetFunction(), yes[f.GetPossible()], f.GetNote()})
+		}
+		rows = append(rows, []string{""}, []string{"FIELD", "READ", "SET", "CLEAR", "NOTE"})
+		for _, f := range answer.GetFields() {
+			note := f.GetSetNote()
+			if note == "" {
+				note = f.GetClearNote()
+			}
+			rows = append(rows, []string{f.GetProperty(), yes[f.GetRead()], yes[f.GetSet()], yes[f.GetClear()], note})
+		}
+		return c.print(cmd, answer, rows)
+	})
 }

@@ -9,7 +9,7 @@ import (
 // Card tells what is known of a contact, and how each field stands by the
 // rules in force. Brief leaves the fields out.
 func Card(rules *Rules, key contact.Key, s *State, brief bool) contact.Card {
-	card := contact.Card{Key: key, Name: s.Name()}
+	card := contact.Card{Key: key, Name: s.Name(), Outside: s.Outside}
 	for at := range contact.Systems {
 		side := &s.Sides[at]
 		card.Sides[at] = contact.CardSide{
@@ -59,9 +59,11 @@ func (j *Judge) fieldState(m *mapping.Mapping, f *Field) contact.FieldState {
 		return contact.FieldStopped
 	case a.Rejected != nil || b.Rejected != nil:
 		return contact.FieldRefused
+	case f.Asked:
+		return contact.FieldReview
 	case a.outstanding() != nil || b.outstanding() != nil:
 		return contact.FieldWaiting
-	case a.Known && b.Known && a.Value == b.Value:
+	case a.Known && b.Known && (a.Value == b.Value || in(m, contact.HubSpot, a.Value) == in(m, contact.Aloware, b.Value)):
 		return contact.FieldInStep
 	}
 	desired := j.desired(m, f)

@@ -15,21 +15,85 @@ func (j *Judge) Command(c *contact.Command) {
 	}
 	switch c.Kind {
 	case contact.Recheck:
-		j.recheck()
+		j.recheck(c)
 	case contact.Retry:
 		j.retry(c)
+	case contact.Pull:
+		j.pull(c)
+	case contact.Answer:
+		j.answer(c)
 	}
 }
 
 // recheck reads a side again of which a mapped property is not known: it was
-// mapped after the contact was read. What is known and differs, rule 6 writes.
-func (j *Judge) recheck() {
+// mapped after the contact was read, or it was away; the named ones are read
+// anew. What is known and differs, rule 6 writes.
+func (j *Judge) recheck(c *contact.Command) {
 	j.Refresh()
 	for _, system := range contact.Systems {
 		side := j.state.Side(system)
-		if side.Linked() && side.Fetching == 0 && j.unread(system) {
+		if side.Linked() && side.Fetching == 0 && (len(c.Fields) > 0 || j.unread(system)) {
 			j.fetch(system, 0)
 		}
+	}
+}
+
+// pull reads the contact on both sides now; pulled takes over what HubSpot
+// then tells.
+func (j *Judge) pull(c *contact.Command) {
+	for _, system := range contact.Systems {
+		side := j.state.Side(system)
+		if !side.Linked() {
+			continue
+		}
+		j.fetch(system, 0)
+		if system == contact.HubSpot {
+			side.Pull = max(c.AskedAt, 1)
+		}
+	}
+	j.step(Step{Side: contact.HubSpot, Rule: "pulled", Reason: c.Author})
+}
+
+// pulled takes over what HubSpot was just read to hold, as somebody asked:
+// where only HubSpot's values flow they replace Aloware's own edits, and a
+// field that follows HubSpot by hand follows it now. Fields of both directions
+// are in step by the rules already.
+func (j *Judge) pulled(system contact.System, asked contact.Millis) {
+	for i := range j.rules.Set.Mappings {
+		m := &j.rules.Set.Mappings[i]
+		f := j.state.Fields[m.Key]
+		if f == nil || m.Stopped != "" || !j.flows(m, contact.Aloware) || j.flows(m, contact.HubSpot) && !m.Manual() {
+			continue
+		}
+		fs := &f.Sides[index(system)]
+		value := in(m, system, fs.Value)
+		if !fs.Known || value == "" && m.IgnoreBlank {
+			continue
+		}
+		if will, known := f.Sides[1].will(); known && will == m.Out(contact.Aloware, value) {
+			continue // in step: nobody's edit is to look newer than it is
+		}
+		f.Edits[0] = Edit{Value: value, At: max(asked, f.Edits[0].At, f.Edits[1].At), Side: contact.HubSpot}
+		f.Approved, f.Sides[1].Rejected = f.Edits[0], nil
+		j.step(Step{Field: m.Key, Side: contact.HubSpot, Rule: "intent", Value: value, At: f.Edits[0].At, Reason: "taken over by hand"})
+	}
+}
+
+// answer settles reviews: the values of one side stand.
+func (j *Judge) answer(c *contact.Command) {
+	for i := range j.rules.Set.Mappings {
+		m := &j.rules.Set.Mappings[i]
+		f := j.state.Fields[m.Key]
+		if f == nil || !f.Asked || len(c.Fields) > 0 && !slices.Contains(c.Fields, m.Key) || c.System == 0 {
+			continue
+		}
+		fs := &f.Sides[index(c.System)]
+		edit := Edit{Value: in(m, c.System, fs.Value), At: max(c.AskedAt, f.Edits[0].At, f.Edits[1].At), Side: c.System}
+		if edit.Side == contact.Aloware && edit.At == f.Edits[0].At {
+			edit.At++ // HubSpot would win the tie
+		}
+		f.Edits[index(c.System)], f.Approved, f.Asked = edit, edit, false
+		j.step(Step{Field: m.Key, Side: c.System, Rule: "answered", Value: edit.Value, At: edit.At, Reason: c.Author})
 	}
 }
 

@@ -14,6 +14,10 @@ func (j *Judge) Conclude() Verdict {
 	if j.verdict.Erased {
 		return j.verdict
 	}
+	if j.outside() {
+		return j.verdict
+	}
+	j.reopen()
 	for _, system := range contact.Systems {
 		side := j.state.Side(system)
 		switch {
@@ -107,8 +111,12 @@ func (j *Judge) create(system contact.System, side *Side) {
 	if !fresh && len(properties) == 0 {
 		return
 	}
+	properties = append(properties, j.defaults(system, properties)...)
 	patch := j.patch(system, properties, edited)
 	patch.Create = j.keys(system, true)
+	// What is found has values of its own, of which nothing is known yet: it is
+	// read only, and then decided on like any other contact.
+	patch.Fetch = &contact.Fetch{Properties: j.rules.readable(system)}
 	side.Sought, side.Refused = sought, nil
 	side.Creating = patch.Version
 	j.verdict.Patches = append(j.verdict.Patches, patch)
@@ -142,7 +150,7 @@ func (j *Judge) due(system contact.System, also []string, side *Side) (propertie
 		want, flows := j.wanted(m, f, system)
 		if !flows && slices.Contains(also, m.Key) {
 			other := &f.Sides[index(system.Other())]
-			want, flows = Edit{Value: other.Value, At: other.Seen.At, Side: system.Other()}, other.Known && other.Value != "" && !Unresolved(other.Value)
+			want, flows = Edit{Value: in(m, system.Other(), other.Value), At: other.Seen.At, Side: system.Other()}, other.Known && other.Value != "" && !Unresolved(other.Value)
 		}
 		if !flows {
 			continue
@@ -162,36 +170,57 @@ func (j *Judge) wanted(m *mapping.Mapping, f *Field, system contact.System) (Edi
 	if desired.Side == 0 || !j.flows(m, system) {
 		return Edit{}, false
 	}
-	if !j.flows(m, system.Other()) && f.Edits[index(system)].later(desired) {
-		return Edit{}, false // the target's own edit stands until the source changes
+	if own := f.Edits[index(system)]; (!j.flows(m, system.Other()) || m.Manual()) && own.At > baselineAt && own.later(desired) {
+		// The target's own edit stands until the source changes. Where an older
+		// write of ours runs over it, it is put back.
+		return own, f.Sides[index(system)].overruns(m.Out(system, own.Value), own.At)
 	}
-	return desired, true
+	return desired, j.permits(m, f, system, desired)
+}
+
+// overruns reports whether the side will hold a write of ours in the place of
+// somebody's edit that was made before it landed.
+func (f *FieldSide) overruns(own string, at contact.Millis) bool {
+	will, known := f.will()
+	if !known || will == own || len(f.Writes) == 0 {
+		return false
+	}
+	last := f.Writes[len(f.Writes)-1]
+	return last.Value == will && (last.Applied == 0 || last.Applied >= at)
 }
 
 // write issues one write unless the side will hold the value anyway or has
 // refused it.
 func (j *Judge) write(m *mapping.Mapping, f *Field, system contact.System, want Edit) (contact.Property, bool) {
 	fs := &f.Sides[index(system)]
+	text := want.Value
+	if !Unresolved(text) {
+		text = m.Out(system, text)
+	}
 	will, known := fs.will()
-	if known && will == want.Value || !known && want.Value == "" {
+	if known && will == text || !known && text == "" {
 		return contact.Property{}, false
 	}
-	if fs.Rejected != nil && fs.Rejected.Value == want.Value {
+	if fs.Rejected != nil && fs.Rejected.Value == text {
 		return contact.Property{}, false
 	}
-	if j.state.Side(system).Doubt != 0 && fs.justWrote(want.Value) {
+	if j.state.Side(system).Doubt != 0 && fs.justWrote(text) {
 		return contact.Property{}, false // it may be there already: a read is on its way
 	}
-	native, refused := j.rules.native(m, system, want.Value)
+	native, refused := j.rules.native(m, system, text)
 	if refused != nil {
-		fs.Rejected = &Rejection{Value: want.Value, Refusal: *refused}
+		fs.Rejected = &Rejection{Value: text, Refusal: *refused}
 		j.step(Step{Field: m.Key, Side: system, Rule: "refused", Value: want.Value, At: want.At, Reason: refused.Reason + ": " + refused.Message})
 		return contact.Property{}, false
 	}
 	version := j.next()
-	fs.issue(version, want.Value)
+	fs.issue(version, text)
+	native, typ := m.Write(system, native)
+	if m.Manual() && system == contact.HubSpot {
+		typ = contact.Text
+	}
 	j.step(Step{Field: m.Key, Side: system, Rule: "write", Value: want.Value, At: want.At, Version: version})
-	return contact.Property{Name: m.Property(system), Type: m.Type, Value: native, Version: version}, true
+	return contact.Property{Name: m.Property(system), Type: typ, Value: native, Version: version}, true
 }
 
 // patch makes a patch of this judgement.

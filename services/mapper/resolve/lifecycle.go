@@ -33,6 +33,12 @@ func (j *Judge) lifecycle(change *contact.Change, side *Side) bool {
 	if side.ID == "" {
 		j.link(change.System, change.ID)
 	}
+	if slices.Contains(side.Aliases, change.ID) {
+		// A late word of a record that was merged away: only a read tells what
+		// the surviving one holds.
+		side.Read = false
+		return false
+	}
 	if change.Event == contact.Created && side.Gone {
 		side.Gone = false
 	}
@@ -48,6 +54,15 @@ func (j *Judge) merged(change *contact.Change, side *Side) {
 	}
 	side.Gone, side.Read = false, false
 	j.step(Step{Side: change.System, Rule: "merged", At: change.OccurredAt, Reason: change.Cause})
+}
+
+// Absorbed forgets the values of a record that was merged into another one of
+// its system: they say nothing of what the surviving record holds, whichever is
+// newer. What was moved to that record is found by reading it.
+func (s *State) Absorbed(system contact.System) {
+	for _, f := range s.Fields {
+		f.Edits[index(system)], f.Sides[index(system)] = Edit{}, FieldSide{}
+	}
 }
 
 // link sets the contact's id in a system and keeps the old one as an alias.
@@ -119,6 +134,9 @@ func (j *Judge) Join(other *State) {
 				ours.Edits[i] = theirs.Edits[i]
 			}
 			joinFieldSide(&ours.Sides[i], &theirs.Sides[i])
+		}
+		if theirs.Approved.later(ours.Approved) {
+			ours.Approved = theirs.Approved
 		}
 	}
 	if j.state.Activity == nil {

@@ -34,7 +34,13 @@ func (r *Rules) canonical(m *mapping.Mapping, side contact.System, text string) 
 		return "", nil
 	}
 	if m.Type == contact.User || m.Type == contact.Option {
+		if paired, ok := m.Paired(contact.Aloware, text); ok && side == contact.Aloware {
+			return r.canonical(m, contact.HubSpot, paired)
+		}
 		entry, known, listed := r.lookup(m, side, func(e contact.DirectoryEntry) bool { return e.Value == text })
+		if !known && m.Manual() && side == contact.HubSpot {
+			entry, known, listed = r.named(text)
+		}
 		switch {
 		case known && entry.Match != "":
 			return entry.Match, nil
@@ -63,6 +69,13 @@ func (r *Rules) native(m *mapping.Mapping, target contact.System, value string) 
 	if Unresolved(value) {
 		return "", refusal("NO_COUNTERPART", "the "+m.Type.String()+" has no counterpart in "+target.String())
 	}
+	if target == contact.Aloware {
+		for _, pair := range m.Options {
+			if canonical, refused := r.canonical(m, contact.HubSpot, pair.HubSpot); refused == nil && canonical == value {
+				return pair.Aloware, nil
+			}
+		}
+	}
 	entry, known, listed := r.lookup(m, target, func(e contact.DirectoryEntry) bool { return e.Match == value })
 	if !known {
 		entry, known, _ = r.lookup(m, target, func(e contact.DirectoryEntry) bool {
@@ -72,6 +85,8 @@ func (r *Rules) native(m *mapping.Mapping, target contact.System, value string) 
 	switch {
 	case known && !entry.Active && m.Type == contact.User:
 		return "", refusal("INACTIVE_USER", value+" is deactivated in "+target.String())
+	case known && m.Manual() && target == contact.HubSpot:
+		return entry.Match, nil // a text for people; ids mean nothing there
 	case known:
 		return entry.Value, nil
 	case m.Type == contact.User:
@@ -80,6 +95,24 @@ func (r *Rules) native(m *mapping.Mapping, target contact.System, value string) 
 		return "", refusal("UNKNOWN_OPTION", "\""+value+"\" is no option of "+target.String())
 	}
 	return value, nil
+}
+
+// named finds the HubSpot user whose e-mail, or whose name if only one has it,
+// stands in a text.
+func (r *Rules) named(text string) (found contact.DirectoryEntry, known, listed bool) {
+	entries, listed := r.Lists[ListKey{contact.HubSpot, contact.UserList}]
+	for _, e := range entries {
+		switch {
+		case e.Match != "" && strings.EqualFold(e.Match, text):
+			return e, true, true
+		case !strings.EqualFold(e.Label, text):
+		case known:
+			return contact.DirectoryEntry{}, false, true // two people of one name
+		default:
+			found, known = e, true
+		}
+	}
+	return found, known, listed
 }
 
 // lookup finds an entry of the list that a mapping's property takes its values

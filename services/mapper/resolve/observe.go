@@ -71,14 +71,14 @@ func (j *Judge) values(system contact.System, values []contact.Value, r reading)
 	for _, value := range values {
 		j.matchKey(side, system, value)
 		m := j.rules.Set.ByProperty(system, value.Name)
-		if m == nil || m.Stopped != "" || m.Category.Computed() {
-			continue
+		if m == nil || m.Category.Computed() || m.Stopped != "" && system == contact.HubSpot {
+			continue // what a property at rest holds is not to be judged
 		}
 		origin := value.Origin
 		if origin == contact.Unknown {
 			origin = r.origin
 		}
-		text, refused := j.rules.canonical(m, system, value.Text)
+		text, refused := j.rules.canonical(m, system, m.Read(system, value.Text))
 		j.value(m, system, text, refused, r.span(value), origin, r)
 	}
 }
@@ -87,13 +87,22 @@ func (j *Judge) values(system contact.System, values []contact.Value, r reading)
 func (j *Judge) value(m *mapping.Mapping, system contact.System, text string, refused *fault.Refusal, when Span, origin contact.Origin, r reading) {
 	f := j.state.field(m.Key)
 	fs := &f.Sides[index(system)]
+	if refused == nil && r.goesBack(fs, text, when) {
+		f.goBack(text, when, origin, system, r)
+		return
+	}
 	first := !fs.Known && len(fs.Writes) == 0
 	intent := false
 	switch {
 	case origin == contact.Ours:
 		j.verdict.Echoes++
-	case first && r.whole && text == "":
-		// A blank that was always there is nobody's edit.
+	case !fs.Known && r.whole && text == "":
+		// A blank that was always there is nobody's edit, also where a value is
+		// on its way.
+	case first && r.whole && origin == contact.Others && !j.flows(m, system.Other()):
+		// What the target of a one-way field held before it was ever written is
+		// no edit over it.
+		intent, when.At = true, baselineAt
 	case origin == contact.Others:
 		intent = true
 	case first && r.whole:
@@ -113,20 +122,47 @@ func (j *Judge) value(m *mapping.Mapping, system contact.System, text string, re
 	current, ambiguous := fs.observe(text, when, r.final)
 	if source {
 		// Nothing of ours is ever written here: what is there, somebody meant.
-		intent = current && text != f.Edits[index(system)].Value
+		intent = current && in(m, system, text) != f.Edits[index(system)].Value
 	}
 	if ambiguous {
 		j.confirm(system, when)
 	}
-	f.date(system, text, when, at)
+	f.date(m, system, text, when, at)
 	if earlier := f.Edits[index(system)]; current && earlier.Side != 0 {
 		at = max(at, earlier.At) // the side's own order is known: this one came after it
 	}
+	if own := f.Edits[index(system)]; intent && !current && own.At == baselineAt && own.Value == in(m, system, fs.Value) {
+		// What was there when we first looked was set after this older value:
+		// it is an edit of its own time, not one that was always there.
+		j.intend(m, f, Edit{Value: own.Value, At: max(fs.Since, at), Side: system}, nil, r.received)
+	}
 	if intent {
-		j.intend(m, f, Edit{Value: text, At: at, Side: system}, refused, r.received)
+		j.intend(m, f, Edit{Value: in(m, system, text), At: at, Side: system}, refused, r.received)
 	}
 	if hasReset {
+		reset.Value = in(m, system, reset.Value)
 		j.intend(m, f, Edit{Value: reset.Value, At: reset.At, Side: system}, nil, r.received)
+	}
+}
+
+// goesBack reports whether a whole contact, read after a value was seen on it,
+// shows another one that is older by the system's own time of each value. No
+// edit does that: records were merged, and the one that had the newer value is
+// not the one whose values survived. No event tells of it.
+func (r reading) goesBack(fs *FieldSide, text string, when Span) bool {
+	return r.whole && fs.Known && fs.Value != text && fs.outstanding() == nil &&
+		when.To < fs.Seen.From && fs.Seen.To <= r.occurred
+}
+
+// goBack takes the older value for what the side holds, and the edit that made
+// it for the side's newest.
+func (f *Field) goBack(text string, when Span, origin contact.Origin, system contact.System, r reading) {
+	fs, edit := &f.Sides[index(system)], &f.Edits[index(system)]
+	fs.remember(Past{Value: fs.Value, Since: fs.Since, Last: fs.Seen.At, Until: r.occurred})
+	fs.Value, fs.Since, fs.Seen = text, when.From, Span{r.occurred, r.occurred, r.occurred + r.precision}
+	*edit = Edit{}
+	if origin != contact.Ours {
+		*edit = Edit{Value: text, At: when.At, Side: system}
 	}
 }
 
@@ -161,6 +197,10 @@ func (j *Judge) intend(m *mapping.Mapping, f *Field, edit Edit, refused *fault.R
 	if !j.flows(m, target) {
 		return
 	}
+	if m.Manual() && edit.Side == contact.HubSpot {
+		j.step(Step{Field: m.Key, Side: edit.Side, Rule: "held", Value: edit.Value, At: edit.At, Reason: "this field follows HubSpot by hand"})
+		return
+	}
 	if j.desired(m, f) != edit {
 		j.step(Step{Field: m.Key, Side: edit.Side, Rule: "stale", Value: edit.Value, At: edit.At})
 		return
@@ -170,7 +210,7 @@ func (j *Judge) intend(m *mapping.Mapping, f *Field, edit Edit, refused *fault.R
 	fs := &f.Sides[index(target)]
 	switch {
 	case refused != nil:
-		fs.Rejected = &Rejection{Value: edit.Value, Refusal: *refused}
+		fs.Rejected = &Rejection{Value: m.Out(target, edit.Value), Refusal: *refused}
 		j.step(Step{Field: m.Key, Side: target, Rule: "refused", Value: edit.Value, At: edit.At, Reason: refused.Reason + ": " + refused.Message})
 	case changed:
 		fs.Rejected = nil
@@ -182,12 +222,21 @@ func (j *Judge) intend(m *mapping.Mapping, f *Field, edit Edit, refused *fault.R
 
 // date corrects the time of an edit that was first seen late: the side had the
 // value earlier already, so that the edit was made then.
-func (f *Field) date(system contact.System, value string, when Span, at contact.Millis) {
+func (f *Field) date(m *mapping.Mapping, system contact.System, value string, when Span, at contact.Millis) {
 	edit, side := &f.Edits[index(system)], &f.Sides[index(system)]
-	if edit.Side == 0 || edit.Value != value || at >= edit.At || !side.Known || side.Value != value || side.Since > when.From {
+	if edit.Side == 0 || edit.Value != in(m, system, value) || when.To >= edit.At || !side.Known || side.Value != value || side.Since > when.From {
 		return
 	}
 	edit.At = at
+}
+
+// in is the value that a side's canonical text stands for. What waits for a
+// list is left as it is.
+func in(m *mapping.Mapping, system contact.System, text string) string {
+	if Unresolved(text) {
+		return text
+	}
+	return m.In(system, text)
 }
 
 // desired is what both sides should hold: the later of the edits that may
@@ -195,6 +244,9 @@ func (f *Field) date(system contact.System, value string, when Span, at contact.
 func (j *Judge) desired(m *mapping.Mapping, f *Field) Edit {
 	var newest Edit
 	for i, side := range contact.Systems {
+		if m.Manual() && side == contact.HubSpot && f.Edits[i] != f.Approved {
+			continue // until somebody asks for it
+		}
 		if f.Edits[i].later(newest) && j.flows(m, side.Other()) {
 			newest = f.Edits[i]
 		}

@@ -36,3 +36,116 @@ func TestTheSecondEditOfASecondCountsThoughItsWebhookIsLate(t *testing.T) {
 		t.Errorf("the second edit leads to %q, want it written to HubSpot", written)
 	}
 }
+
+// TestAConfirmingReadDoesNotMakeAnEditEarlier: an Aloware edit in the second of
+// a HubSpot edit, and after it, stays the later one when a read that was made
+// to be sure shows it again.
+func TestAConfirmingReadDoesNotMakeAnEditEarlier(t *testing.T) {
+	t.Parallel()
+	set := mapping.Default(nil)
+	set.ByKey("city").Direction = contact.Both
+	rules := &Rules{Set: set, Region: "US", Creation: FlowBoth, Updates: FlowBoth}
+	state := &State{}
+	for i, id := range []string{"501", "9"} {
+		state.Sides[i].ID, state.Sides[i].Read = id, true
+	}
+	second := contact.Millis(1_700_000_000_000)
+	judge := func(now contact.Millis, do func(*Judge)) []contact.Patch {
+		j := NewJudge(rules, "hubspot:501", state, Decision{Version: state.Version + 1, Now: now, EventID: "x"})
+		do(j)
+		return j.Conclude().Patches
+	}
+	judge(second+520, func(j *Judge) {
+		j.Observe(&contact.Change{System: contact.HubSpot, ID: "501", EventID: "h", Event: contact.Changed, OccurredAt: second + 517, ReceivedAt: second + 519, Values: []contact.Value{{Name: "city", Text: "one"}}})
+	})
+	judge(second+555, func(j *Judge) {
+		j.Settle(&contact.Outcome{System: contact.Aloware, TargetID: "9", Result: contact.Written, Version: state.Version, AppliedAt: second, Precision: 999, AnsweredAt: second + 554, EventID: "o1",
+			Properties: []contact.PropertyOutcome{{Name: "city", Version: state.Version, Value: "one"}}})
+	})
+	judge(second+571, func(j *Judge) {
+		j.Observe(&contact.Change{System: contact.Aloware, ID: "9", EventID: "a", Event: contact.Snapshot, OccurredAt: second, Precision: 999, ReceivedAt: second + 570, Values: []contact.Value{{Name: "city", Text: "two"}}})
+	})
+	patches := judge(second+2200, func(j *Judge) {
+		j.Settle(&contact.Outcome{System: contact.Aloware, TargetID: "9", Result: contact.Fetched, Version: state.Version, AppliedAt: second, Precision: 999, AnsweredAt: second + 2200, EventID: "o2",
+			Holds: []contact.Value{{Name: "city", Text: "two"}}})
+	})
+	if edit := state.Fields["city"].Edits[1]; edit.Value != "two" || edit.At <= second+517 {
+		t.Errorf("the edit is %+v, want it later than HubSpot's", edit)
+	}
+	for _, p := range patches {
+		for _, property := range p.Properties {
+			t.Errorf("%s is written back into %s", property.Value, p.System)
+		}
+	}
+}
+
+// TestAnOlderWebhookDoesNotUndoWhatWasFirstSeen: a poll is the first to tell of
+// a new contact, with an edit in it; the webhook of its creation comes late.
+func TestAnOlderWebhookDoesNotUndoWhatWasFirstSeen(t *testing.T) {
+	t.Parallel()
+	rules := &Rules{Set: mapping.Default(nil), Region: "US", Creation: FlowBoth, Updates: FlowBoth}
+	state := &State{}
+	state.Sides[0] = Side{ID: "501", Read: true}
+	second := contact.Millis(1_700_000_000_000)
+	hear := func(id string, event contact.Event, email string, occurred, received contact.Millis) (written []string) {
+		j := NewJudge(rules, "aloware:9", state, Decision{Version: state.Version + 1, Now: received, EventID: id})
+		j.Observe(&contact.Change{
+			System: contact.Aloware, ID: "9", EventID: id, Event: event, OccurredAt: occurred, Precision: 999, ReceivedAt: received,
+			Values: []contact.Value{{Name: "email", Text: email}},
+		})
+		for _, p := range j.Conclude().Patches {
+			for _, property := range p.Properties {
+				written = append(written, p.System.String()+" "+property.Name+" "+property.Value)
+			}
+		}
+		return written
+	}
+	written := hear("poll", contact.Snapshot, "second@example.com", second+3000, second+4100)
+	written = append(written, hear("webhook", contact.Created, "first@example.com", second, second+5800)...)
+	if len(written) != 1 || written[0] != "hubspot email second@example.com" {
+		t.Errorf("written is %q, want the second address in HubSpot alone", written)
+	}
+}
+
+// TestALateWriteDoesNotUndoTheTargetsOwnEdit: the source's edit was told late,
+// and its write lands after somebody's own edit of the target.
+func TestALateWriteDoesNotUndoTheTargetsOwnEdit(t *testing.T) {
+	t.Parallel()
+	rules := &Rules{Set: mapping.Default(nil), Region: "US", Creation: FlowBoth, Updates: FlowBoth}
+	at := contact.Millis(1_700_000_000_000)
+	state := &State{Sides: [2]Side{{ID: "501", Read: true}, {ID: "9", Read: true}}}
+	version := contact.Version(0)
+	judge := func(do func(j *Judge)) (written []contact.Property) {
+		version++
+		j := NewJudge(rules, "hubspot:501", state, Decision{Version: version, Now: at + 60_000, EventID: "event"})
+		do(j)
+		for _, p := range j.Conclude().Patches {
+			written = append(written, p.Properties...)
+		}
+		return written
+	}
+	hear := func(system contact.System, id, property, value string, occurred contact.Millis) []contact.Property {
+		return judge(func(j *Judge) {
+			j.Observe(&contact.Change{
+				System: system, ID: id, EventID: value, Event: contact.Changed, OccurredAt: occurred, ReceivedAt: at + 60_000,
+				Values: []contact.Value{{Name: property, Text: value}},
+			})
+		})
+	}
+	hear(contact.HubSpot, "501", "aloware_lead_source", "before", at)
+	late := hear(contact.Aloware, "9", "lead_source", "source", at+5000)
+	if len(late) != 1 || late[0].Value != "source" {
+		t.Fatalf("the source's edit leads to %+v", late)
+	}
+	hear(contact.Aloware, "9", "lead_source", "source again", at+7000)
+	hear(contact.HubSpot, "501", "aloware_lead_source", "own", at+9000)
+	back := judge(func(j *Judge) {
+		j.Settle(&contact.Outcome{
+			System: contact.HubSpot, Contact: "hubspot:501", Version: version, TargetID: "501", Result: contact.Written, AppliedAt: at + 11_000, AnsweredAt: at + 60_000,
+			Properties: []contact.PropertyOutcome{{Name: "aloware_lead_source", Version: late[0].Version, Value: "source"}},
+		})
+	})
+	if will, _ := state.Fields["lead_source"].Sides[0].will(); will != "own" {
+		t.Errorf("HubSpot will hold %q after %+v, want its own later edit", will, back)
+	}
+}

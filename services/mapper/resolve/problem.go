@@ -2,6 +2,7 @@ package resolve
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -38,6 +39,9 @@ func (s *State) Problems() []Problem {
 		}
 	}
 	for key, f := range s.Fields {
+		if f.Asked {
+			problems = append(problems, f.question(key))
+		}
 		for at := range f.Sides {
 			if r := f.Sides[at].Rejected; r != nil {
 				problems = append(problems, Problem{Field: key, System: contact.Systems[at], Kind: contact.ProblemRefused, Refusal: r.Refusal, Value: r.Value, Version: r.Version})
@@ -48,6 +52,18 @@ func (s *State) Problems() []Problem {
 		return cmp.Or(cmp.Compare(a.Field, b.Field), cmp.Compare(a.System, b.System), cmp.Compare(a.Kind, b.Kind))
 	})
 	return problems
+}
+
+// question is a difference that a person must answer: the later edit is asked
+// about, on the side that it would be written to.
+func (f *Field) question(key string) Problem {
+	latest := f.Edits[0]
+	if f.Edits[1].later(latest) {
+		latest = f.Edits[1]
+	}
+	return Problem{Field: key, System: latest.Side.Other(), Kind: contact.ProblemReview, Value: latest.Value, Refusal: fault.Refusal{
+		Class: fault.Permanent, Reason: "REVIEW", Message: fmt.Sprintf("HubSpot holds %q, Aloware %q: say which stands", f.Sides[0].Value, f.Sides[1].Value),
+	}}
 }
 
 // absent is the reason of a contact that is not there and may not be created.

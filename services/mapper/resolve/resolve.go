@@ -55,6 +55,9 @@ type Rules struct {
 	Creation Flow
 	Updates  Flow
 	Lists    Lists // users and options of both systems
+	// Defaults are values, canonical and by mapping key, for contacts that are
+	// created with none: an owner, a lead source.
+	Defaults map[string]string
 }
 
 // Decision is what the caller lends to one call: the version for what it
@@ -105,6 +108,7 @@ type Judge struct {
 	verdict  Verdict
 	version  contact.Version // 0 until the first decision
 	received contact.Millis  // when ingest received the newest intent
+	asked    map[string]bool // questions that were open before
 }
 
 // NewJudge starts the judgement of one contact. The state is changed in place.

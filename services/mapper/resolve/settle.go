@@ -44,6 +44,12 @@ func (j *Judge) accepted(o *contact.Outcome, side *Side) {
 	}
 	side.Refused, side.Candidates = nil, nil
 	when := reading{occurred: o.AppliedAt, precision: o.Precision, received: o.AnsweredAt}.span(contact.Value{})
+	if o.Result == contact.Fetched && len(o.Properties) == 0 {
+		// What was decided for a contact that was found was not written.
+		for _, f := range j.state.Fields {
+			f.Sides[index(o.System)].drop(o.Version)
+		}
+	}
 	for i := range o.Properties {
 		j.settled(o, &o.Properties[i], when)
 	}
@@ -62,6 +68,10 @@ func (j *Judge) accepted(o *contact.Outcome, side *Side) {
 			j.fetch(o.System, side.Doubt)
 		}
 	}
+	if o.Result == contact.Fetched && side.Pull != 0 && o.AnsweredAt >= side.Pull {
+		j.pulled(o.System, side.Pull)
+		side.Pull = 0
+	}
 	if o.Result == contact.Made {
 		side.Read = side.Read || o.System == contact.HubSpot // what HubSpot adds by itself comes as events
 	}
@@ -77,7 +87,7 @@ func (j *Judge) settled(o *contact.Outcome, p *contact.PropertyOutcome, when Spa
 	fs := &f.Sides[index(o.System)]
 	value, ours := fs.written(p.Version)
 	if !ours {
-		value, _ = j.rules.canonical(m, o.System, p.Value)
+		value, _ = j.rules.canonical(m, o.System, m.Read(o.System, p.Value))
 	}
 	if p.Refusal != nil {
 		fs.drop(p.Version)

@@ -15,6 +15,7 @@ type State struct {
 	Fields   map[string]*Field
 	Seen     []uint64 // hashes of judged event ids, oldest first
 	Activity *Activity
+	Outside  bool // the tenant's filter leaves the contact out
 }
 
 // Side is what is known of the contact in one system.
@@ -33,8 +34,11 @@ type Side struct {
 	Candidates    []string       // to choose from, in a conflict
 	Phone, Mobile string         // match keys that this side holds, E.164
 	Email         string
-	Sought        string   // match keys of the last find-or-create
-	Apart         []string // ids there of which a person said that they are somebody else
+	Sought        string // match keys of the last find-or-create
+	// Pull is when somebody asked for a sync of this contact, by our clock,
+	// that no read has answered yet; 0 for none.
+	Pull  contact.Millis
+	Apart []string // ids there of which a person said that they are somebody else
 }
 
 // Linked reports whether the contact exists in the system and is not deleted.
@@ -47,6 +51,10 @@ type Field struct {
 	// its own affair, left alone until the source changes later.
 	Edits [2]Edit
 	Sides [2]FieldSide
+	// Asked tells that a difference waits for a person, under the policy
+	// review; Approved is the edit that a person approved last.
+	Asked    bool
+	Approved Edit
 }
 
 // Edit is a value that somebody meant.

@@ -43,11 +43,22 @@ func Merge(row, patch contact.Patch) contact.Patch {
 		merged.CauseEventID = older.CauseEventID
 	}
 	merged.Fetch = mergeFetch(older.Fetch, newer.Fetch)
+	if seeks(older) && newer.TargetID != "" {
+		// The older was decided before anything was known of the contact that
+		// the newer names: it is read, and both are decided again.
+		merged.Properties = nil
+	}
 	merged.Archive = older.Archive || newer.Archive
 	merged.Wake = older.Wake && newer.Wake
 	merged.EditedAt = earlier(older.EditedAt, newer.EditedAt)
 	merged.ReceivedAt = earlier(older.ReceivedAt, newer.ReceivedAt)
 	return merged
+}
+
+// seeks reports whether a patch is for a contact to be found or created, and to
+// be read where it is found.
+func seeks(patch contact.Patch) bool {
+	return patch.TargetID == "" && patch.Create != nil && patch.Fetch != nil && len(patch.Properties) > 0
 }
 
 // earlier is the earlier of two times that are known.
@@ -162,6 +173,9 @@ func Remainder(row, sent contact.Patch, outcome contact.Outcome) (left contact.P
 		left.TargetID = ""
 	case outcome.TargetID != "" && left.TargetID == sent.TargetID:
 		left.TargetID = outcome.TargetID
+		if seeks(sent) && seeks(row) && outcome.Result == contact.Fetched {
+			left.Properties = nil // as in Merge: what came meanwhile knew no more of the contact
+		}
 	}
 	sought := newer && left.TargetID == "" && left.Create != nil
 	return left, len(left.Properties) == 0 && left.Fetch == nil && !left.Archive && !sought

@@ -99,6 +99,32 @@ func TestAReadAskedForAgainIsRepeated(t *testing.T) {
 	}
 }
 
+// TestAContactThatIsFoundIsReadBeforeItIsWritten: what was decided before it was
+// known is decided again.
+func TestAContactThatIsFoundIsReadBeforeItIsWritten(t *testing.T) {
+	t.Parallel()
+	seek, again, update := patch(1, set("lastname", "L.")), patch(2, set("lastname", "M.")), patch(3, set("city", "Oslo"))
+	for _, p := range []*contact.Patch{&seek, &again} {
+		p.Create, p.Fetch = &contact.Create{Email: "a@example.com", MayCreate: true}, &contact.Fetch{Properties: []string{"lastname"}}
+	}
+	update.TargetID = "501"
+	if merged := Merge(seek, update); merged.TargetID != "501" || len(merged.Properties) != 0 || merged.Fetch == nil || merged.Version != 3 {
+		t.Errorf("with an update behind it, it is %+v, want a read alone", merged)
+	}
+	merged := Merge(seek, again)
+	if len(merged.Properties) != 1 || merged.TargetID != "" {
+		t.Errorf("sought again it is %+v, want both", merged)
+	}
+	left, done := Remainder(merged, seek, contact.Outcome{Result: contact.Fetched, TargetID: "501"})
+	if done || left.TargetID != "501" || len(left.Properties) != 0 || left.Fetch == nil {
+		t.Errorf("when it was found, %+v is left, want a read alone", left)
+	}
+	left, done = Remainder(merged, seek, contact.Outcome{Result: contact.Made, TargetID: "501"})
+	if done || left.TargetID != "501" || len(left.Properties) != 1 {
+		t.Errorf("when it was made, %+v is left, want the newer value", left)
+	}
+}
+
 // TestAnInheritedIDThatLeadsNowhereIsForgotten: the contact is sought then.
 func TestAnInheritedIDThatLeadsNowhereIsForgotten(t *testing.T) {
 	t.Parallel()

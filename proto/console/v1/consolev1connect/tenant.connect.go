@@ -42,12 +42,49 @@ const (
 	// TenantServiceListTenantsProcedure is the fully-qualified name of the TenantService's ListTenants
 	// RPC.
 	TenantServiceListTenantsProcedure = "/console.v1.TenantService/ListTenants"
+	// TenantServiceGetTenantProcedure is the fully-qualified name of the TenantService's GetTenant RPC.
+	TenantServiceGetTenantProcedure = "/console.v1.TenantService/GetTenant"
+	// TenantServiceSaveTenantProcedure is the fully-qualified name of the TenantService's SaveTenant
+	// RPC.
+	TenantServiceSaveTenantProcedure = "/console.v1.TenantService/SaveTenant"
+	// TenantServiceConnectHubSpotProcedure is the fully-qualified name of the TenantService's
+	// ConnectHubSpot RPC.
+	TenantServiceConnectHubSpotProcedure = "/console.v1.TenantService/ConnectHubSpot"
+	// TenantServiceConnectAlowareProcedure is the fully-qualified name of the TenantService's
+	// ConnectAloware RPC.
+	TenantServiceConnectAlowareProcedure = "/console.v1.TenantService/ConnectAloware"
+	// TenantServiceDisconnectProcedure is the fully-qualified name of the TenantService's Disconnect
+	// RPC.
+	TenantServiceDisconnectProcedure = "/console.v1.TenantService/Disconnect"
+	// TenantServiceTestConnectionProcedure is the fully-qualified name of the TenantService's
+	// TestConnection RPC.
+	TenantServiceTestConnectionProcedure = "/console.v1.TenantService/TestConnection"
+	// TenantServiceGetCapabilitiesProcedure is the fully-qualified name of the TenantService's
+	// GetCapabilities RPC.
+	TenantServiceGetCapabilitiesProcedure = "/console.v1.TenantService/GetCapabilities"
 )
 
 // TenantServiceClient is a client for the console.v1.TenantService service.
 type TenantServiceClient interface {
 	// ListTenants gives the tenants that the caller may see.
 	ListTenants(context.Context, *v1.ListTenantsRequest) (*v1.ListTenantsResponse, error)
+	// GetTenant gives one tenant with its settings, without secrets.
+	GetTenant(context.Context, *v1.GetTenantRequest) (*v1.GetTenantResponse, error)
+	// SaveTenant adds a tenant or changes its settings.
+	SaveTenant(context.Context, *v1.SaveTenantRequest) (*v1.SaveTenantResponse, error)
+	// ConnectHubSpot takes a token of a portal, prepares the portal, and starts
+	// the connection. It may be repeated at any time.
+	ConnectHubSpot(context.Context, *v1.ConnectHubSpotRequest) (*v1.ConnectHubSpotResponse, error)
+	// ConnectAloware takes the credentials of an account and starts the
+	// connection.
+	ConnectAloware(context.Context, *v1.ConnectAlowareRequest) (*v1.ConnectAlowareResponse, error)
+	// Disconnect stops both connections and forgets their credentials. What waits
+	// is kept, and goes on after the next connect.
+	Disconnect(context.Context, *v1.DisconnectRequest) (*v1.DisconnectResponse, error)
+	// TestConnection calls both systems and tells what they say.
+	TestConnection(context.Context, *v1.TestConnectionRequest) (*v1.TestConnectionResponse, error)
+	// GetCapabilities tells what the connection to Aloware can and cannot do.
+	GetCapabilities(context.Context, *v1.GetCapabilitiesRequest) (*v1.GetCapabilitiesResponse, error)
 }
 
 // NewTenantServiceClient constructs a client for the console.v1.TenantService service. By default,
@@ -68,12 +105,64 @@ func NewTenantServiceClient(httpClient connect.HTTPClient, baseURL string, opts 
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		getTenant: connect.NewClient[v1.GetTenantRequest, v1.GetTenantResponse](
+			httpClient,
+			baseURL+TenantServiceGetTenantProcedure,
+			connect.WithSchema(tenantServiceMethods.ByName("GetTenant")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		saveTenant: connect.NewClient[v1.SaveTenantRequest, v1.SaveTenantResponse](
+			httpClient,
+			baseURL+TenantServiceSaveTenantProcedure,
+			connect.WithSchema(tenantServiceMethods.ByName("SaveTenant")),
+			connect.WithClientOptions(opts...),
+		),
+		connectHubSpot: connect.NewClient[v1.ConnectHubSpotRequest, v1.ConnectHubSpotResponse](
+			httpClient,
+			baseURL+TenantServiceConnectHubSpotProcedure,
+			connect.WithSchema(tenantServiceMethods.ByName("ConnectHubSpot")),
+			connect.WithClientOptions(opts...),
+		),
+		connectAloware: connect.NewClient[v1.ConnectAlowareRequest, v1.ConnectAlowareResponse](
+			httpClient,
+			baseURL+TenantServiceConnectAlowareProcedure,
+			connect.WithSchema(tenantServiceMethods.ByName("ConnectAloware")),
+			connect.WithClientOptions(opts...),
+		),
+		disconnect: connect.NewClient[v1.DisconnectRequest, v1.DisconnectResponse](
+			httpClient,
+			baseURL+TenantServiceDisconnectProcedure,
+			connect.WithSchema(tenantServiceMethods.ByName("Disconnect")),
+			connect.WithClientOptions(opts...),
+		),
+		testConnection: connect.NewClient[v1.TestConnectionRequest, v1.TestConnectionResponse](
+			httpClient,
+			baseURL+TenantServiceTestConnectionProcedure,
+			connect.WithSchema(tenantServiceMethods.ByName("TestConnection")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		getCapabilities: connect.NewClient[v1.GetCapabilitiesRequest, v1.GetCapabilitiesResponse](
+			httpClient,
+			baseURL+TenantServiceGetCapabilitiesProcedure,
+			connect.WithSchema(tenantServiceMethods.ByName("GetCapabilities")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // tenantServiceClient implements TenantServiceClient.
 type tenantServiceClient struct {
-	listTenants *connect.Client[v1.ListTenantsRequest, v1.ListTenantsResponse]
+	listTenants     *connect.Client[v1.ListTenantsRequest, v1.ListTenantsResponse]
+	getTenant       *connect.Client[v1.GetTenantRequest, v1.GetTenantResponse]
+	saveTenant      *connect.Client[v1.SaveTenantRequest, v1.SaveTenantResponse]
+	connectHubSpot  *connect.Client[v1.ConnectHubSpotRequest, v1.ConnectHubSpotResponse]
+	connectAloware  *connect.Client[v1.ConnectAlowareRequest, v1.ConnectAlowareResponse]
+	disconnect      *connect.Client[v1.DisconnectRequest, v1.DisconnectResponse]
+	testConnection  *connect.Client[v1.TestConnectionRequest, v1.TestConnectionResponse]
+	getCapabilities *connect.Client[v1.GetCapabilitiesRequest, v1.GetCapabilitiesResponse]
 }
 
 // ListTenants calls console.v1.TenantService.ListTenants.
@@ -85,10 +174,90 @@ func (c *tenantServiceClient) ListTenants(ctx context.Context, req *v1.ListTenan
 	return nil, err
 }
 
+// GetTenant calls console.v1.TenantService.GetTenant.
+func (c *tenantServiceClient) GetTenant(ctx context.Context, req *v1.GetTenantRequest) (*v1.GetTenantResponse, error) {
+	response, err := c.getTenant.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// SaveTenant calls console.v1.TenantService.SaveTenant.
+func (c *tenantServiceClient) SaveTenant(ctx context.Context, req *v1.SaveTenantRequest) (*v1.SaveTenantResponse, error) {
+	response, err := c.saveTenant.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ConnectHubSpot calls console.v1.TenantService.ConnectHubSpot.
+func (c *tenantServiceClient) ConnectHubSpot(ctx context.Context, req *v1.ConnectHubSpotRequest) (*v1.ConnectHubSpotResponse, error) {
+	response, err := c.connectHubSpot.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ConnectAloware calls console.v1.TenantService.ConnectAloware.
+func (c *tenantServiceClient) ConnectAloware(ctx context.Context, req *v1.ConnectAlowareRequest) (*v1.ConnectAlowareResponse, error) {
+	response, err := c.connectAloware.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// Disconnect calls console.v1.TenantService.Disconnect.
+func (c *tenantServiceClient) Disconnect(ctx context.Context, req *v1.DisconnectRequest) (*v1.DisconnectResponse, error) {
+	response, err := c.disconnect.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// TestConnection calls console.v1.TenantService.TestConnection.
+func (c *tenantServiceClient) TestConnection(ctx context.Context, req *v1.TestConnectionRequest) (*v1.TestConnectionResponse, error) {
+	response, err := c.testConnection.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// GetCapabilities calls console.v1.TenantService.GetCapabilities.
+func (c *tenantServiceClient) GetCapabilities(ctx context.Context, req *v1.GetCapabilitiesRequest) (*v1.GetCapabilitiesResponse, error) {
+	response, err := c.getCapabilities.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // TenantServiceHandler is an implementation of the console.v1.TenantService service.
 type TenantServiceHandler interface {
 	// ListTenants gives the tenants that the caller may see.
 	ListTenants(context.Context, *v1.ListTenantsRequest) (*v1.ListTenantsResponse, error)
+	// GetTenant gives one tenant with its settings, without secrets.
+	GetTenant(context.Context, *v1.GetTenantRequest) (*v1.GetTenantResponse, error)
+	// SaveTenant adds a tenant or changes its settings.
+	SaveTenant(context.Context, *v1.SaveTenantRequest) (*v1.SaveTenantResponse, error)
+	// ConnectHubSpot takes a token of a portal, prepares the portal, and starts
+	// the connection. It may be repeated at any time.
+	ConnectHubSpot(context.Context, *v1.ConnectHubSpotRequest) (*v1.ConnectHubSpotResponse, error)
+	// ConnectAloware takes the credentials of an account and starts the
+	// connection.
+	ConnectAloware(context.Context, *v1.ConnectAlowareRequest) (*v1.ConnectAlowareResponse, error)
+	// Disconnect stops both connections and forgets their credentials. What waits
+	// is kept, and goes on after the next connect.
+	Disconnect(context.Context, *v1.DisconnectRequest) (*v1.DisconnectResponse, error)
+	// TestConnection calls both systems and tells what they say.
+	TestConnection(context.Context, *v1.TestConnectionRequest) (*v1.TestConnectionResponse, error)
+	// GetCapabilities tells what the connection to Aloware can and cannot do.
+	GetCapabilities(context.Context, *v1.GetCapabilitiesRequest) (*v1.GetCapabilitiesResponse, error)
 }
 
 // NewTenantServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -105,10 +274,69 @@ func NewTenantServiceHandler(svc TenantServiceHandler, opts ...connect.HandlerOp
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	tenantServiceGetTenantHandler := connect.NewUnaryHandlerSimple(
+		TenantServiceGetTenantProcedure,
+		svc.GetTenant,
+		connect.WithSchema(tenantServiceMethods.ByName("GetTenant")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	tenantServiceSaveTenantHandler := connect.NewUnaryHandlerSimple(
+		TenantServiceSaveTenantProcedure,
+		svc.SaveTenant,
+		connect.WithSchema(tenantServiceMethods.ByName("SaveTenant")),
+		connect.WithHandlerOptions(opts...),
+	)
+	tenantServiceConnectHubSpotHandler := connect.NewUnaryHandlerSimple(
+		TenantServiceConnectHubSpotProcedure,
+		svc.ConnectHubSpot,
+		connect.WithSchema(tenantServiceMethods.ByName("ConnectHubSpot")),
+		connect.WithHandlerOptions(opts...),
+	)
+	tenantServiceConnectAlowareHandler := connect.NewUnaryHandlerSimple(
+		TenantServiceConnectAlowareProcedure,
+		svc.ConnectAloware,
+		connect.WithSchema(tenantServiceMethods.ByName("ConnectAloware")),
+		connect.WithHandlerOptions(opts...),
+	)
+	tenantServiceDisconnectHandler := connect.NewUnaryHandlerSimple(
+		TenantServiceDisconnectProcedure,
+		svc.Disconnect,
+		connect.WithSchema(tenantServiceMethods.ByName("Disconnect")),
+		connect.WithHandlerOptions(opts...),
+	)
+	tenantServiceTestConnectionHandler := connect.NewUnaryHandlerSimple(
+		TenantServiceTestConnectionProcedure,
+		svc.TestConnection,
+		connect.WithSchema(tenantServiceMethods.ByName("TestConnection")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	tenantServiceGetCapabilitiesHandler := connect.NewUnaryHandlerSimple(
+		TenantServiceGetCapabilitiesProcedure,
+		svc.GetCapabilities,
+		connect.WithSchema(tenantServiceMethods.ByName("GetCapabilities")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/console.v1.TenantService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case TenantServiceListTenantsProcedure:
 			tenantServiceListTenantsHandler.ServeHTTP(w, r)
+		case TenantServiceGetTenantProcedure:
+			tenantServiceGetTenantHandler.ServeHTTP(w, r)
+		case TenantServiceSaveTenantProcedure:
+			tenantServiceSaveTenantHandler.ServeHTTP(w, r)
+		case TenantServiceConnectHubSpotProcedure:
+			tenantServiceConnectHubSpotHandler.ServeHTTP(w, r)
+		case TenantServiceConnectAlowareProcedure:
+			tenantServiceConnectAlowareHandler.ServeHTTP(w, r)
+		case TenantServiceDisconnectProcedure:
+			tenantServiceDisconnectHandler.ServeHTTP(w, r)
+		case TenantServiceTestConnectionProcedure:
+			tenantServiceTestConnectionHandler.ServeHTTP(w, r)
+		case TenantServiceGetCapabilitiesProcedure:
+			tenantServiceGetCapabilitiesHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -120,4 +348,32 @@ type UnimplementedTenantServiceHandler struct{}
 
 func (UnimplementedTenantServiceHandler) ListTenants(context.Context, *v1.ListTenantsRequest) (*v1.ListTenantsResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("console.v1.TenantService.ListTenants is not implemented"))
+}
+
+func (UnimplementedTenantServiceHandler) GetTenant(context.Context, *v1.GetTenantRequest) (*v1.GetTenantResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("console.v1.TenantService.GetTenant is not implemented"))
+}
+
+func (UnimplementedTenantServiceHandler) SaveTenant(context.Context, *v1.SaveTenantRequest) (*v1.SaveTenantResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("console.v1.TenantService.SaveTenant is not implemented"))
+}
+
+func (UnimplementedTenantServiceHandler) ConnectHubSpot(context.Context, *v1.ConnectHubSpotRequest) (*v1.ConnectHubSpotResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("console.v1.TenantService.ConnectHubSpot is not implemented"))
+}
+
+func (UnimplementedTenantServiceHandler) ConnectAloware(context.Context, *v1.ConnectAlowareRequest) (*v1.ConnectAlowareResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("console.v1.TenantService.ConnectAloware is not implemented"))
+}
+
+func (UnimplementedTenantServiceHandler) Disconnect(context.Context, *v1.DisconnectRequest) (*v1.DisconnectResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("console.v1.TenantService.Disconnect is not implemented"))
+}
+
+func (UnimplementedTenantServiceHandler) TestConnection(context.Context, *v1.TestConnectionRequest) (*v1.TestConnectionResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("console.v1.TenantService.TestConnection is not implemented"))
+}
+
+func (UnimplementedTenantServiceHandler) GetCapabilities(context.Context, *v1.GetCapabilitiesRequest) (*v1.GetCapabilitiesResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("console.v1.TenantService.GetCapabilities is not implemented"))
 }

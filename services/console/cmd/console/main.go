@@ -17,6 +17,7 @@ func run(ctx context.Context) error {
 	var env daemon.Env
 	config := platform.FromEnv("console", &env)
 	address := env.String("LOCKSTEP_CONSOLE_ADDR", ":8080")
+	publicURL := env.URL("LOCKSTEP_PUBLIC_URL", "")
 	token := env.String("LOCKSTEP_OPERATOR_TOKEN", "")
 	if err := env.Err(); err != nil {
 		return err
@@ -26,7 +27,9 @@ func run(ctx context.Context) error {
 		return err
 	}
 	defer p.Close(ctx)
-	service, err := console.New(console.Config{Bus: p.Bus, DB: p.DB, Roster: p.Roster, Health: p.Health, Logger: p.Logger, Token: access.Token(token)})
+	service, err := console.New(console.Config{Bus: p.Bus, DB: p.DB, Roster: p.Roster, Health: p.Health, Logger: p.Logger, Token: access.Token(token),
+		Seal: p.Seal, PublicURL: publicURL,
+	})
 	if err != nil {
 		return err
 	}

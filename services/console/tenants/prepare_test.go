@@ -1,16 +1,17 @@
-package console_test
+package tenants_test
 
 import (
 	"context"
 	"errors"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"lockstep.internal/pkg/hubspot"
 	"lockstep.internal/pkg/hubspot/hubspotsim"
 	"lockstep.internal/pkg/mapping"
 	"lockstep.internal/pkg/quota"
-	"lockstep.internal/services/console"
+	"lockstep.internal/services/console/tenants"
 )
 
 // free is a budget without limits: these tests are about something else.
@@ -32,7 +33,7 @@ func portal(t *testing.T) *hubspot.Client {
 
 // breaking fails after some properties, as a connection that is cut would.
 type breaking struct {
-	console.Portal
+	tenants.Schema
 	left int
 }
 
@@ -42,19 +43,19 @@ func (b *breaking) CreateProperty(ctx context.Context, d hubspot.Definition) err
 	if b.left--; b.left < 0 {
 		return errCut
 	}
-	return b.Portal.CreateProperty(ctx, d)
+	return b.Schema.CreateProperty(ctx, d)
 }
 
-// TestConnectPreparesAPortal: all 55 mappings have a property, under the
+// TestAPortalIsPrepared: all 55 mappings have a property, under the
 // portal's own names, also after a run that was broken off; a further run
 // changes nothing.
-func TestConnectPreparesAPortal(t *testing.T) {
+func TestAPortalIsPrepared(t *testing.T) {
 	t.Parallel()
 	client := portal(t)
-	if _, _, err := console.Connect(t.Context(), &breaking{client, 7}); !errors.Is(err, errCut) {
+	if _, _, err := tenants.Prepare(t.Context(), &breaking{client, 7}); !errors.Is(err, errCut) {
 		t.Fatalf("the broken run gave %v", err)
 	}
-	set, report, err := console.Connect(t.Context(), client)
+	set, report, err := tenants.Prepare(t.Context(), client)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,14 +69,14 @@ func TestConnectPreparesAPortal(t *testing.T) {
 			t.Errorf("%s uses %q, want %q", key, got, want)
 		}
 	}
-	again, report, err := console.Connect(t.Context(), client)
+	again, report, err := tenants.Prepare(t.Context(), client)
 	if err != nil || len(report.Created) != 0 || len(again.Mappings) != 55 {
 		t.Errorf("a further run created %v, %v", report.Created, err)
 	}
 }
 
-// TestConnectLeavesAnIncompatiblePropertyAlone, and says why its mapping rests.
-func TestConnectLeavesAnIncompatiblePropertyAlone(t *testing.T) {
+// TestPreparingLeavesAnIncompatiblePropertyAlone, and says why its mapping rests.
+func TestPreparingLeavesAnIncompatiblePropertyAlone(t *testing.T) {
 	t.Parallel()
 	client := portal(t)
 	if err := client.CreateGroup(t.Context(), "mine", "Mine"); err != nil {
@@ -85,21 +86,36 @@ func TestConnectLeavesAnIncompatiblePropertyAlone(t *testing.T) {
 	if err := client.CreateProperty(t.Context(), mine); err != nil {
 		t.Fatal(err)
 	}
-	set, report, err := console.Connect(t.Context(), client)
+	set, report, err := tenants.Prepare(t.Context(), client)
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := set.ByKey("total_inbound_calls")
-	if m.Stopped == "" || report.Incompatible["total_inbound_calls"] == "" {
-		t.Errorf("the mapping is %+v, the report %q; want it at rest with a reason", m, report.Incompatible["total_inbound_calls"])
+	if len(report.Incompatible) != 1 || report.Incompatible["total_inbound_calls"] == "" || report.Used["total_inbound_calls"] != "" {
+		t.Errorf("the report is %+v, want that one alone, with a reason", report.Incompatible)
 	}
-	rest := 0
-	for _, row := range mapping.Catalogue() {
-		if set.ByKey(row.Key).Stopped != "" {
-			rest++
-		}
+	if got := set.ByKey("total_inbound_calls").HubSpot; got != mine.Name {
+		t.Errorf("the mapping uses %q; it must rest on its own property", got)
 	}
-	if rest != 1 {
-		t.Errorf("%d mappings rest, want that one alone", rest)
+}
+
+// full is a portal that may have only a few custom properties more.
+type full struct{ tenants.Schema }
+
+func (full) PropertyLimit(context.Context) (hubspot.PropertyLimit, error) {
+	return hubspot.PropertyLimit{Limit: 1000, Usage: 990}, nil
+}
+
+func (full) CreateGroup(context.Context, string, string) error {
+	panic("something is created in a portal that has no room for all")
+}
+
+// TestNothingIsCreatedWithoutRoomForAll: the limit of custom properties is
+// looked at first, and the refusal says how many are needed.
+func TestNothingIsCreatedWithoutRoomForAll(t *testing.T) {
+	t.Parallel()
+	_, _, err := tenants.Prepare(t.Context(), full{portal(t)})
+	var refused *mapping.Refusal
+	if !errors.As(err, &refused) || refused.Rule != "property_limit" || !strings.Contains(refused.Message, "needs 40 more") {
+		t.Errorf("got %v, want a refusal that says how many are needed", err)
 	}
 }

@@ -1,0 +1,62 @@
+package console
+
+import (
+	"net/http"
+	"sync"
+
+	"lockstep.internal/pkg/connection"
+	"lockstep.internal/pkg/contact"
+	"lockstep.internal/pkg/quota"
+	"lockstep.internal/pkg/tenant"
+	"lockstep.internal/services/console/mappings"
+	"lockstep.internal/services/console/tenants"
+)
+
+// clients makes the clients that the console's own calls go through. Each
+// connection has one budget in this process: all of the quota while nothing
+// else calls it, a small part afterwards.
+type clients struct {
+	http *http.Client
+
+	mu    sync.Mutex
+	gates map[gateKey]*quota.Gate
+}
+
+type gateKey struct {
+	tenant contact.Tenant
+	system contact.System
+	limits quota.Limits
+}
+
+func (c *clients) budget(t *tenant.Tenant, system contact.System) quota.Budget {
+	share := connection.ConsoleShare
+	if state := t.HubSpot.State; system == contact.HubSpot && t.Mapping.Version == 0 || state == tenant.Disconnected {
+		share = connection.WriterShare // nothing else calls it yet
+	}
+	key := gateKey{t.ID, system, connection.Limits(t, system, share)}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.gates == nil {
+		c.gates = make(map[gateKey]*quota.Gate)
+	}
+	gate := c.gates[key]
+	if gate == nil {
+		gate = quota.NewGate(key.limits)
+		c.gates[key] = gate
+	}
+	return gate
+}
+
+func (c *clients) portal(t *tenant.Tenant) tenants.Portal {
+	return connection.HubSpot(t, c.budget(t, contact.HubSpot), c.http)
+}
+
+func (c *clients) account(t *tenant.Tenant) (tenants.Account, error) {
+	return connection.Aloware(t, c.budget(t, contact.Aloware), c.http)
+}
+
+func (c *clients) schema(t *tenant.Tenant) mappings.Portal { return c.portal(t) }
+
+func (c *clients) attributes(t *tenant.Tenant) (mappings.Account, error) {
+	return connection.Aloware(t, c.budget(t, contact.Aloware), c.http)
+}

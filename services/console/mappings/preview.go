@@ -1,0 +1,87 @@
+package mappings
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"time"
+
+	"lockstep.internal/pkg/contact"
+	"lockstep.internal/pkg/mapping"
+	"lockstep.internal/pkg/tenant"
+)
+
+// previewTime bounds a preview, however many contacts there are.
+const previewTime = 10 * time.Minute
+
+// Preview is what edits would do, as far as it is worked out.
+type Preview struct {
+	mapping.Tally
+	Differences []mapping.Difference
+	// Cost is of each system, in the order of contact.Systems.
+	Cost [2]Cost
+}
+
+// Cost is what writing takes at a connection's limits.
+type Cost struct {
+	Calls   int64
+	Minutes float64
+}
+
+// Preview tells what edits would do to all contacts, while it is worked out;
+// the last part is about all. Without edits it tells what the version in force
+// would still write.
+func (s *Mappings) Preview(ctx context.Context, id contact.Tenant, basedOn int64, edits []Edit, heard func(Preview) error) error {
+	t, err := s.tenant(id)
+	if err != nil {
+		return err
+	}
+	p, err := s.propose(ctx, id, basedOn, edits)
+	if err != nil {
+		return err
+	}
+	question, err := json.Marshal(mapping.Proposal{Tenant: id, Set: p.After})
+	if err != nil {
+		return fmt.Errorf("encode the proposal: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, previewTime)
+	defer cancel()
+	return s.config.Bus.Ask(ctx, mapping.PreviewTopic, question, func(part []byte) error {
+		preview := Preview{Differences: p.Differences}
+		if err := json.Unmarshal(part, &preview.Tally); err != nil {
+			return fmt.Errorf("read the preview: %w", err)
+		}
+		preview.Cost = costs(t, &preview.Tally)
+		return heard(preview)
+	})
+}
+
+// costs are the calls that a tally leads to: HubSpot takes a hundred contacts a
+// call, and a search and a create for those to be created; Aloware takes one a
+// call, after a lookup where contacts are known by their number only.
+func costs(t *tenant.Tenant, tally *mapping.Tally) (cost [2]Cost) {
+	const batch = 100
+	hundreds := func(n int64) int64 { return (n + batch - 1) / batch }
+	cost[0].Calls = hundreds(tally.Written[0]) + 2*hundreds(tally.Created[0]) + hundreds(2*tally.Reads[0])
+	window := t.HubSpot.WindowLimit
+	if window == 0 {
+		window = 100
+	}
+	cost[0].Minutes = minutes(cost[0].Calls, float64(window)/10)
+	each := int64(1)
+	if t.Aloware.Profile != "full" {
+		each = 2
+	}
+	cost[1].Calls = each*tally.Written[1] + 3*tally.Created[1] + tally.Reads[1]
+	rate := t.Aloware.Rate
+	if rate == 0 {
+		rate = 5
+	}
+	cost[1].Minutes = minutes(cost[1].Calls, rate)
+	return cost
+}
+
+func minutes(calls int64, perSecond float64) float64 {
+	return math.Ceil(float64(calls)/perSecond/60*10) / 10
+}

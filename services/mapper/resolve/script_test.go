@@ -1,0 +1,438 @@
+package resolve
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"lockstep.internal/pkg/contact"
+	"lockstep.internal/pkg/fault"
+	"lockstep.internal/pkg/mapping"
+)
+
+// TestRules plays the scripts of testdata/rules: one case for each rule, named
+// by it. A case begins with "# name"; its lines are, with times in seconds:
+//
+//	set KEY direction=D policy=P blank=ignore hubspot=NAME stopped transforms=JSON options=A:H,...
+//	filter any|all KEY OP TEXT
+//	rules creation=F updates=F
+//	default KEY=VALUE
+//	list SYSTEM users|NAME VALUE=MATCH=LABEL ...   ("!" before VALUE: not active)
+//	both                     the contact is linked and was read on both sides
+//	only SYSTEM NAME=V ...   it is linked and was read on one side alone
+//	exists SYSTEM NAME=V ... its counterpart is there already, unlinked
+//	SYSTEM TIME NAME=V ...   a person changed these properties
+//	ours SYSTEM TIME NAME=V  we did
+//	pull TIME | answer SYSTEM TIME | retry | recheck
+//	refuse SYSTEM NAME       the system refuses this property from now on
+//	accept SYSTEM NAME       it takes it again
+//	writes SYSTEM NAME=V ... what was written there since the last check, all of it
+//	writes nothing
+//	made SYSTEM NAME=V ...   the contact was created with these
+//	refused KEY SYSTEM REASON | asked KEY | settled KEY
+//
+// A text with blanks is quoted. Systems are "hubspot" and "aloware".
+func TestRules(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("testdata/rules/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no scripts", err)
+	}
+	for _, file := range files {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, text := range strings.Split("\n"+string(raw), "\n# ")[1:] {
+			name, body, _ := strings.Cut(text, "\n")
+			t.Run(strings.TrimSuffix(filepath.Base(file), ".txt")+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				s := newScript(t)
+				for number, line := range strings.Split(body, "\n") {
+					if line = strings.TrimSpace(line); line != "" {
+						s.line = fmt.Sprintf("line %d: %s", number+1, line)
+						s.step(words(line))
+					}
+				}
+			})
+		}
+	}
+}
+
+// words splits a line at blanks outside of quotes.
+func words(line string) []string {
+	var out []string
+	quoted := false
+	word := ""
+	for _, r := range line {
+		switch {
+		case r == '"':
+			quoted = !quoted
+		case r == ' ' && !quoted:
+			if word != "" {
+				out = append(out, word)
+			}
+			word = ""
+		default:
+			word += string(r)
+		}
+	}
+	if word != "" {
+		out = append(out, word)
+	}
+	return out
+}
+
+// script is one contact and two systems that hold what they are given.
+type script struct {
+	t      *testing.T
+	line   string
+	rules  *Rules
+	state  *State
+	now    contact.Millis
+	events int
+	holds  [2]map[string]string
+	exists [2]bool
+	refuse [2]map[string]bool
+	wrote  [2]map[string]string
+	made   [2]map[string]string
+}
+
+const scriptBase contact.Millis = 1_700_000_000_000
+
+func newScript(t *testing.T) *script {
+	set := mapping.Default(nil)
+	for i := range set.Mappings {
+		set.Mappings[i].Direction = contact.Both
+		if len(set.Mappings[i].Allowed()) == 1 {
+			set.Mappings[i].Direction = set.Mappings[i].Allowed()[0]
+		}
+	}
+	s := &script{
+		t: t, state: &State{}, now: scriptBase,
+		rules: &Rules{Set: set, Region: "US", Creation: FlowBoth, Updates: FlowBoth, Lists: Lists{}, Defaults: map[string]string{}},
+	}
+	for i := range 2 {
+		s.holds[i], s.refuse[i], s.wrote[i], s.made[i] = map[string]string{}, map[string]bool{}, map[string]string{}, nil
+	}
+	return s
+}
+
+func (s *script) fail(format string, args ...any) {
+	s.t.Helper()
+	s.t.Fatalf("%s\n  %s", s.line, fmt.Sprintf(format, args...))
+}
+
+func (s *script) system(text string) contact.System {
+	system, err := contact.ParseSystem(text)
+	if err != nil {
+		s.fail("%v", err)
+	}
+	return system
+}
+
+func pairs(args []string) map[string]string {
+	out := map[string]string{}
+	for _, arg := range args {
+		name, value, _ := strings.Cut(arg, "=")
+		out[name] = value
+	}
+	return out
+}
+
+func (s *script) at(text string) contact.Millis {
+	seconds, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		s.fail("a time in seconds is wanted: %v", err)
+	}
+	return scriptBase + contact.Millis(seconds*1000)
+}
+
+func (s *script) step(args []string) {
+	switch args[0] {
+	case "set":
+		s.set(args[1], args[2:])
+	case "filter":
+		c := mapping.Condition{Key: args[2], Op: mapping.Op(args[3])}
+		c.Texts = args[4:]
+		if s.rules.Set.Filter == nil {
+			s.rules.Set.Filter = &mapping.Filter{Any: args[1] == "any"}
+		}
+		s.rules.Set.Filter.Conditions = append(s.rules.Set.Filter.Conditions, c)
+	case "rules":
+		for name, value := range pairs(args[1:]) {
+			if name == "creation" {
+				s.rules.Creation = Flow(value)
+			} else {
+				s.rules.Updates = Flow(value)
+			}
+		}
+	case "default":
+		for key, value := range pairs(args[1:]) {
+			s.rules.Defaults[key] = value
+		}
+	case "list":
+		s.list(s.system(args[1]), args[2], args[3:])
+	case "both":
+		for i, system := range contact.Systems {
+			s.state.Sides[i] = Side{ID: "10" + strconv.Itoa(i), Read: true}
+			s.exists[i] = true
+			for k := range s.rules.Set.Mappings {
+				m := &s.rules.Set.Mappings[k]
+				if !m.Category.Computed() {
+					s.state.field(m.Key).Sides[i].observe("", Span{1, 1, 1}, true)
+				}
+				s.holds[i][m.Property(system)] = ""
+			}
+		}
+	case "only":
+		system := s.system(args[1])
+		i := index(system)
+		s.exists[i] = true
+		s.store(i, pairs(args[2:]))
+		s.judge(func(j *Judge) {
+			j.Observe(s.event(system, contact.Snapshot, scriptBase, pairs(args[2:]), contact.Unknown))
+		})
+	case "exists":
+		i := index(s.system(args[1]))
+		s.exists[i] = true
+		s.store(i, pairs(args[2:]))
+	case "hubspot", "aloware":
+		s.change(s.system(args[0]), s.at(args[1]), pairs(args[2:]), contact.Unknown)
+	case "ours":
+		s.change(s.system(args[1]), s.at(args[2]), pairs(args[3:]), contact.Ours)
+	case "pull":
+		s.command(contact.Command{Kind: contact.Pull, AskedAt: s.at(args[1])})
+	case "answer":
+		s.command(contact.Command{Kind: contact.Answer, System: s.system(args[1]), AskedAt: s.at(args[2])})
+	case "retry":
+		s.command(contact.Command{Kind: contact.Retry})
+	case "recheck":
+		s.command(contact.Command{Kind: contact.Recheck, Fields: args[1:]})
+	case "refuse", "accept":
+		s.refuse[index(s.system(args[1]))][args[2]] = args[0] == "refuse"
+	case "writes":
+		s.writes(args[1:])
+	case "made":
+		i := index(s.system(args[1]))
+		s.same("made", s.made[i], pairs(args[2:]))
+		s.made[i] = nil
+	case "refused", "asked", "settled":
+		s.check(args)
+	default:
+		s.fail("unknown line")
+	}
+}
+
+func (s *script) store(i int, values map[string]string) {
+	for name, value := range values {
+		s.holds[i][name] = value
+	}
+}
+
+func (s *script) set(key string, args []string) {
+	m := s.rules.Set.ByKey(key)
+	if m == nil {
+		s.rules.Set.Mappings = append(s.rules.Set.Mappings, mapping.Mapping{
+			Key: key, Category: mapping.Custom, Aloware: key, HubSpot: key, Type: contact.Text, Direction: contact.Both,
+		})
+		s.rules.Set.Index()
+		m = s.rules.Set.ByKey(key)
+	}
+	for name, value := range pairs(args) {
+		var err error
+		switch name {
+		case "direction":
+			m.Direction, err = contact.ParseDirection(value)
+		case "policy":
+			m.Policy = mapping.Policy(value)
+		case "blank":
+			m.IgnoreBlank = value == "ignore"
+		case "hubspot":
+			m.HubSpot = value
+		case "type":
+			m.Type, err = contact.ParseType(value)
+		case "stopped":
+			m.Stopped = value
+		case "transforms":
+			err = json.Unmarshal([]byte(strings.ReplaceAll(value, "'", `"`)), &m.Transforms)
+		case "options":
+			m.Options = nil
+			for _, pair := range strings.Split(value, ",") {
+				a, h, _ := strings.Cut(pair, ":")
+				m.Options = append(m.Options, mapping.Pair{Aloware: a, HubSpot: h})
+			}
+		default:
+			err = fmt.Errorf("unknown setting %q", name)
+		}
+		if err != nil {
+			s.fail("%v", err)
+		}
+	}
+	s.rules.Set.Index()
+}
+
+func (s *script) list(system contact.System, list string, args []string) {
+	if list != contact.UserList {
+		list = contact.OptionList(list)
+	}
+	var entries []contact.DirectoryEntry
+	for _, arg := range args {
+		parts := append(strings.Split(arg, "="), "", "")
+		value, away := strings.CutPrefix(parts[0], "!")
+		entries = append(entries, contact.DirectoryEntry{Value: value, Match: parts[1], Label: parts[2], Active: !away})
+	}
+	s.rules.Lists[ListKey{system, list}] = entries
+	if s.state.Fields != nil {
+		s.judge(func(j *Judge) { j.Refresh() })
+	}
+}
+
+func (s *script) event(system contact.System, event contact.Event, at contact.Millis, values map[string]string, origin contact.Origin) *contact.Change {
+	s.events++
+	c := &contact.Change{
+		System: system, ID: "10" + strconv.Itoa(index(system)), EventID: fmt.Sprint("e", s.events), Event: event,
+		OccurredAt: at, ReceivedAt: at, Origin: origin,
+	}
+	for name, value := range values {
+		c.Values = append(c.Values, contact.Value{Name: name, Text: value})
+	}
+	return c
+}
+
+func (s *script) change(system contact.System, at contact.Millis, values map[string]string, origin contact.Origin) {
+	s.now = max(s.now, at)
+	s.store(index(system), values)
+	s.judge(func(j *Judge) { j.Observe(s.event(system, contact.Changed, at, values, origin)) })
+}
+
+func (s *script) command(c contact.Command) {
+	s.events++
+	c.EventID, c.Author = fmt.Sprint("c", s.events), "ann"
+	s.now = max(s.now, c.AskedAt)
+	s.judge(func(j *Judge) { j.Command(&c) })
+}
+
+// judge lets the decision be made, and the systems carry out what follows
+// until nothing does.
+func (s *script) judge(do func(j *Judge)) {
+	for round := 0; ; round++ {
+		if round == 20 {
+			s.fail("the writes find no end")
+		}
+		s.now += 10
+		j := NewJudge(s.rules, "hubspot:100", s.state, Decision{Version: s.state.Version + 1, Now: s.now, EventID: "x"})
+		do(j)
+		patches := j.Conclude().Patches
+		if len(patches) == 0 {
+			return
+		}
+		var outcomes []*contact.Outcome
+		for i := range patches {
+			outcomes = append(outcomes, s.carryOut(&patches[i]))
+		}
+		do = func(j *Judge) {
+			for _, o := range outcomes {
+				j.Settle(o)
+			}
+		}
+	}
+}
+
+func (s *script) carryOut(p *contact.Patch) *contact.Outcome {
+	i := index(p.System)
+	s.now += 10
+	s.events++
+	o := &contact.Outcome{
+		System: p.System, Contact: p.Contact, Version: p.Version, TargetID: "10" + strconv.Itoa(i), Result: contact.Written,
+		AppliedAt: s.now, AnsweredAt: s.now, EventID: fmt.Sprint("o", s.events),
+	}
+	read := p.Fetch != nil
+	properties := p.Properties
+	switch {
+	case p.TargetID != "":
+	case !s.exists[i] && !p.Create.MayCreate:
+		o.Result, o.TargetID = contact.Absent, ""
+		return o
+	case !s.exists[i]:
+		o.Result, s.exists[i], s.made[i], read = contact.Made, true, map[string]string{}, false
+	case read:
+		properties, read = nil, true
+	}
+	for _, property := range properties {
+		out := contact.PropertyOutcome{Name: property.Name, Version: property.Version, Value: property.Value}
+		if s.refuse[i][property.Name] {
+			out.Refusal = &fault.Refusal{Class: fault.Permanent, Reason: "INVALID", Message: "no"}
+		} else {
+			s.holds[i][property.Name] = property.Value
+			if o.Result == contact.Made {
+				s.made[i][property.Name] = property.Value
+			} else {
+				s.wrote[i][property.Name] = property.Value
+			}
+		}
+		o.Properties = append(o.Properties, out)
+	}
+	if read {
+		if len(properties) == 0 {
+			o.Result = contact.Fetched
+		}
+		for _, name := range p.Fetch.Properties {
+			o.Holds = append(o.Holds, contact.Value{Name: name, Text: s.holds[i][name]})
+		}
+	}
+	return o
+}
+
+func (s *script) writes(args []string) {
+	if args[0] == "nothing" {
+		for i, system := range contact.Systems {
+			s.same("writes to "+system.String(), s.wrote[i], map[string]string{})
+		}
+		return
+	}
+	i := index(s.system(args[0]))
+	s.same("writes", s.wrote[i], pairs(args[1:]))
+	s.wrote[i] = map[string]string{}
+}
+
+func (s *script) same(what string, got, want map[string]string) {
+	show := func(m map[string]string) string {
+		var out []string
+		for name, value := range m {
+			out = append(out, name+"="+value)
+		}
+		slices.Sort(out)
+		return strings.Join(out, " ")
+	}
+	if show(got) != show(want) {
+		s.fail("%s: got %q, want %q", what, show(got), show(want))
+	}
+}
+
+func (s *script) check(args []string) {
+	f := s.state.Fields[args[1]]
+	if f == nil {
+		s.fail("nothing is known of %s", args[1])
+	}
+	switch args[0] {
+	case "asked":
+		if !f.Asked {
+			s.fail("nobody is asked")
+		}
+	case "settled":
+		if f.Asked || f.Sides[0].Rejected != nil || f.Sides[1].Rejected != nil {
+			s.fail("it is not settled: %+v %+v", f.Sides[0].Rejected, f.Sides[1].Rejected)
+		}
+	case "refused":
+		r := f.Sides[index(s.system(args[2]))].Rejected
+		if r == nil || r.Refusal.Reason != args[3] {
+			s.fail("got %+v", r)
+		}
+	}
+}
