@@ -20,7 +20,7 @@ const (
 
 // Credential is what was entered in Aloware's webhook settings.
 type Credential struct {
-	Scheme   Scheme // "" is None
+	Scheme   Scheme // "" lets nobody in: nothing was entered yet
 	User     string // of Basic
 	Password string // of Basic
 	Token    string // of Bearer
@@ -35,7 +35,7 @@ func Authorize(header string, cred Credential) error {
 	scheme, given, _ := strings.Cut(strings.TrimSpace(header), " ")
 	given = strings.TrimSpace(given)
 	switch cred.Scheme {
-	case None, "":
+	case None:
 		return nil
 	case Basic:
 		want := cred.User + ":" + cred.Password

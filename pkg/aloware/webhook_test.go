@@ -358,7 +358,8 @@ func TestAuthorize(t *testing.T) {
 		header string
 		ok     bool
 	}{
-		{"none wants nothing", aloware.Credential{}, "", true},
+		{"none wants nothing", aloware.Credential{Scheme: aloware.None}, "", true},
+		{"before anything was entered nobody is let in", aloware.Credential{}, "", false},
 		{"none takes anything", aloware.Credential{Scheme: aloware.None}, "Bearer x", true},
 		{"basic", basic, "Basic aG9vazpvcGVuOnNlc2FtZQ==", true},
 		{"scheme in any case", basic, "basic aG9vazpvcGVuOnNlc2FtZQ==", true},

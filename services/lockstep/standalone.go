@@ -22,6 +22,7 @@ import (
 	"lockstep.internal/pkg/platform"
 	"lockstep.internal/pkg/postgres/local"
 	"lockstep.internal/pkg/seal"
+	"lockstep.internal/pkg/tenant"
 	"lockstep.internal/services/console"
 	"lockstep.internal/services/console/access"
 	"lockstep.internal/services/console/tenants"
@@ -282,6 +283,16 @@ func operatorToken(path string) (string, error) {
 	return strings.TrimSpace(string(raw)), nil
 }
 
+// connected reports whether a tenant has both connections and its mappings.
+func connected(p *platform.Platform) bool {
+	for _, t := range p.Roster.All() {
+		if t.Mapping.Version > 0 && t.HubSpot.State != tenant.Disconnected && t.Aloware.State != tenant.Disconnected {
+			return true
+		}
+	}
+	return false
+}
+
 // announce prints that all is up once every partition is owned.
 func announce(ctx context.Context, p *platform.Platform, s settings, demo bool) error {
 	want := 6 * p.Bus.Partitions() // mapper and two writers, live and bulk
@@ -294,7 +305,7 @@ func announce(ctx context.Context, p *platform.Platform, s settings, demo bool) 
 			}
 		}
 		_, good := p.Health.Check(ctx)
-		if err == nil && owned >= want && good && (!demo || len(p.Roster.All()) > 0) {
+		if err == nil && owned >= want && good && (!demo || connected(p)) {
 			break
 		}
 		select {
