@@ -79,6 +79,7 @@ func TestPeopleSeeAndSettleWhatIsWrong(t *testing.T) {
 	d.retried(people[0])
 	d.settled(people[1])
 	d.explained(people[0])
+	d.answered(people[0])
 	d.erased(database, people[2])
 }
 
@@ -232,6 +233,41 @@ func (d *demo) explained(who [2]string) {
 	}
 	if got := strings.Join(rules, " "); !strings.HasSuffix(got, "intent write refused retried write settled") {
 		d.t.Errorf("the e-mail's decisions are %q, want the edit, its refusal, and its second write", got)
+	}
+}
+
+// answered asks about a difference before anything is written, and writes what
+// somebody answers.
+func (d *demo) answered(who [2]string) {
+	d.t.Helper()
+	d.mustCLI(nil, "mapping", "set", "demo", "company_name", "--policy", "review", "--reason", "test")
+	d.mustPost(d.hubspot, "/_sim/edit", map[string]any{"id": who[0], "properties": map[string]any{"company": "Analytical Engines"}}, nil)
+	var groups groupsAnswer
+	eventually(d.t, 20*time.Second, func() string {
+		groups = groupsAnswer{}
+		d.mustCLI(&groups, "inbox", "list", "--kind", "review")
+		if !strings.Contains(groups.field("company_name"), "Analytical Engines") {
+			return fmt.Sprintf("the inbox has %+v", groups)
+		}
+		return ""
+	})
+	if got := d.one(d.aloware, who[1])["company_name"]; got == "Analytical Engines" {
+		d.t.Error("the value was written before the question was answered")
+	}
+	var answered struct{ Fields []string }
+	if d.mustCLI(&answered, "contact", "answer", who[0], "--system", "hubspot"); fmt.Sprint(answered.Fields) != "[company_name]" {
+		d.t.Errorf("answered are %v", answered.Fields)
+	}
+	eventually(d.t, 20*time.Second, func() string {
+		groups = groupsAnswer{}
+		d.mustCLI(&groups, "inbox", "list", "--kind", "review")
+		if got := d.one(d.aloware, who[1])["company_name"]; got != "Analytical Engines" || len(groups.Groups) > 0 {
+			return fmt.Sprintf("Aloware holds %q, the inbox %+v", got, groups)
+		}
+		return ""
+	})
+	if err := d.cli(nil, "contact", "answer", who[0], "--system", "hubspot"); err == nil || !strings.Contains(err.Error(), "exit status 3") {
+		d.t.Errorf("a second answer gave %v, want a refusal", err)
 	}
 }
 

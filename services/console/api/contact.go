@@ -203,6 +203,19 @@ func (s *people) ChooseCounterpart(ctx context.Context, r *consolev1.ChooseCount
 	return &consolev1.ChooseCounterpartResponse{}, nil
 }
 
+// AnswerReview says which side's values stand.
+func (s *people) AnswerReview(ctx context.Context, r *consolev1.AnswerReviewRequest) (*consolev1.AnswerReviewResponse, error) {
+	system, err := contact.ParseSystem(r.GetSystem())
+	if err != nil {
+		return nil, &contacts.Error{Rule: "invalid", Subject: "system", Message: err.Error()}
+	}
+	fields, err := s.room.Answer(ctx, contact.Tenant(r.GetTenant()), r.GetContact(), system, r.GetFields(), access.From(ctx).Name)
+	if err != nil {
+		return nil, err
+	}
+	return &consolev1.AnswerReviewResponse{Fields: fields}, nil
+}
+
 // ExplainContact gives the decisions about a contact.
 func (s *people) ExplainContact(ctx context.Context, r *consolev1.ExplainContactRequest) (*consolev1.ExplainContactResponse, error) {
 	var before int64

@@ -82,7 +82,7 @@ func (c *CLI) contacts() *cobra.Command {
 				return s.print(cmd, answer, cardRows(answer))
 			}),
 		},
-		s.conflicts(), s.choose(), s.explain(), s.erase(),
+		s.conflicts(), s.choose(), s.answer(), s.explain(), s.erase(),
 	)
 	return group
 }
@@ -181,6 +181,23 @@ func (s *scope) choose() *cobra.Command {
 	command.Flags().StringVar(&system, "system", "", "system of the counterpart: hubspot or aloware")
 	command.Flags().StringVar(&id, "id", "", "id of the candidate")
 	command.Flags().BoolVar(&anew, "new", false, "make a new contact instead")
+	_ = command.MarkFlagRequired("system")
+	return command
+}
+
+func (s *scope) answer() *cobra.Command {
+	var system string
+	command := &cobra.Command{
+		Use: "answer CONTACT [FIELD...]", Short: "Answer a review: say which system's values stand", Args: cobra.MinimumNArgs(1),
+		RunE: s.run(func(cmd *cobra.Command, client consolev1connect.ContactServiceClient, args []string) error {
+			answer, err := client.AnswerReview(cmd.Context(), &consolev1.AnswerReviewRequest{Tenant: s.tenant, Contact: args[0], System: system, Fields: args[1:]})
+			if err != nil {
+				return err
+			}
+			return s.print(cmd, answer, [][]string{{"answered: " + strings.Join(answer.GetFields(), ", ")}})
+		}),
+	}
+	command.Flags().StringVar(&system, "system", "", "system whose values stand: hubspot or aloware")
 	_ = command.MarkFlagRequired("system")
 	return command
 }

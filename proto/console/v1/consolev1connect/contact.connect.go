@@ -48,6 +48,9 @@ const (
 	// ContactServiceChooseCounterpartProcedure is the fully-qualified name of the ContactService's
 	// ChooseCounterpart RPC.
 	ContactServiceChooseCounterpartProcedure = "/console.v1.ContactService/ChooseCounterpart"
+	// ContactServiceAnswerReviewProcedure is the fully-qualified name of the ContactService's
+	// AnswerReview RPC.
+	ContactServiceAnswerReviewProcedure = "/console.v1.ContactService/AnswerReview"
 	// ContactServiceExplainContactProcedure is the fully-qualified name of the ContactService's
 	// ExplainContact RPC.
 	ContactServiceExplainContactProcedure = "/console.v1.ContactService/ExplainContact"
@@ -68,6 +71,8 @@ type ContactServiceClient interface {
 	ListConflicts(context.Context, *v1.ListConflictsRequest) (*v1.ListConflictsResponse, error)
 	// ChooseCounterpart settles a conflict.
 	ChooseCounterpart(context.Context, *v1.ChooseCounterpartRequest) (*v1.ChooseCounterpartResponse, error)
+	// AnswerReview says which side's values stand, where a mapping's policy asks.
+	AnswerReview(context.Context, *v1.AnswerReviewRequest) (*v1.AnswerReviewResponse, error)
 	// ExplainContact gives the decisions about a contact, the newest first.
 	ExplainContact(context.Context, *v1.ExplainContactRequest) (*v1.ExplainContactResponse, error)
 	// EraseContact forgets a person: everything stored goes, and only a hash
@@ -113,6 +118,12 @@ func NewContactServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			connect.WithSchema(contactServiceMethods.ByName("ChooseCounterpart")),
 			connect.WithClientOptions(opts...),
 		),
+		answerReview: connect.NewClient[v1.AnswerReviewRequest, v1.AnswerReviewResponse](
+			httpClient,
+			baseURL+ContactServiceAnswerReviewProcedure,
+			connect.WithSchema(contactServiceMethods.ByName("AnswerReview")),
+			connect.WithClientOptions(opts...),
+		),
 		explainContact: connect.NewClient[v1.ExplainContactRequest, v1.ExplainContactResponse](
 			httpClient,
 			baseURL+ContactServiceExplainContactProcedure,
@@ -135,6 +146,7 @@ type contactServiceClient struct {
 	getContact        *connect.Client[v1.GetContactRequest, v1.GetContactResponse]
 	listConflicts     *connect.Client[v1.ListConflictsRequest, v1.ListConflictsResponse]
 	chooseCounterpart *connect.Client[v1.ChooseCounterpartRequest, v1.ChooseCounterpartResponse]
+	answerReview      *connect.Client[v1.AnswerReviewRequest, v1.AnswerReviewResponse]
 	explainContact    *connect.Client[v1.ExplainContactRequest, v1.ExplainContactResponse]
 	eraseContact      *connect.Client[v1.EraseContactRequest, v1.EraseContactResponse]
 }
@@ -175,6 +187,15 @@ func (c *contactServiceClient) ChooseCounterpart(ctx context.Context, req *v1.Ch
 	return nil, err
 }
 
+// AnswerReview calls console.v1.ContactService.AnswerReview.
+func (c *contactServiceClient) AnswerReview(ctx context.Context, req *v1.AnswerReviewRequest) (*v1.AnswerReviewResponse, error) {
+	response, err := c.answerReview.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // ExplainContact calls console.v1.ContactService.ExplainContact.
 func (c *contactServiceClient) ExplainContact(ctx context.Context, req *v1.ExplainContactRequest) (*v1.ExplainContactResponse, error) {
 	response, err := c.explainContact.CallUnary(ctx, connect.NewRequest(req))
@@ -205,6 +226,8 @@ type ContactServiceHandler interface {
 	ListConflicts(context.Context, *v1.ListConflictsRequest) (*v1.ListConflictsResponse, error)
 	// ChooseCounterpart settles a conflict.
 	ChooseCounterpart(context.Context, *v1.ChooseCounterpartRequest) (*v1.ChooseCounterpartResponse, error)
+	// AnswerReview says which side's values stand, where a mapping's policy asks.
+	AnswerReview(context.Context, *v1.AnswerReviewRequest) (*v1.AnswerReviewResponse, error)
 	// ExplainContact gives the decisions about a contact, the newest first.
 	ExplainContact(context.Context, *v1.ExplainContactRequest) (*v1.ExplainContactResponse, error)
 	// EraseContact forgets a person: everything stored goes, and only a hash
@@ -246,6 +269,12 @@ func NewContactServiceHandler(svc ContactServiceHandler, opts ...connect.Handler
 		connect.WithSchema(contactServiceMethods.ByName("ChooseCounterpart")),
 		connect.WithHandlerOptions(opts...),
 	)
+	contactServiceAnswerReviewHandler := connect.NewUnaryHandlerSimple(
+		ContactServiceAnswerReviewProcedure,
+		svc.AnswerReview,
+		connect.WithSchema(contactServiceMethods.ByName("AnswerReview")),
+		connect.WithHandlerOptions(opts...),
+	)
 	contactServiceExplainContactHandler := connect.NewUnaryHandlerSimple(
 		ContactServiceExplainContactProcedure,
 		svc.ExplainContact,
@@ -269,6 +298,8 @@ func NewContactServiceHandler(svc ContactServiceHandler, opts ...connect.Handler
 			contactServiceListConflictsHandler.ServeHTTP(w, r)
 		case ContactServiceChooseCounterpartProcedure:
 			contactServiceChooseCounterpartHandler.ServeHTTP(w, r)
+		case ContactServiceAnswerReviewProcedure:
+			contactServiceAnswerReviewHandler.ServeHTTP(w, r)
 		case ContactServiceExplainContactProcedure:
 			contactServiceExplainContactHandler.ServeHTTP(w, r)
 		case ContactServiceEraseContactProcedure:
@@ -296,6 +327,10 @@ func (UnimplementedContactServiceHandler) ListConflicts(context.Context, *v1.Lis
 
 func (UnimplementedContactServiceHandler) ChooseCounterpart(context.Context, *v1.ChooseCounterpartRequest) (*v1.ChooseCounterpartResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("console.v1.ContactService.ChooseCounterpart is not implemented"))
+}
+
+func (UnimplementedContactServiceHandler) AnswerReview(context.Context, *v1.AnswerReviewRequest) (*v1.AnswerReviewResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("console.v1.ContactService.AnswerReview is not implemented"))
 }
 
 func (UnimplementedContactServiceHandler) ExplainContact(context.Context, *v1.ExplainContactRequest) (*v1.ExplainContactResponse, error) {
