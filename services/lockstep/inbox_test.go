@@ -23,7 +23,7 @@ func (d *demo) cli(into any, args ...string) error {
 	ctx, cancel := context.WithTimeout(d.t.Context(), 30*time.Second)
 	defer cancel()
 	command := exec.CommandContext(ctx, os.Args[0], append(args, "--server", "http://"+d.console, "--output", "json")...)
-	command.Env = append(d.env, "LOCKSTEP_TENANT=demo")
+	command.Env = d.env
 	var failed strings.Builder
 	command.Stderr = &failed
 	out, err := command.Output()
@@ -92,7 +92,7 @@ func (d *demo) retried(who [2]string) {
 	var groups groupsAnswer
 	eventually(d.t, 30*time.Second, func() string {
 		groups = groupsAnswer{}
-		d.mustCLI(&groups, "inbox", "list")
+		d.mustCLI(&groups, "inbox", "list", "demo")
 		if groups.field("email") == "" {
 			return fmt.Sprintf("no refusal of an e-mail is in the inbox: %+v", groups)
 		}
@@ -100,26 +100,28 @@ func (d *demo) retried(who [2]string) {
 	})
 	d.mustPost(d.hubspot, "/_sim/faults", []map[string]any{}, nil)
 	var dismissed struct{ Problems int }
-	d.mustCLI(&dismissed, "inbox", "dismiss", "--field", "email")
-	if d.mustCLI(&groups, "inbox", "list"); dismissed.Problems != 1 || groups.field("email") != "" {
+	d.mustCLI(&dismissed, "inbox", "dismiss", "demo", "--field", "email")
+	if d.mustCLI(&groups, "inbox", "list", "demo"); dismissed.Problems != 1 || groups.field("email") != "" {
 		d.t.Errorf("dismissed %d, the inbox has %+v", dismissed.Problems, groups)
 	}
-	d.mustCLI(nil, "inbox", "undismiss", "--field", "email")
+	d.mustCLI(nil, "inbox", "undismiss", "demo", "--field", "email")
 	var retried struct{ Contacts int }
-	d.mustCLI(&retried, "inbox", "retry", "--field", "email")
+	d.mustCLI(&retried, "inbox", "retry", "demo", "--field", "email")
 	if retried.Contacts != 1 {
 		d.t.Errorf("%d contacts were tried again, want 1", retried.Contacts)
 	}
 	eventually(d.t, 20*time.Second, func() string {
 		groups = groupsAnswer{}
-		d.mustCLI(&groups, "inbox", "list", "--dismissed")
+		d.mustCLI(&groups, "inbox", "list", "demo", "--dismissed")
 		if got := d.one(d.hubspot, who[0])["email"]; got != "again@example.com" || groups.field("email") != "" {
 			return fmt.Sprintf("HubSpot holds %q, the inbox %+v", got, groups)
 		}
 		return ""
 	})
-	if err := d.cli(nil, "inbox", "retry"); err == nil || !strings.Contains(err.Error(), "exit status 2") {
-		d.t.Errorf("retry of nothing in particular gave %v, want exit code 2", err)
+	for _, wrong := range [][]string{{"inbox", "retry", "demo"}, {"contact", "explain", "demo"}, {"deadletter", "discard", "demo"}} {
+		if err := d.cli(nil, wrong...); err == nil || !strings.Contains(err.Error(), "exit status 2") {
+			d.t.Errorf("%v gave %v, want exit code 2", wrong, err)
+		}
 	}
 }
 
@@ -137,7 +139,7 @@ func (d *demo) settled(who [2]string) {
 		}
 	}
 	eventually(d.t, 20*time.Second, func() string {
-		d.mustCLI(&found, "contact", "conflicts")
+		d.mustCLI(&found, "contact", "conflicts", "demo")
 		if len(found.Conflicts) != 1 {
 			return fmt.Sprintf("conflicts are %+v", found)
 		}
@@ -147,10 +149,10 @@ func (d *demo) settled(who [2]string) {
 	if c.Contact.Name != "Second" || c.System != "aloware" || len(c.Candidates) != 1 || c.Candidates[0].AlowareId != who[1] || c.Candidates[0].Name == "" {
 		d.t.Fatalf("the conflict is %+v, want Second's, with Aloware's %s to choose", c, who[1])
 	}
-	if err := d.cli(nil, "contact", "choose", c.Contact.Contact, "--system", "aloware", "--id", "1"); err == nil || !strings.Contains(err.Error(), "exit status 3") {
+	if err := d.cli(nil, "contact", "choose", "demo", c.Contact.Contact, "--system", "aloware", "--id", "1"); err == nil || !strings.Contains(err.Error(), "exit status 3") {
 		d.t.Errorf("choosing nobody gave %v, want a refusal with exit code 3", err)
 	}
-	d.mustCLI(nil, "contact", "choose", c.Contact.Contact, "--system", "aloware", "--id", who[1])
+	d.mustCLI(nil, "contact", "choose", "demo", c.Contact.Contact, "--system", "aloware", "--id", who[1])
 	eventually(d.t, 20*time.Second, func() string {
 		if got := d.one(d.aloware, who[1])["first_name"]; got != "Second" {
 			return fmt.Sprintf("Aloware's contact is %q, want Second, who has its number now", got)
@@ -158,7 +160,7 @@ func (d *demo) settled(who [2]string) {
 		return ""
 	})
 	d.settle(20 * time.Second)
-	if d.mustCLI(&found, "contact", "conflicts"); len(found.Conflicts) != 0 {
+	if d.mustCLI(&found, "contact", "conflicts", "demo"); len(found.Conflicts) != 0 {
 		d.t.Errorf("after the choice conflicts are %+v", found)
 	}
 	d.mustPost(d.hubspot, "/_sim/edit", map[string]any{"id": who[0], "properties": map[string]any{"firstname": "First"}}, nil)
@@ -177,13 +179,13 @@ func (d *demo) explained(who [2]string) {
 		Contacts []struct{ Contact, HubspotId, AlowareId string }
 	}
 	written := fmt.Sprintf("(%s) %s-%s", number[2:5], number[5:8], number[8:])
-	d.mustCLI(&found, "contact", "find", written)
+	d.mustCLI(&found, "contact", "find", "demo", written)
 	if len(found.Contacts) != 1 || found.Contacts[0].HubspotId != who[0] || found.Contacts[0].AlowareId != who[1] {
 		d.t.Fatalf("%s finds %+v, want %v", written, found, who)
 	}
 	for _, known := range []string{found.Contacts[0].Contact, who[0], who[1], strings.ToUpper("again@example.com")} {
 		var one struct{ Contacts []struct{ Contact string } }
-		if d.mustCLI(&one, "contact", "find", known); len(one.Contacts) != 1 || one.Contacts[0].Contact != found.Contacts[0].Contact {
+		if d.mustCLI(&one, "contact", "find", "demo", known); len(one.Contacts) != 1 || one.Contacts[0].Contact != found.Contacts[0].Contact {
 			d.t.Errorf("%s finds %+v, want %s", known, one, found.Contacts[0].Contact)
 		}
 	}
@@ -191,7 +193,7 @@ func (d *demo) explained(who [2]string) {
 	var named struct {
 		Contacts []struct{ HubspotId, Name string }
 	}
-	d.mustCLI(&named, "contact", "find", strings.ToLower(name[1:]))
+	d.mustCLI(&named, "contact", "find", "demo", strings.ToLower(name[1:]))
 	shown := false
 	for _, c := range named.Contacts {
 		shown = shown || c.HubspotId == who[0] && strings.HasSuffix(c.Name, name)
@@ -209,7 +211,7 @@ func (d *demo) explained(who [2]string) {
 			}
 		}
 	}
-	d.mustCLI(&card, "contact", "show", "again@example.com")
+	d.mustCLI(&card, "contact", "show", "demo", "again@example.com")
 	shown = false
 	for _, f := range card.Fields {
 		shown = shown || f.Field == "email" && f.State == "in_step" && f.Hubspot.Value == "again@example.com" && f.Aloware.Value == "again@example.com"
@@ -223,7 +225,7 @@ func (d *demo) explained(who [2]string) {
 			MappingVersion                                string
 		}
 	}
-	d.mustCLI(&why, "contact", "explain", found.Contacts[0].Contact, "email", "--limit", "6")
+	d.mustCLI(&why, "contact", "explain", "demo", found.Contacts[0].Contact, "email", "--limit", "6")
 	var rules []string
 	for i := len(why.Decisions) - 1; i >= 0; i-- {
 		rules = append(rules, why.Decisions[i].Rule)
@@ -245,7 +247,7 @@ func (d *demo) answered(who [2]string) {
 	var groups groupsAnswer
 	eventually(d.t, 20*time.Second, func() string {
 		groups = groupsAnswer{}
-		d.mustCLI(&groups, "inbox", "list", "--kind", "review")
+		d.mustCLI(&groups, "inbox", "list", "demo", "--kind", "review")
 		if !strings.Contains(groups.field("company_name"), "Analytical Engines") {
 			return fmt.Sprintf("the inbox has %+v", groups)
 		}
@@ -255,18 +257,18 @@ func (d *demo) answered(who [2]string) {
 		d.t.Error("the value was written before the question was answered")
 	}
 	var answered struct{ Fields []string }
-	if d.mustCLI(&answered, "contact", "answer", who[0], "--system", "hubspot"); fmt.Sprint(answered.Fields) != "[company_name]" {
+	if d.mustCLI(&answered, "contact", "answer", "demo", who[0], "--system", "hubspot"); fmt.Sprint(answered.Fields) != "[company_name]" {
 		d.t.Errorf("answered are %v", answered.Fields)
 	}
 	eventually(d.t, 20*time.Second, func() string {
 		groups = groupsAnswer{}
-		d.mustCLI(&groups, "inbox", "list", "--kind", "review")
+		d.mustCLI(&groups, "inbox", "list", "demo", "--kind", "review")
 		if got := d.one(d.aloware, who[1])["company_name"]; got != "Analytical Engines" || len(groups.Groups) > 0 {
 			return fmt.Sprintf("Aloware holds %q, the inbox %+v", got, groups)
 		}
 		return ""
 	})
-	if err := d.cli(nil, "contact", "answer", who[0], "--system", "hubspot"); err == nil || !strings.Contains(err.Error(), "exit status 3") {
+	if err := d.cli(nil, "contact", "answer", "demo", who[0], "--system", "hubspot"); err == nil || !strings.Contains(err.Error(), "exit status 3") {
 		d.t.Errorf("a second answer gave %v, want a refusal", err)
 	}
 }
@@ -287,7 +289,7 @@ func (d *demo) erased(database string, who [2]string) {
 		}
 		return ""
 	})
-	d.mustCLI(nil, "contact", "erase", "--system", "hubspot", "--id", who[0], "--yes")
+	d.mustCLI(nil, "contact", "erase", "demo", "--system", "hubspot", "--id", who[0], "--yes")
 	gone := func() string {
 		for _, word := range words {
 			if tables := d.tablesWith(database, word); len(tables) > 0 {
@@ -305,7 +307,7 @@ func (d *demo) erased(database string, who [2]string) {
 		d.t.Errorf("late events brought the person back: %s", reason)
 	}
 	var found struct{ Contacts []any }
-	if d.mustCLI(&found, "contact", "find", "Zebulon"); len(found.Contacts) != 0 {
+	if d.mustCLI(&found, "contact", "find", "demo", "Zebulon"); len(found.Contacts) != 0 {
 		d.t.Errorf("the erased person is found: %v", found)
 	}
 }

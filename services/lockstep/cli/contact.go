@@ -12,54 +12,42 @@ import (
 	"lockstep.internal/proto/console/v1/consolev1connect"
 )
 
-// scope is what the commands about one tenant share.
+// scope is what the commands about one tenant share: their first argument
+// names it.
 type scope struct {
 	*CLI
 	tenant string
 }
 
-// add adds the flag that names the tenant to a group of commands.
-func (s *scope) add(group *cobra.Command) {
-	group.PersistentFlags().StringVarP(&s.tenant, "tenant", "t", env("LOCKSTEP_TENANT", ""), "tenant (LOCKSTEP_TENANT)")
-}
-
-// check refuses a command without a tenant.
-func (s *scope) check() error {
-	if s.tenant == "" {
-		return usage("which tenant? give --tenant or LOCKSTEP_TENANT; `lockstep tenant list` shows them")
-	}
-	return nil
-}
-
-func (s *scope) people() (consolev1connect.ContactServiceClient, error) {
-	http, server, option, err := s.client()
-	if err == nil {
-		err = s.check()
-	}
-	if err != nil {
-		return nil, err
-	}
-	return consolev1connect.NewContactServiceClient(http, server, option), nil
-}
-
 // run makes a command that needs the contact service.
 func (s *scope) run(f func(cmd *cobra.Command, client consolev1connect.ContactServiceClient, args []string) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
-		client, err := s.people()
+		client, err := newClient(s.CLI, consolev1connect.NewContactServiceClient)
 		if err != nil {
 			return err
 		}
-		return f(cmd, client, args)
+		s.tenant = args[0]
+		return f(cmd, client, args[1:])
+	}
+}
+
+// from wants a tenant and some more arguments, at least and at most (-1: any
+// number).
+func from(least, most int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) < 1+least || most >= 0 && len(args) > 1+most {
+			return usage("want: %s", cmd.UseLine())
+		}
+		return nil
 	}
 }
 
 func (c *CLI) contacts() *cobra.Command {
 	s := &scope{CLI: c}
-	group := &cobra.Command{Use: "contact", Short: "Find, show, explain, settle and erase contacts"}
-	s.add(group)
+	group := group("contact", "Find, show, explain, settle and erase contacts")
 	group.AddCommand(
 		&cobra.Command{
-			Use: "find TEXT", Short: "Find contacts by name, phone, e-mail, id or key", Args: cobra.MinimumNArgs(1),
+			Use: "find TENANT TEXT", Short: "Find contacts by name, phone, e-mail, id or key", Args: from(1, -1),
 			RunE: s.run(func(cmd *cobra.Command, client consolev1connect.ContactServiceClient, args []string) error {
 				answer, err := client.FindContacts(cmd.Context(), &consolev1.FindContactsRequest{Tenant: s.tenant, Query: strings.Join(args, " ")})
 				if err != nil {
@@ -73,7 +61,7 @@ func (c *CLI) contacts() *cobra.Command {
 			}),
 		},
 		&cobra.Command{
-			Use: "show CONTACT", Short: "Show both sides' values and how each field stands", Args: cobra.ExactArgs(1),
+			Use: "show TENANT CONTACT", Short: "Show both sides' values and how each field stands", Args: from(1, 1),
 			RunE: s.run(func(cmd *cobra.Command, client consolev1connect.ContactServiceClient, args []string) error {
 				answer, err := client.GetContact(cmd.Context(), &consolev1.GetContactRequest{Tenant: s.tenant, Contact: args[0]})
 				if err != nil {
@@ -120,7 +108,7 @@ func shown(v *consolev1.FieldValue) string {
 
 func (s *scope) conflicts() *cobra.Command {
 	return &cobra.Command{
-		Use: "conflicts", Short: "List contacts that somebody must choose a counterpart for", Args: cobra.NoArgs,
+		Use: "conflicts TENANT", Short: "List contacts that somebody must choose a counterpart for", Args: from(0, 0),
 		RunE: s.run(func(cmd *cobra.Command, client consolev1connect.ContactServiceClient, _ []string) error {
 			all := &consolev1.ListConflictsResponse{}
 			err := pages(func(token string) (string, error) {
@@ -166,7 +154,7 @@ func (s *scope) choose() *cobra.Command {
 	var system, id string
 	var anew bool
 	command := &cobra.Command{
-		Use: "choose CONTACT", Short: "Settle a conflict: choose a counterpart, or a new contact", Args: cobra.ExactArgs(1),
+		Use: "choose TENANT CONTACT", Short: "Settle a conflict: choose a counterpart, or a new contact", Args: from(1, 1),
 		RunE: s.run(func(cmd *cobra.Command, client consolev1connect.ContactServiceClient, args []string) error {
 			if (id == "") != anew {
 				return usage("give either --id or --new")
@@ -188,7 +176,7 @@ func (s *scope) choose() *cobra.Command {
 func (s *scope) answer() *cobra.Command {
 	var system string
 	command := &cobra.Command{
-		Use: "answer CONTACT [FIELD...]", Short: "Answer a review: say which system's values stand", Args: cobra.MinimumNArgs(1),
+		Use: "answer TENANT CONTACT [FIELD...]", Short: "Answer a review: say which system's values stand", Args: from(1, -1),
 		RunE: s.run(func(cmd *cobra.Command, client consolev1connect.ContactServiceClient, args []string) error {
 			answer, err := client.AnswerReview(cmd.Context(), &consolev1.AnswerReviewRequest{Tenant: s.tenant, Contact: args[0], System: system, Fields: args[1:]})
 			if err != nil {
@@ -205,7 +193,7 @@ func (s *scope) answer() *cobra.Command {
 func (s *scope) explain() *cobra.Command {
 	var limit int
 	command := &cobra.Command{
-		Use: "explain CONTACT [FIELD]", Short: "Show why a contact's values are what they are, the newest decision first", Args: cobra.RangeArgs(1, 2),
+		Use: "explain TENANT CONTACT [FIELD]", Short: "Show why a contact's values are what they are, the newest decision first", Args: from(1, 2),
 		RunE: s.run(func(cmd *cobra.Command, client consolev1connect.ContactServiceClient, args []string) error {
 			request := &consolev1.ExplainContactRequest{Tenant: s.tenant, Contact: args[0]}
 			if len(args) == 2 {
@@ -253,7 +241,7 @@ func (s *scope) erase() *cobra.Command {
 	var system, id string
 	var yes bool
 	command := &cobra.Command{
-		Use: "erase [CONTACT]", Short: "Erase everything stored of a person, for good", Args: cobra.MaximumNArgs(1),
+		Use: "erase TENANT [CONTACT]", Short: "Erase everything stored of a person, for good", Args: from(0, 1),
 		RunE: s.run(func(cmd *cobra.Command, client consolev1connect.ContactServiceClient, args []string) error {
 			request := &consolev1.EraseContactRequest{Tenant: s.tenant, System: system, Id: id}
 			switch {

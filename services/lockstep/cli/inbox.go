@@ -20,17 +20,15 @@ type inbox struct {
 
 func (i *inbox) run(f func(cmd *cobra.Command, client consolev1connect.InboxServiceClient, args []string) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
-		http, server, option, err := i.client()
-		if err == nil {
-			err = i.check()
-		}
+		client, err := newClient(i.CLI, consolev1connect.NewInboxServiceClient)
 		if err != nil {
 			return err
 		}
+		i.tenant = args[0]
 		if cmd.Flags().Changed("field") {
 			i.filter.Field = &i.field
 		}
-		return f(cmd, consolev1connect.NewInboxServiceClient(http, server, option), args)
+		return f(cmd, client, args[1:])
 	}
 }
 
@@ -55,11 +53,10 @@ func (i *inbox) filtered(command *cobra.Command) *cobra.Command {
 }
 
 func (c *CLI) inbox() *cobra.Command {
-	group := &cobra.Command{Use: "inbox", Short: "What could not be written, and why"}
+	group := group("inbox", "What could not be written, and why")
 	i := &inbox{scope: scope{CLI: c}}
-	i.add(group)
 	list := i.filtered(&cobra.Command{
-		Use: "list", Short: "List problems by cause", Args: cobra.NoArgs,
+		Use: "list TENANT", Short: "List problems by cause", Args: from(0, 0),
 		RunE: i.run(func(cmd *cobra.Command, client consolev1connect.InboxServiceClient, _ []string) error {
 			answer, err := client.ListProblemGroups(cmd.Context(), &consolev1.ListProblemGroupsRequest{Tenant: i.tenant, Filter: &i.filter})
 			if err != nil {
@@ -75,7 +72,7 @@ func (c *CLI) inbox() *cobra.Command {
 		}),
 	})
 	show := i.filtered(&cobra.Command{
-		Use: "show", Short: "List single problems", Args: cobra.NoArgs,
+		Use: "show TENANT", Short: "List single problems", Args: from(0, 0),
 		RunE: i.run(func(cmd *cobra.Command, client consolev1connect.InboxServiceClient, _ []string) error {
 			all := &consolev1.ListProblemsResponse{}
 			err := pages(func(token string) (string, error) {
@@ -107,7 +104,7 @@ func (c *CLI) inbox() *cobra.Command {
 
 func (i *inbox) retry() *cobra.Command {
 	command := i.filtered(&cobra.Command{
-		Use: "retry", Short: "Send again what was refused or put off", Args: cobra.NoArgs,
+		Use: "retry TENANT", Short: "Send again what was refused or put off", Args: from(0, 0),
 		RunE: i.run(func(cmd *cobra.Command, client consolev1connect.InboxServiceClient, _ []string) error {
 			if err := i.chosen(); err != nil {
 				return err
@@ -129,7 +126,7 @@ func (i *inbox) dismiss(undo bool) *cobra.Command {
 		use, short, done = "undismiss", "Show dismissed problems again", "shown again"
 	}
 	command := i.filtered(&cobra.Command{
-		Use: use, Short: short, Args: cobra.NoArgs,
+		Use: use + " TENANT", Short: short, Args: from(0, 0),
 		RunE: i.run(func(cmd *cobra.Command, client consolev1connect.InboxServiceClient, _ []string) error {
 			if err := i.chosen(); err != nil {
 				return err
@@ -147,12 +144,11 @@ func (i *inbox) dismiss(undo bool) *cobra.Command {
 
 // letters are the commands of the dead letters.
 func (c *CLI) letters() *cobra.Command {
-	group := &cobra.Command{Use: "deadletter", Short: "Messages that could not be handled"}
+	group := group("deadletter", "Messages that could not be handled")
 	i := &inbox{scope: scope{CLI: c}}
-	i.add(group)
 	var kind, reason string
 	list := &cobra.Command{
-		Use: "list", Short: "List dead letters; the tenant \"unknown\" has those that name none", Args: cobra.NoArgs,
+		Use: "list TENANT", Short: "List dead letters; the tenant \"unknown\" has those that name none", Args: from(0, 0),
 		RunE: i.run(func(cmd *cobra.Command, client consolev1connect.InboxServiceClient, _ []string) error {
 			all := &consolev1.ListDeadLettersResponse{}
 			err := pages(func(token string) (string, error) {
@@ -175,7 +171,7 @@ func (c *CLI) letters() *cobra.Command {
 		}),
 	}
 	replay := &cobra.Command{
-		Use: "replay [NUMBER...]", Short: "Put dead letters back where they came from, in order: by number, or all of a kind and reason",
+		Use: "replay TENANT [NUMBER...]", Args: from(0, -1), Short: "Put dead letters back where they came from, in order: by number, or all of a kind and reason",
 		RunE: i.run(func(cmd *cobra.Command, client consolev1connect.InboxServiceClient, args []string) error {
 			numbers, err := selected(args, kind)
 			if err != nil {
@@ -189,7 +185,7 @@ func (c *CLI) letters() *cobra.Command {
 		}),
 	}
 	discard := &cobra.Command{
-		Use: "discard [NUMBER...]", Short: "Remove dead letters for good: by number, or all of a kind and reason",
+		Use: "discard TENANT [NUMBER...]", Args: from(0, -1), Short: "Remove dead letters for good: by number, or all of a kind and reason",
 		RunE: i.run(func(cmd *cobra.Command, client consolev1connect.InboxServiceClient, args []string) error {
 			numbers, err := selected(args, kind)
 			if err != nil {
