@@ -15,19 +15,23 @@ import (
 
 // Headers of a dead letter.
 const (
-	headerStream = "lockstep-stream"
-	headerSeq    = "lockstep-seq"
-	headerStage  = "lockstep-stage"
-	headerTenant = "lockstep-tenant"
-	headerReason = "lockstep-reason"
-	headerStored = "lockstep-stored-at"
+	headerStream  = "lockstep-stream"
+	headerSeq     = "lockstep-seq"
+	headerStage   = "lockstep-stage"
+	headerTenant  = "lockstep-tenant"
+	headerReason  = "lockstep-reason"
+	headerStored  = "lockstep-stored-at"
+	headerSubject = "lockstep-subject"
 )
+
+// unknownTenant stands for the tenant of a message whose subject has none.
+const unknownTenant contact.Tenant = "unknown"
 
 // DeadLetter puts a copy of a message, with where it was and why it could not
 // be handled, where people find it. The same letter twice is stored once. The
 // reason must not contain contact data.
 func (b *Bus) DeadLetter(ctx context.Context, stage string, d Delivery, reason error) error {
-	tenant := "unknown"
+	tenant := string(unknownTenant)
 	if t, err := contact.ParseTenant(string(d.Tenant)); err == nil {
 		tenant = string(t)
 	}
@@ -39,6 +43,7 @@ func (b *Bus) DeadLetter(ctx context.Context, stage string, d Delivery, reason e
 		Header: nats.Header{
 			nats.MsgIdHdr: {fmt.Sprintf("%s-%s-%d-%d", stage, stream, d.Seq, d.StoredAt.UnixMicro())},
 			headerStream:  {stream},
+			headerSubject: {d.subject},
 			headerSeq:     {strconv.FormatUint(d.Seq, 10)},
 			headerStage:   {stage},
 			headerTenant:  {tenant},

@@ -18,6 +18,8 @@ type Patch struct {
 	// TargetID a contact that is found is read instead of written.
 	Fetch          *Fetch
 	Archive        bool // archive it in System
+	Wake           bool // try what waits for the contact now; nothing where nothing waits
+	Forget         bool // the person is erased: forget what waits, write nothing
 	CauseEventID   string
 	EditedAt       Millis // the edit's time by its own system's clock
 	ReceivedAt     Millis // when ingest received that edit, our clock

@@ -2,6 +2,8 @@ package postgres
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -35,6 +37,12 @@ type Ref struct {
 	Value  string
 }
 
+// ErasedRef is all that remains of an erased person: a hash of one id.
+func ErasedRef(tenant contact.Tenant, system contact.System, id string) Ref {
+	sum := sha256.Sum256([]byte(string(tenant) + "\x00" + system.String() + "\x00" + id))
+	return Ref{Tenant: tenant, Kind: RefErased, Value: hex.EncodeToString(sum[:])}
+}
+
 // StoredContact is one row of contact_state.
 type StoredContact struct {
 	Tenant    contact.Tenant
@@ -42,6 +50,7 @@ type StoredContact struct {
 	Revision  int64 // 0 for a contact that is not stored yet
 	Version   contact.Version
 	WaitsList bool
+	Name      string // what people call the contact; only saved
 	State     []byte // contact.v1.ContactState
 }
 
@@ -105,19 +114,19 @@ func (tx *Tx) SaveContacts(ctx context.Context, contacts []StoredContact) error 
 	n := len(contacts)
 	tenants, keys := make([]string, n), make([]string, n)
 	revisions, versions := make([]int64, n), make([]int64, n)
-	waits, states := make([]bool, n), make([][]byte, n)
+	waits, names, states := make([]bool, n), make([]string, n), make([][]byte, n)
 	for i, c := range contacts {
 		tenants[i], keys[i], revisions[i], versions[i] = string(c.Tenant), string(c.Key), c.Revision, int64(c.Version)
-		waits[i], states[i] = c.WaitsList, c.State
+		waits[i], names[i], states[i] = c.WaitsList, c.Name, c.State
 	}
 	tag, err := tx.tx.Exec(ctx, `
-		INSERT INTO contact_state AS s (tenant, contact, revision, version, waits_list, state)
-		SELECT tenant, contact, revision + 1, version, waits_list, state
-		FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::boolean[], $6::bytea[])
-		     AS w(tenant, contact, revision, version, waits_list, state)
+		INSERT INTO contact_state AS s (tenant, contact, revision, version, waits_list, name, state)
+		SELECT tenant, contact, revision + 1, version, waits_list, name, state
+		FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::boolean[], $6::text[], $7::bytea[])
+		     AS w(tenant, contact, revision, version, waits_list, name, state)
 		ON CONFLICT (tenant, contact) DO UPDATE
-		SET revision = excluded.revision, version = excluded.version, waits_list = excluded.waits_list, state = excluded.state
-		WHERE s.revision = excluded.revision - 1`, tenants, keys, revisions, versions, waits, states)
+		SET revision = excluded.revision, version = excluded.version, waits_list = excluded.waits_list, name = excluded.name, state = excluded.state
+		WHERE s.revision = excluded.revision - 1`, tenants, keys, revisions, versions, waits, names, states)
 	if err != nil {
 		return fmt.Errorf("save %d contacts: %w", n, err)
 	}
@@ -168,7 +177,7 @@ func (tx *Tx) ChangeRefs(ctx context.Context, changes []RefChange) error {
 // DeleteContacts removes contacts and all their references; with history set,
 // also their history and communications (privacy deletion).
 func (tx *Tx) DeleteContacts(ctx context.Context, tenants []contact.Tenant, keys []contact.Key, history bool) error {
-	tables := []string{"contact_state", "contact_ref"}
+	tables := []string{"contact_state", "contact_ref", "contact_problem"}
 	if history {
 		tables = append(tables, "contact_history", "communication")
 	}
@@ -180,6 +189,38 @@ func (tx *Tx) DeleteContacts(ctx context.Context, tenants []contact.Tenant, keys
 		}
 	}
 	return nil
+}
+
+// MoveKeys makes the former keys of contacts those of the contacts that they
+// were joined into.
+func (tx *Tx) MoveKeys(ctx context.Context, tenants []contact.Tenant, from, into []contact.Key) error {
+	if len(from) == 0 {
+		return nil
+	}
+	if _, err := tx.tx.Exec(ctx, `
+		INSERT INTO contact_ref (tenant, kind, value, contact)
+		SELECT r.tenant, r.kind, r.value, w.into_key FROM contact_ref r
+		JOIN unnest($1::text[], $2::text[], $3::text[]) AS w(tenant, from_key, into_key) ON r.tenant = w.tenant AND r.contact = w.from_key AND r.kind = 'key'
+		ON CONFLICT DO NOTHING`, texts(tenants), texts(from), texts(into)); err != nil {
+		return fmt.Errorf("move former keys: %w", err)
+	}
+	return nil
+}
+
+// FormerKeys are the keys of contacts that were joined into a contact, without
+// those that another contact bears by now.
+func (db *DB) FormerKeys(ctx context.Context, tenant contact.Tenant, key contact.Key) ([]contact.Key, error) {
+	rows, err := db.pool.Query(ctx, `
+		SELECT value FROM contact_ref r WHERE tenant = $1 AND contact = $2 AND kind = 'key'
+		AND NOT EXISTS (SELECT FROM contact_state s WHERE s.tenant = r.tenant AND s.contact = r.value) ORDER BY value`, string(tenant), string(key))
+	if err != nil {
+		return nil, fmt.Errorf("find former keys: %w", err)
+	}
+	keys, err := pgx.CollectRows(rows, pgx.RowTo[contact.Key])
+	if err != nil {
+		return nil, fmt.Errorf("find former keys: %w", err)
+	}
+	return keys, nil
 }
 
 // ContactsWaiting gives the keys of a tenant's contacts that wait for a user
@@ -327,76 +368,6 @@ func (tx *Tx) CountCommunications(ctx context.Context, ids []CommunicationID, co
 		return fmt.Errorf("save communications: %w", err)
 	}
 	return nil
-}
-
-// HistoryRow is one decision about one contact.
-type HistoryRow struct {
-	Tenant         contact.Tenant
-	Contact        contact.Key
-	At             time.Time
-	Field          string
-	System         contact.System
-	Rule           string
-	Value          string
-	EditedAt       contact.Millis
-	Version        contact.Version
-	MappingVersion int64
-	EventID        string
-	Reason         string
-	Traceparent    string
-}
-
-var historyColumns = []string{
-	"tenant", "contact", "at", "field", "system", "rule", "value", "edited_ms",
-	"version", "mapping_version", "event_id", "reason", "traceparent",
-}
-
-// AppendHistory adds decisions.
-func (tx *Tx) AppendHistory(ctx context.Context, history []HistoryRow) error {
-	if len(history) == 0 {
-		return nil
-	}
-	_, err := tx.tx.CopyFrom(ctx, pgx.Identifier{"contact_history"}, historyColumns,
-		pgx.CopyFromSlice(len(history), func(i int) ([]any, error) {
-			h := &history[i]
-			return []any{
-				string(h.Tenant), string(h.Contact), h.At, h.Field, h.System.String(), h.Rule, h.Value, int64(h.EditedAt),
-				int64(h.Version), h.MappingVersion, h.EventID, h.Reason, h.Traceparent,
-			}, nil
-		}))
-	if err != nil {
-		return fmt.Errorf("append history: %w", err)
-	}
-	return nil
-}
-
-// KeepHistory makes the partitions ahead and drops those older than keep.
-func (db *DB) KeepHistory(ctx context.Context, keep time.Duration) error {
-	if _, err := db.pool.Exec(ctx, `SELECT history_partitions($1)`, int(keep.Hours()/24)); err != nil {
-		return fmt.Errorf("keep history partitions: %w", err)
-	}
-	return nil
-}
-
-// History gives the newest decisions about a contact.
-func (db *DB) History(ctx context.Context, tenant contact.Tenant, key contact.Key, limit int) ([]HistoryRow, error) {
-	rows, err := db.pool.Query(ctx, `
-		SELECT tenant, contact, at, field, system, rule, value, edited_ms, version, mapping_version, event_id, reason, traceparent
-		FROM contact_history WHERE tenant = $1 AND contact = $2 ORDER BY at DESC LIMIT $3`, string(tenant), string(key), limit)
-	if err != nil {
-		return nil, fmt.Errorf("load history: %w", err)
-	}
-	history, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (h HistoryRow, err error) {
-		var system string
-		err = row.Scan(&h.Tenant, &h.Contact, &h.At, &h.Field, &system, &h.Rule, &h.Value, &h.EditedAt,
-			&h.Version, &h.MappingVersion, &h.EventID, &h.Reason, &h.Traceparent)
-		h.System, _ = contact.ParseSystem(system) // "none" for a decision about no side
-		return h, err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("load history: %w", err)
-	}
-	return history, nil
 }
 
 // texts turns named strings into the strings that the driver knows.

@@ -69,7 +69,7 @@ func TestHistoryIsKeptByContact(t *testing.T) {
 	if err := db.InTx(t.Context(), func(tx *postgres.Tx) error { return tx.AppendHistory(t.Context(), []postgres.HistoryRow{row, row}) }); err != nil {
 		t.Fatal(err)
 	}
-	if history, err := db.History(t.Context(), "demo", "hubspot:1", 10); err != nil || len(history) != 2 || history[0].Value != "a@example.com" {
+	if history, err := db.History(t.Context(), "demo", "hubspot:1", "", 0, 10); err != nil || len(history) != 2 || history[0].Value != "a@example.com" {
 		t.Fatalf("history is %+v, %v", history, err)
 	}
 	if err := db.InTx(t.Context(), func(tx *postgres.Tx) error {
@@ -77,7 +77,7 @@ func TestHistoryIsKeptByContact(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if history, err := db.History(t.Context(), "demo", "hubspot:1", 10); err != nil || len(history) != 0 {
+	if history, err := db.History(t.Context(), "demo", "hubspot:1", "", 0, 10); err != nil || len(history) != 0 {
 		t.Errorf("after the erasure history is %+v, %v", history, err)
 	}
 	if err := db.KeepHistory(t.Context(), 24*time.Hour); err != nil {

@@ -19,6 +19,7 @@ type Metrics struct {
 	judged, echoes, stale        metric.Int64Counter
 	decided, delivered, repeated metric.Int64Counter
 	paused                       metric.Int64Counter
+	missing                      metric.Int64UpDownCounter
 	sinceEdit, sinceReceipt      metric.Float64Histogram
 
 	mu     sync.Mutex
@@ -61,6 +62,11 @@ func newMetrics(m metric.Meter) (*Metrics, error) {
 	out.delivered = counter("lockstep.writer.delivered", "{patch}", "What came of patches, by outcome.")
 	out.repeated = counter("lockstep.stage.repeated", "{batch}", "Batches that had to be repeated.")
 	out.paused = counter("lockstep.lane.paused", "{pause}", "Pauses of lanes, by class.")
+	missing, err := m.Int64UpDownCounter("lockstep.activity.missing", metric.WithUnit("{communication}"), metric.WithDescription("Communications that Aloware counted and never told of."))
+	if err != nil {
+		return nil, err
+	}
+	out.missing = missing
 	out.sinceEdit = histogram("lockstep.sync.latency", "Time from an edit, by its own system's clock, to its write.")
 	out.sinceReceipt = histogram("lockstep.sync.processing", "Time from the receipt of an edit to its write.")
 	if failed != nil {
@@ -91,6 +97,11 @@ func newMetrics(m metric.Meter) (*Metrics, error) {
 		return nil
 	}, lag, age, oldest)
 	return out, err
+}
+
+// Lost counts communications that Aloware counted and never told of.
+func (m *Metrics) Lost(ctx context.Context, communications int64) {
+	m.missing.Add(ctx, communications)
 }
 
 func systemOf(s contact.System) attribute.KeyValue { return attribute.String("system", s.String()) }

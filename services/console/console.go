@@ -22,6 +22,8 @@ import (
 	"lockstep.internal/pkg/tenant"
 	"lockstep.internal/services/console/access"
 	"lockstep.internal/services/console/api"
+	"lockstep.internal/services/console/contacts"
+	"lockstep.internal/services/console/inbox"
 	"lockstep.internal/services/console/mappings"
 	"lockstep.internal/services/console/syncs"
 	"lockstep.internal/services/console/tenants"
@@ -85,7 +87,9 @@ func New(config Config) (*Console, error) {
 	c.mux.HandleFunc("GET /{$}", c.status)
 	c.mux.Handle("/", api.Handler(api.Config{
 		Guard: config.Token, Roster: config.Roster, Logger: config.Logger, Tenants: c.tenants, Mappings: c.mappings,
-		Syncs: syncs.New(syncs.Config{DB: config.DB, Bus: config.Bus, Roster: config.Roster}),
+		Syncs:    syncs.New(syncs.Config{DB: config.DB, Bus: config.Bus, Roster: config.Roster}),
+		Contacts: contacts.New(contacts.Config{Bus: config.Bus, DB: config.DB, Roster: config.Roster}),
+		Inbox:    inbox.New(inbox.Config{Bus: config.Bus, DB: config.DB}),
 	}))
 	return c, nil
 }

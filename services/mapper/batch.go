@@ -2,10 +2,9 @@ package mapper
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"slices"
+	"time"
 
 	"lockstep.internal/pkg/contact"
 	"lockstep.internal/pkg/postgres"
@@ -24,8 +23,11 @@ type entry struct {
 	state    *resolve.State
 	revision int64
 	stored   map[postgres.Ref]bool // references in the database
+	problems []resolve.Problem     // in the database
 	deleted  bool                  // joined into another contact, or erased
 	erased   bool
+	former   []contact.Key // of an erased one
+	joined   *entry        // into which this one was joined
 	changed  bool
 }
 
@@ -99,7 +101,7 @@ func (b *batch) load(ctx context.Context, refs []postgres.Ref) error {
 		if err != nil {
 			return fmt.Errorf("contact %s of %s: %w", s.Key, s.Tenant, err)
 		}
-		e := &entry{name: name{s.Tenant, s.Key}, state: state, revision: s.Revision, stored: make(map[postgres.Ref]bool)}
+		e := &entry{name: name{s.Tenant, s.Key}, state: state, revision: s.Revision, problems: state.Problems(), stored: make(map[postgres.Ref]bool)}
 		b.contacts[e.name] = e
 		for _, ref := range e.refs() {
 			e.stored[ref] = true
@@ -192,6 +194,7 @@ func (b *batch) byKey(tenant contact.Tenant, key contact.Key) *entry {
 func (b *batch) create(tenant contact.Tenant, system contact.System, id string) *entry {
 	n := name{tenant, contact.NewKey(system, id)}
 	if old := b.contacts[n]; old != nil && old.deleted {
+		old.joined, old.former = nil, nil
 		old.deleted, old.erased, old.state, old.changed = false, false, &resolve.State{Version: old.state.Version}, true
 		return old
 	}
@@ -202,20 +205,15 @@ func (b *batch) create(tenant contact.Tenant, system contact.System, id string) 
 
 // forgotten reports whether an id belongs to a person who was erased.
 func (b *batch) forgotten(tenant contact.Tenant, system contact.System, id string) bool {
-	return b.erased[erasedRef(tenant, system, id)]
-}
-
-// erasedRef is all that remains of an erased person: a hash of one id.
-func erasedRef(tenant contact.Tenant, system contact.System, id string) postgres.Ref {
-	sum := sha256.Sum256([]byte(string(tenant) + "\x00" + system.String() + "\x00" + id))
-	return postgres.Ref{Tenant: tenant, Kind: postgres.RefErased, Value: hex.EncodeToString(sum[:])}
+	return b.erased[postgres.ErasedRef(tenant, system, id)]
 }
 
 // commit stores everything that changed.
-func (b *batch) commit(ctx context.Context, tx *postgres.Tx) error {
+func (b *batch) commit(ctx context.Context, tx *postgres.Tx, now time.Time) error {
 	var save []postgres.StoredContact
 	var refs []postgres.RefChange
 	var gone, erased [2][]string
+	var moved [3][]string
 	for _, e := range b.contacts {
 		switch {
 		case e.deleted:
@@ -223,8 +221,12 @@ func (b *batch) commit(ctx context.Context, tx *postgres.Tx) error {
 			if e.erased {
 				into = &erased
 				refs = append(refs, e.tombstones()...)
+			} else if e.joined != nil {
+				moved[0], moved[1], moved[2] = append(moved[0], string(e.tenant)), append(moved[1], string(e.key)), append(moved[2], string(e.final().key))
 			}
-			into[0], into[1] = append(into[0], string(e.tenant)), append(into[1], string(e.key))
+			for _, key := range append([]contact.Key{e.key}, e.former...) {
+				into[0], into[1] = append(into[0], string(e.tenant)), append(into[1], string(key))
+			}
 		case e.changed:
 			raw, err := encodeState(e.state)
 			if err != nil {
@@ -232,7 +234,7 @@ func (b *batch) commit(ctx context.Context, tx *postgres.Tx) error {
 			}
 			save = append(save, postgres.StoredContact{
 				Tenant: e.tenant, Key: e.key, Revision: e.revision, Version: e.state.Version,
-				WaitsList: e.state.WaitsForList(), State: raw,
+				WaitsList: e.state.WaitsForList(), Name: e.state.Name(), State: raw,
 			})
 			refs = append(refs, e.refChanges()...)
 		}
@@ -243,6 +245,9 @@ func (b *batch) commit(ctx context.Context, tx *postgres.Tx) error {
 		}
 		return compare(a.Key, b.Key)
 	})
+	if err := tx.MoveKeys(ctx, as[contact.Tenant](moved[0]), as[contact.Key](moved[1]), as[contact.Key](moved[2])); err != nil {
+		return err
+	}
 	if err := tx.DeleteContacts(ctx, as[contact.Tenant](gone[0]), as[contact.Key](gone[1]), false); err != nil {
 		return err
 	}
@@ -252,7 +257,42 @@ func (b *batch) commit(ctx context.Context, tx *postgres.Tx) error {
 	if err := tx.SaveContacts(ctx, save); err != nil {
 		return err
 	}
-	return tx.ChangeRefs(ctx, refs)
+	if err := tx.ChangeRefs(ctx, refs); err != nil {
+		return err
+	}
+	return b.commitProblems(ctx, tx, now)
+}
+
+// commitProblems stores the problems of the contacts whose problems changed.
+func (b *batch) commitProblems(ctx context.Context, tx *postgres.Tx, now time.Time) error {
+	var tenants []contact.Tenant
+	var contacts []contact.Key
+	var rows []postgres.ProblemRow
+	for _, e := range b.contacts {
+		if e.deleted || !e.changed {
+			continue
+		}
+		problems := e.state.Problems()
+		if slices.Equal(problems, e.problems) {
+			continue
+		}
+		tenants, contacts = append(tenants, e.tenant), append(contacts, e.key)
+		for _, p := range problems {
+			rows = append(rows, postgres.ProblemRow{
+				Tenant: e.tenant, Contact: e.key, Field: p.Field, System: p.System, Kind: p.Kind, Class: p.Refusal.Class.String(),
+				Reason: p.Refusal.Reason, Message: p.Refusal.Message, Value: p.Value, Version: p.Version, Since: now,
+			})
+		}
+	}
+	return tx.SaveProblems(ctx, tenants, contacts, rows)
+}
+
+// final is the contact that one has become by being joined.
+func (e *entry) final() *entry {
+	for e.joined != nil && e.deleted {
+		e = e.joined
+	}
+	return e
 }
 
 func compare[T ~string](a, b T) int {
@@ -304,7 +344,7 @@ func (e *entry) tombstones() []postgres.RefChange {
 		side := e.state.Side(system)
 		for _, id := range append([]string{side.ID}, side.Aliases...) {
 			if id != "" {
-				changes = append(changes, postgres.RefChange{Ref: erasedRef(e.tenant, system, id)})
+				changes = append(changes, postgres.RefChange{Ref: postgres.ErasedRef(e.tenant, system, id)})
 			}
 		}
 	}

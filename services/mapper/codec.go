@@ -32,6 +32,7 @@ func encodeState(s *resolve.State) ([]byte, error) {
 		out.Activity = &contactv1.ActivityState{
 			InboundCalls: lineToProto(&a.InboundCalls), OutboundCalls: lineToProto(&a.OutboundCalls),
 			InboundTexts: lineToProto(&a.InboundTexts), OutboundTexts: lineToProto(&a.OutboundTexts),
+			BaseMs: int64(a.BaseAt),
 		}
 	}
 	raw, err := proto.Marshal(out)
@@ -63,6 +64,7 @@ func decodeState(raw []byte) (*resolve.State, error) {
 		s.Activity = &resolve.Activity{
 			InboundCalls: lineFromProto(a.InboundCalls), OutboundCalls: lineFromProto(a.OutboundCalls),
 			InboundTexts: lineFromProto(a.InboundTexts), OutboundTexts: lineFromProto(a.OutboundTexts),
+			BaseAt: contact.Millis(a.BaseMs),
 		}
 	}
 	return s, nil
@@ -73,7 +75,7 @@ func sideToProto(s *resolve.Side) *contactv1.ContactSide {
 		Id: s.ID, Aliases: s.Aliases, Read: s.Read, Gone: s.Gone,
 		Creating: int64(s.Creating), Fetching: int64(s.Fetching), DoubtMs: int64(s.Doubt),
 		Refused: refusalToProto(s.Refused), Candidates: s.Candidates,
-		Phone: s.Phone, Mobile: s.Mobile, Email: s.Email, Sought: s.Sought, PullMs: int64(s.Pull),
+		Phone: s.Phone, Mobile: s.Mobile, Email: s.Email, Sought: s.Sought, PullMs: int64(s.Pull), Apart: s.Apart,
 	}
 }
 
@@ -85,7 +87,7 @@ func sideFromProto(s *contactv1.ContactSide) resolve.Side {
 		ID: s.Id, Aliases: s.Aliases, Read: s.Read, Gone: s.Gone,
 		Creating: contact.Version(s.Creating), Fetching: contact.Version(s.Fetching), Doubt: contact.Millis(s.DoubtMs),
 		Refused: refusalFromProto(s.Refused), Candidates: s.Candidates,
-		Phone: s.Phone, Mobile: s.Mobile, Email: s.Email, Sought: s.Sought, Pull: contact.Millis(s.PullMs),
+		Phone: s.Phone, Mobile: s.Mobile, Email: s.Email, Sought: s.Sought, Pull: contact.Millis(s.PullMs), Apart: s.Apart,
 	}
 }
 
@@ -172,6 +174,7 @@ func lineToProto(l *resolve.Line) *contactv1.ActivityLine {
 	return &contactv1.ActivityLine{
 		Count: l.Count, Base: l.Base, FirstMs: int64(l.First), LastMs: int64(l.Last), LastId: l.LastID, LastBody: l.LastBody,
 		DisposedMs: int64(l.Disposed), DisposedId: l.DisposedID, DisposedUpdatedMs: int64(l.DisposedUpdated), Disposition: l.Disposition,
+		Told: l.Told,
 	}
 }
 
@@ -182,5 +185,6 @@ func lineFromProto(l *contactv1.ActivityLine) resolve.Line {
 	return resolve.Line{
 		Count: l.Count, Base: l.Base, First: contact.Millis(l.FirstMs), Last: contact.Millis(l.LastMs), LastID: l.LastId, LastBody: l.LastBody,
 		Disposed: contact.Millis(l.DisposedMs), DisposedID: l.DisposedId, DisposedUpdated: contact.Millis(l.DisposedUpdatedMs), Disposition: l.Disposition,
+		Told: l.Told,
 	}
 }

@@ -23,11 +23,11 @@ func TestStateIsStoredWhole(t *testing.T) {
 		Rejected: &resolve.Rejection{Value: "r", Version: 11, Refusal: refusal},
 	}
 	line := resolve.Line{
-		Count: 1, Base: 2, First: 3, Last: 4, LastID: "5", LastBody: "b", Disposed: 6, DisposedID: "7", DisposedUpdated: 8, Disposition: "d",
+		Count: 1, Base: 2, First: 3, Last: 4, LastID: "5", LastBody: "b", Disposed: 6, DisposedID: "7", DisposedUpdated: 8, Disposition: "d", Told: 9,
 	}
 	contactSide := resolve.Side{
 		ID: "1", Aliases: []string{"2"}, Read: true, Gone: true, Creating: 3, Fetching: 4, Doubt: 5, Refused: &refusal,
-		Candidates: []string{"6"}, Phone: "+1", Mobile: "+2", Email: "e", Sought: "s", Pull: 6,
+		Candidates: []string{"6"}, Phone: "+1", Mobile: "+2", Email: "e", Sought: "s", Pull: 6, Apart: []string{"7"},
 	}
 	want := &resolve.State{
 		Version: 42, Sides: [2]resolve.Side{contactSide, contactSide}, Seen: []uint64{1, 2},
@@ -36,7 +36,7 @@ func TestStateIsStoredWhole(t *testing.T) {
 			Sides: [2]resolve.FieldSide{side, side}, Asked: true, Approved: resolve.Edit{Value: "c", At: 3, Side: contact.HubSpot},
 		}},
 		Outside:  true,
-		Activity: &resolve.Activity{InboundCalls: line, OutboundCalls: line, InboundTexts: line, OutboundTexts: line},
+		Activity: &resolve.Activity{InboundCalls: line, OutboundCalls: line, InboundTexts: line, OutboundTexts: line, BaseAt: 5},
 	}
 	for _, part := range []any{side, line, contactSide, refusal, side.Past[0], side.Writes[0], *want, *want.Fields["k"]} {
 		v := reflect.ValueOf(part)

@@ -35,7 +35,7 @@ func (m *Mapper) Handle(ctx context.Context, b stage.Batch) (stage.Result, error
 		}
 	}
 	m.config.Observer.Judged(ctx, h.events, h.echoes, h.stale, h.patches)
-	return stage.Result{Publish: h.outputs(b), Commit: h.commitAll, After: h.after}, nil
+	return stage.Result{Publish: append(h.outputs(b), h.forgetOutputs(b)...), Commit: h.commitAll, After: h.after}, nil
 }
 
 // Granted starts a partition with nothing remembered of an earlier ownership.
@@ -59,7 +59,10 @@ type handling struct {
 	lists   []listing
 	written []*contact.Outcome
 
+	erasures []run // of erased people, to both streams
+
 	events, echoes, stale, patches int
+	lost                           int64
 }
 
 // run is what goes out to one system of one tenant.
@@ -182,7 +185,7 @@ func (h *handling) candidates(tenant contact.Tenant, in *contact.Incoming) []pos
 	if known == nil {
 		for _, ref := range named(tenant, in) {
 			if ref.Kind == postgres.RefHubSpot || ref.Kind == postgres.RefAloware {
-				refs = append(refs, erasedRef(tenant, system, ref.Value))
+				refs = append(refs, postgres.ErasedRef(tenant, system, ref.Value))
 			}
 		}
 	} else if known.state.Side(contact.HubSpot).ID != "" && known.state.Side(contact.Aloware).ID != "" {
@@ -222,7 +225,7 @@ func (h *handling) delivery(ctx context.Context, d *bus.Delivery) error {
 	if err != nil {
 		return err
 	}
-	judged := &judged{handling: h, tenant: d.Tenant, rules: rules, judges: make(map[*entry]*resolve.Judge)}
+	judged := &judged{handling: h, tenant: d.Tenant, rules: rules, judges: make(map[*entry]*resolve.Judge), events: make(map[*entry]string)}
 	remote := d.Context(ctx)
 	spanning, span := tracer.Start(remote, "process "+d.Stream.Template(),
 		trace.WithSpanKind(trace.SpanKindConsumer), trace.WithLinks(trace.LinkFromContext(remote)),
@@ -258,7 +261,7 @@ func (h *handling) outputs(b stage.Batch) []stage.Output {
 }
 
 func (h *handling) commitAll(ctx context.Context, tx *postgres.Tx) error {
-	if err := h.batch.commit(ctx, tx); err != nil {
+	if err := h.batch.commit(ctx, tx, time.UnixMilli(int64(h.now))); err != nil {
 		return err
 	}
 	if err := tx.CountCommunications(ctx, h.counted, h.heard); err != nil {
@@ -276,6 +279,9 @@ func (h *handling) commitAll(ctx context.Context, tx *postgres.Tx) error {
 func (h *handling) after() {
 	for _, l := range h.lists {
 		h.Mapper.lists.drop(l.tenant)
+	}
+	if h.lost != 0 {
+		h.config.Observer.Lost(context.Background(), h.lost)
 	}
 	for _, o := range h.written {
 		applied := time.UnixMilli(int64(o.AnsweredAt))

@@ -19,13 +19,13 @@ type judged struct {
 	traceparent string
 
 	judges map[*entry]*resolve.Judge
-	order  []*entry // contacts in the order in which they were touched
-	event  string   // id of the newest event, for history
+	order  []*entry          // contacts in the order in which they were touched
+	events map[*entry]string // id of each contact's newest event, for history
 }
 
 // judge gives the judge of a contact, the same for all events of the message.
 func (j *judged) judge(e *entry, eventID string) *resolve.Judge {
-	j.event = eventID
+	j.events[e] = eventID
 	if judge := j.judges[e]; judge != nil {
 		return judge
 	}
@@ -65,6 +65,10 @@ func (j *judged) command(c *contact.Command) {
 	}
 	if e == nil {
 		j.stale++
+		return
+	}
+	if c.Kind == contact.Choose {
+		j.choose(e, c)
 		return
 	}
 	j.judge(e, c.EventID).Command(c)
@@ -112,6 +116,7 @@ func (j *judged) join(into, from *entry, eventID string) {
 	from.deleted = true
 	delete(j.judges, from)
 	j.order = slices.DeleteFunc(j.order, func(e *entry) bool { return e == from })
+	from.joined = into
 	former := postgres.Ref{Tenant: from.tenant, Kind: postgres.RefKey, Value: string(from.key)}
 	j.batch.refs[former] = appendOnce(j.batch.refs[former], into)
 	into.stored[former] = true
@@ -155,6 +160,9 @@ func (j *judged) outcome(o *contact.Outcome) {
 			if !j.adopt(e, other, o) {
 				return
 			}
+		} else if other == nil && slices.Contains(e.state.Side(o.System).Apart, o.TargetID) {
+			j.somebodyElse(e, o)
+			return
 		}
 	}
 	j.absorb(e, o)
@@ -185,6 +193,10 @@ func (j *judged) absorb(e *entry, o *contact.Outcome) {
 // contact: the two are one person, unless the other has a counterpart of its
 // own; then a person must choose.
 func (j *judged) adopt(e, other *entry, o *contact.Outcome) bool {
+	if resolve.Apart(e.state, other.state) {
+		j.somebodyElse(e, o)
+		return false
+	}
 	if theirs := other.state.Side(o.System.Other()); theirs.ID != "" && theirs.ID != e.state.Side(o.System.Other()).ID {
 		judge := j.judge(e, o.EventID)
 		judge.Settle(&contact.Outcome{System: o.System, Contact: o.Contact, Version: o.Version, Result: contact.Conflict, Candidates: []string{o.TargetID}})
@@ -240,12 +252,11 @@ func (j *judged) conclude(ctx context.Context) error {
 		verdict := j.judges[e].Conclude()
 		j.echoes += verdict.Echoes
 		j.stale += verdict.Stale
+		j.lost += verdict.Lost
 		if verdict.Erased {
-			e.deleted, e.erased = true, true
-			for _, change := range e.tombstones() {
-				j.batch.erased[change.Ref] = true
+			if err := j.erase(ctx, e); err != nil {
+				return err
 			}
-			j.forget(e)
 			continue
 		}
 		for _, patch := range verdict.Patches {
@@ -288,12 +299,14 @@ func (j *judged) match(e *entry, missing contact.System) {
 			}
 			for _, other := range j.batch.refs[ref] {
 				side := other.state.Side(missing)
-				if other == e || other.deleted || !side.Linked() || !other.holds(missing, ref) {
+				if other == e || other.deleted || !side.Linked() || !other.holds(missing, ref) || resolve.Apart(e.state, other.state) {
 					continue
 				}
+				// Somebody else's e-mail counts only where the phone leads to
+				// another one: people share addresses.
 				if other.state.Side(missing.Other()).ID == "" {
 					free = appendOnce(free, other)
-				} else if kind == postgres.RefPhone && !slices.Contains(taken, side.ID) {
+				} else if (kind == postgres.RefPhone || len(free) > 0) && !slices.Contains(taken, side.ID) {
 					taken = append(taken, side.ID)
 				}
 			}
@@ -301,7 +314,7 @@ func (j *judged) match(e *entry, missing contact.System) {
 	}
 	switch {
 	case len(free) == 1 && len(taken) == 0:
-		j.join(e, free[0], j.event)
+		j.join(e, free[0], j.events[e])
 	case len(free)+len(taken) > 0:
 		candidates := taken
 		for _, other := range free {
@@ -339,19 +352,8 @@ func (j *judged) keep(e *entry, steps []resolve.Step) {
 	for _, s := range steps {
 		j.history = append(j.history, postgres.HistoryRow{
 			Tenant: j.tenant, Contact: e.key, At: at, Field: s.Field, System: s.Side, Rule: s.Rule, Value: s.Value,
-			EditedAt: s.At, Version: s.Version, MappingVersion: j.rules.Set.Version, EventID: j.event,
+			EditedAt: s.At, Version: s.Version, MappingVersion: j.rules.Set.Version, EventID: j.events[e],
 			Reason: s.Reason, Traceparent: j.traceparent,
 		})
 	}
-}
-
-// forget drops what this batch would have stored of an erased person.
-func (j *judged) forget(e *entry) {
-	j.history = slices.DeleteFunc(j.history, func(h postgres.HistoryRow) bool { return h.Tenant == e.tenant && h.Contact == e.key })
-	for i := range j.runs {
-		if r := &j.runs[i]; r.tenant == e.tenant {
-			r.patches = slices.DeleteFunc(r.patches, func(p contact.Patch) bool { return p.Contact == e.key })
-		}
-	}
-	j.runs = slices.DeleteFunc(j.runs, func(r run) bool { return len(r.patches) == 0 })
 }

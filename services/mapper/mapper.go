@@ -49,6 +49,9 @@ type Config struct {
 type Observer interface {
 	// Judged counts events, echoes of our own writes, and events known before.
 	Judged(ctx context.Context, events, echoes, stale, patches int)
+	// Lost hears by how many the communications have grown that Aloware
+	// counted and never told of; a negative number came late.
+	Lost(ctx context.Context, communications int64)
 	// Written hears the time from an edit (by its own system's clock) to its
 	// write, and from its receipt to its write.
 	Written(ctx context.Context, system contact.System, sinceEdit, sinceReceipt time.Duration)
@@ -86,11 +89,22 @@ func New(config Config) (*Mapper, error) {
 // Run maps until ctx ends, then finishes the running batches and gives the
 // partitions back.
 func (m *Mapper) Run(ctx context.Context) error {
-	if err := m.config.DB.KeepHistory(ctx, m.config.KeepHistory); err != nil {
-		m.config.Logger.WarnContext(ctx, "history partitions were not made; rows go to the default partition", "error", err)
-	}
+	m.keepHistory(ctx)
 	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		daily := time.NewTicker(24 * time.Hour)
+		defer daily.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-daily.C:
+				m.keepHistory(ctx)
+			}
+		}
+	})
 	group.Go(func() error { return m.servePreviews(ctx) })
+	group.Go(func() error { return m.serveCards(ctx) })
 	group.Go(func() error {
 		return stage.Run(ctx, stage.Config{
 			Name: Stage, Owner: m.config.Owner, Streams: []bus.Stream{bus.Changes, bus.ChangesBulk},
@@ -98,6 +112,13 @@ func (m *Mapper) Run(ctx context.Context) error {
 		}, m)
 	})
 	return group.Wait()
+}
+
+// keepHistory makes the history's partitions ahead, and drops what is too old.
+func (m *Mapper) keepHistory(ctx context.Context) {
+	if err := m.config.DB.KeepHistory(ctx, m.config.KeepHistory); err != nil && ctx.Err() == nil {
+		m.config.Logger.WarnContext(ctx, "history partitions were not made; rows go to the default partition", "error", err)
+	}
 }
 
 // version is higher than any that was given out for a batch of this partition
@@ -119,4 +140,5 @@ func (m *Mapper) version(b stage.Batch) contact.Version {
 type deaf struct{}
 
 func (deaf) Judged(context.Context, int, int, int, int)                            {}
+func (deaf) Lost(context.Context, int64)                                           {}
 func (deaf) Written(context.Context, contact.System, time.Duration, time.Duration) {}

@@ -31,12 +31,17 @@ func (w *Writer) Handle(_ context.Context, b stage.Batch) (stage.Result, error) 
 		}
 		for _, patch := range d.Patches {
 			n := name{d.Tenant, patch.Contact}
-			if known, ok := merged[n]; ok {
-				merged[n] = row.Merge(known, patch)
-				continue
+			known, ok := merged[n]
+			if !ok {
+				order = append(order, n)
+			}
+			switch {
+			case ok && known.Forget:
+				continue // nothing follows on the end of a contact
+			case ok && !patch.Forget:
+				patch = row.Merge(known, patch)
 			}
 			merged[n] = patch
-			order = append(order, n)
 			woken[d.Tenant] = true
 		}
 	}
@@ -84,6 +89,17 @@ func (w *Writer) merge(ctx context.Context, tx *postgres.Tx, b stage.Batch, orde
 	for _, n := range order {
 		patch := patches[n]
 		r, there := rows[n]
+		switch {
+		case patch.Forget:
+			w.lanes.sent.forget(n)
+			if err := tx.DeleteLaneRows(ctx, n.tenant, w.config.System, []contact.Key{n.contact}); err != nil {
+				return err
+			}
+			continue
+		case patch.Wake && !there:
+			continue // nothing waits
+		}
+		patch.Wake = false
 		if !there {
 			r = postgres.LaneRow{Tenant: n.tenant, Contact: n.contact, Bulk: true}
 		} else {

@@ -51,3 +51,16 @@ func (r *recent) add(tenant contact.Tenant, patch *contact.Patch) {
 		known[p.Name] = max(known[p.Name], p.Version)
 	}
 }
+
+// forget drops what is remembered of a contact that is erased. Its place in
+// the ring stays, and is taken in its turn.
+func (r *recent) forget(n name) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.sent, n)
+	for i := range r.order {
+		if r.order[i] == n {
+			r.order[i] = name{}
+		}
+	}
+}

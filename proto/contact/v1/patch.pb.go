@@ -118,7 +118,13 @@ type PropertyPatch struct {
 	// W3C trace context of the edit, for rows that wait; at most 55 bytes.
 	Traceparent string `protobuf:"bytes,11,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
 	// True when the writer must archive the contact in the target.
-	Archive       bool `protobuf:"varint,12,opt,name=archive,proto3" json:"archive,omitempty"`
+	Archive bool `protobuf:"varint,12,opt,name=archive,proto3" json:"archive,omitempty"`
+	// True when somebody wants what waits for this contact to be tried now; it
+	// asks for nothing where nothing waits.
+	Wake bool `protobuf:"varint,20,opt,name=wake,proto3" json:"wake,omitempty"`
+	// True when the writer must forget the contact: its row goes, and nothing
+	// is written.
+	Forget        bool `protobuf:"varint,21,opt,name=forget,proto3" json:"forget,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -233,6 +239,20 @@ func (x *PropertyPatch) GetTraceparent() string {
 func (x *PropertyPatch) GetArchive() bool {
 	if x != nil {
 		return x.Archive
+	}
+	return false
+}
+
+func (x *PropertyPatch) GetWake() bool {
+	if x != nil {
+		return x.Wake
+	}
+	return false
+}
+
+func (x *PropertyPatch) GetForget() bool {
+	if x != nil {
+		return x.Forget
 	}
 	return false
 }
@@ -438,7 +458,7 @@ const file_contact_v1_patch_proto_rawDesc = "" +
 	"\bPatchRun\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12*\n" +
 	"\x06system\x18\x02 \x01(\x0e2\x12.contact.v1.SystemR\x06system\x123\n" +
-	"\apatches\x18\x03 \x03(\v2\x19.contact.v1.PropertyPatchR\apatches\"\xc9\x03\n" +
+	"\apatches\x18\x03 \x03(\v2\x19.contact.v1.PropertyPatchR\apatches\"\xf5\x03\n" +
 	"\rPropertyPatch\x12\x18\n" +
 	"\acontact\x18\x01 \x01(\tR\acontact\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x03R\aversion\x12\x1b\n" +
@@ -455,7 +475,9 @@ const file_contact_v1_patch_proto_rawDesc = "" +
 	"\x0fmapping_version\x18\n" +
 	" \x01(\x03R\x0emappingVersion\x12 \n" +
 	"\vtraceparent\x18\v \x01(\tR\vtraceparent\x12\x18\n" +
-	"\aarchive\x18\f \x01(\bR\aarchive\"\x80\x01\n" +
+	"\aarchive\x18\f \x01(\bR\aarchive\x12\x12\n" +
+	"\x04wake\x18\x14 \x01(\bR\x04wake\x12\x16\n" +
+	"\x06forget\x18\x15 \x01(\bR\x06forget\"\x80\x01\n" +
 	"\x0fPatchedProperty\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12)\n" +
 	"\x04type\x18\x02 \x01(\x0e2\x15.contact.v1.ValueTypeR\x04type\x12\x14\n" +

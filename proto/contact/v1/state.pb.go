@@ -151,7 +151,9 @@ type ContactSide struct {
 	Sought string `protobuf:"bytes,11,opt,name=sought,proto3" json:"sought,omitempty"`
 	// When somebody asked for a sync of this contact, by our clock, that is not
 	// answered by a read yet; 0 for none.
-	PullMs        int64 `protobuf:"varint,14,opt,name=pull_ms,json=pullMs,proto3" json:"pull_ms,omitempty"`
+	PullMs int64 `protobuf:"varint,14,opt,name=pull_ms,json=pullMs,proto3" json:"pull_ms,omitempty"`
+	// Ids there of which a person said that they are somebody else.
+	Apart         []string `protobuf:"bytes,20,rep,name=apart,proto3" json:"apart,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -282,6 +284,13 @@ func (x *ContactSide) GetPullMs() int64 {
 		return x.PullMs
 	}
 	return 0
+}
+
+func (x *ContactSide) GetApart() []string {
+	if x != nil {
+		return x.Apart
+	}
+	return nil
 }
 
 // FieldState is what is known of one mapped field.
@@ -769,6 +778,8 @@ type ActivityState struct {
 	OutboundCalls *ActivityLine          `protobuf:"bytes,2,opt,name=outbound_calls,json=outboundCalls,proto3" json:"outbound_calls,omitempty"`
 	InboundTexts  *ActivityLine          `protobuf:"bytes,3,opt,name=inbound_texts,json=inboundTexts,proto3" json:"inbound_texts,omitempty"`
 	OutboundTexts *ActivityLine          `protobuf:"bytes,4,opt,name=outbound_texts,json=outboundTexts,proto3" json:"outbound_texts,omitempty"`
+	// Time by Aloware's clock of the counters that the bases are from.
+	BaseMs        int64 `protobuf:"varint,20,opt,name=base_ms,json=baseMs,proto3" json:"base_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -831,6 +842,13 @@ func (x *ActivityState) GetOutboundTexts() *ActivityLine {
 	return nil
 }
 
+func (x *ActivityState) GetBaseMs() int64 {
+	if x != nil {
+		return x.BaseMs
+	}
+	return 0
+}
+
 // ActivityLine is one kind of communication in one direction.
 type ActivityLine struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -849,8 +867,10 @@ type ActivityLine struct {
 	DisposedId        string `protobuf:"bytes,8,opt,name=disposed_id,json=disposedId,proto3" json:"disposed_id,omitempty"`
 	DisposedUpdatedMs int64  `protobuf:"varint,9,opt,name=disposed_updated_ms,json=disposedUpdatedMs,proto3" json:"disposed_updated_ms,omitempty"`
 	Disposition       string `protobuf:"bytes,10,opt,name=disposition,proto3" json:"disposition,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// Highest counter that Aloware told; 0 for none.
+	Told          int64 `protobuf:"varint,20,opt,name=told,proto3" json:"told,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ActivityLine) Reset() {
@@ -953,6 +973,13 @@ func (x *ActivityLine) GetDisposition() string {
 	return ""
 }
 
+func (x *ActivityLine) GetTold() int64 {
+	if x != nil {
+		return x.Told
+	}
+	return 0
+}
+
 var File_contact_v1_state_proto protoreflect.FileDescriptor
 
 const file_contact_v1_state_proto_rawDesc = "" +
@@ -966,7 +993,7 @@ const file_contact_v1_state_proto_rawDesc = "" +
 	"\x06fields\x18\x04 \x03(\v2\x16.contact.v1.FieldStateR\x06fields\x12\x12\n" +
 	"\x04seen\x18\x05 \x03(\x06R\x04seen\x125\n" +
 	"\bactivity\x18\x06 \x01(\v2\x19.contact.v1.ActivityStateR\bactivity\x12\x18\n" +
-	"\aoutside\x18\a \x01(\bR\aoutside\"\xf4\x02\n" +
+	"\aoutside\x18\a \x01(\bR\aoutside\"\x8a\x03\n" +
 	"\vContactSide\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\aaliases\x18\x02 \x03(\tR\aaliases\x12\x12\n" +
@@ -984,7 +1011,8 @@ const file_contact_v1_state_proto_rawDesc = "" +
 	"\x06mobile\x18\f \x01(\tR\x06mobile\x12\x19\n" +
 	"\bdoubt_ms\x18\r \x01(\x03R\adoubtMs\x12\x16\n" +
 	"\x06sought\x18\v \x01(\tR\x06sought\x12\x17\n" +
-	"\apull_ms\x18\x0e \x01(\x03R\x06pullMs\"\xae\x02\n" +
+	"\apull_ms\x18\x0e \x01(\x03R\x06pullMs\x12\x14\n" +
+	"\x05apart\x18\x14 \x03(\tR\x05apart\"\xae\x02\n" +
 	"\n" +
 	"FieldState\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x123\n" +
@@ -1026,12 +1054,13 @@ const file_contact_v1_state_proto_rawDesc = "" +
 	"\x0eFieldRejection\x12\x14\n" +
 	"\x05value\x18\x01 \x01(\tR\x05value\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x03R\aversion\x12'\n" +
-	"\x05error\x18\x03 \x01(\v2\x11.contact.v1.ErrorR\x05error\"\x8f\x02\n" +
+	"\x05error\x18\x03 \x01(\v2\x11.contact.v1.ErrorR\x05error\"\xa8\x02\n" +
 	"\rActivityState\x12=\n" +
 	"\rinbound_calls\x18\x01 \x01(\v2\x18.contact.v1.ActivityLineR\finboundCalls\x12?\n" +
 	"\x0eoutbound_calls\x18\x02 \x01(\v2\x18.contact.v1.ActivityLineR\routboundCalls\x12=\n" +
 	"\rinbound_texts\x18\x03 \x01(\v2\x18.contact.v1.ActivityLineR\finboundTexts\x12?\n" +
-	"\x0eoutbound_texts\x18\x04 \x01(\v2\x18.contact.v1.ActivityLineR\routboundTexts\"\xb6\x02\n" +
+	"\x0eoutbound_texts\x18\x04 \x01(\v2\x18.contact.v1.ActivityLineR\routboundTexts\x12\x17\n" +
+	"\abase_ms\x18\x14 \x01(\x03R\x06baseMs\"\xca\x02\n" +
 	"\fActivityLine\x12\x14\n" +
 	"\x05count\x18\x01 \x01(\x03R\x05count\x12\x12\n" +
 	"\x04base\x18\x02 \x01(\x03R\x04base\x12\x19\n" +
@@ -1045,7 +1074,8 @@ const file_contact_v1_state_proto_rawDesc = "" +
 	"disposedId\x12.\n" +
 	"\x13disposed_updated_ms\x18\t \x01(\x03R\x11disposedUpdatedMs\x12 \n" +
 	"\vdisposition\x18\n" +
-	" \x01(\tR\vdispositionB.Z,lockstep.internal/proto/contact/v1;contactv1b\x06proto3"
+	" \x01(\tR\vdisposition\x12\x12\n" +
+	"\x04told\x18\x14 \x01(\x03R\x04toldB.Z,lockstep.internal/proto/contact/v1;contactv1b\x06proto3"
 
 var (
 	file_contact_v1_state_proto_rawDescOnce sync.Once

@@ -13,6 +13,8 @@ import (
 	"lockstep.internal/pkg/roster"
 	"lockstep.internal/proto/console/v1/consolev1connect"
 	"lockstep.internal/services/console/access"
+	"lockstep.internal/services/console/contacts"
+	"lockstep.internal/services/console/inbox"
 	"lockstep.internal/services/console/mappings"
 	"lockstep.internal/services/console/syncs"
 	"lockstep.internal/services/console/tenants"
@@ -27,6 +29,8 @@ type Config struct {
 	Tenants  *tenants.Tenants
 	Mappings *mappings.Mappings
 	Syncs    *syncs.Syncs
+	Contacts *contacts.Contacts
+	Inbox    *inbox.Inbox
 }
 
 // Handler serves all services of the API below "/console.v1.".
@@ -39,5 +43,7 @@ func Handler(config Config) http.Handler {
 	mux.Handle(consolev1connect.NewTenantServiceHandler(&tenantService{config}, options))
 	mux.Handle(consolev1connect.NewMappingServiceHandler(&mappingService{config}, options))
 	mux.Handle(consolev1connect.NewSyncServiceHandler(&syncService{config}, options))
+	mux.Handle(consolev1connect.NewContactServiceHandler(&people{config, config.Contacts}, options))
+	mux.Handle(consolev1connect.NewInboxServiceHandler(&errorInbox{config, config.Inbox}, options))
 	return mux
 }

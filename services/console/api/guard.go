@@ -49,6 +49,22 @@ var needs = map[string]need{
 	consolev1connect.MappingServiceCreatePropertyProcedure:   {access.Administrator, false},
 	consolev1connect.MappingServiceListUsersProcedure:        {access.Viewer, false},
 	consolev1connect.MappingServiceListDispositionsProcedure: {access.Viewer, false},
+
+	consolev1connect.ContactServiceFindContactsProcedure:      {role: access.Viewer},
+	consolev1connect.ContactServiceGetContactProcedure:        {role: access.Viewer},
+	consolev1connect.ContactServiceListConflictsProcedure:     {role: access.Viewer},
+	consolev1connect.ContactServiceExplainContactProcedure:    {role: access.Viewer},
+	consolev1connect.ContactServiceChooseCounterpartProcedure: {role: access.Agent},
+	consolev1connect.ContactServiceAnswerReviewProcedure:      {role: access.Agent},
+	consolev1connect.ContactServiceEraseContactProcedure:      {role: access.Operator},
+
+	consolev1connect.InboxServiceListProblemGroupsProcedure:  {role: access.Viewer},
+	consolev1connect.InboxServiceListProblemsProcedure:       {role: access.Viewer},
+	consolev1connect.InboxServiceRetryProblemsProcedure:      {role: access.Administrator},
+	consolev1connect.InboxServiceDismissProblemsProcedure:    {role: access.Administrator},
+	consolev1connect.InboxServiceListDeadLettersProcedure:    {role: access.Viewer},
+	consolev1connect.InboxServiceReplayDeadLettersProcedure:  {role: access.Operator},
+	consolev1connect.InboxServiceDiscardDeadLettersProcedure: {role: access.Operator},
 }
 
 // guard is the interceptor that recognises callers and checks every request

@@ -36,6 +36,8 @@ func (g *guard) refused(ctx context.Context, procedure string, err error) error 
 			code = connect.CodeNotFound
 		case "stale":
 			code = connect.CodeAborted
+		case "unavailable":
+			code = connect.CodeUnavailable
 		case "invalid":
 			code = connect.CodeInvalidArgument
 		}

@@ -128,7 +128,7 @@ func (s *Syncs) outcome(ctx context.Context, id contact.Tenant, key contact.Key,
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		rows, err := s.config.DB.History(ctx, id, key, 500)
+		rows, err := s.config.DB.History(ctx, id, key, "", 0, 500)
 		if err != nil {
 			return nil, err
 		}

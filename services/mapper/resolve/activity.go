@@ -1,6 +1,7 @@
 package resolve
 
 import (
+	"fmt"
 	"strconv"
 	"time"
 
@@ -9,12 +10,17 @@ import (
 
 // Activity is what a contact's calls and texts add up to, the same in
 // whatever order and however often they arrive.
-type Activity struct{ InboundCalls, OutboundCalls, InboundTexts, OutboundTexts Line }
+type Activity struct {
+	InboundCalls, OutboundCalls, InboundTexts, OutboundTexts Line
+	// BaseAt is the time of the counters that the lines' bases are from.
+	BaseAt contact.Millis
+}
 
 // Line is one kind of communication in one direction.
 type Line struct {
 	Count       int64 // communications counted by id
 	Base        int64 // Aloware's own total before the first that was counted
+	Told        int64 // highest total that Aloware told; 0 for none
 	First, Last contact.Millis
 	LastID      string
 	LastBody    string
@@ -38,6 +44,7 @@ func (a *Activity) line(c *contact.Communication) *Line {
 }
 
 func (a *Activity) join(other *Activity) {
+	a.BaseAt = max(a.BaseAt, other.BaseAt)
 	for _, pair := range [][2]*Line{
 		{&a.InboundCalls, &other.InboundCalls}, {&a.OutboundCalls, &other.OutboundCalls},
 		{&a.InboundTexts, &other.InboundTexts}, {&a.OutboundTexts, &other.OutboundTexts},
@@ -45,6 +52,7 @@ func (a *Activity) join(other *Activity) {
 		ours, theirs := pair[0], pair[1]
 		ours.Count += theirs.Count
 		ours.Base += theirs.Base
+		ours.Told += theirs.Told
 		ours.span(theirs.First, "", "")
 		ours.span(theirs.Last, theirs.LastID, theirs.LastBody)
 		ours.dispose(theirs.Disposed, theirs.DisposedUpdated, theirs.DisposedID, theirs.Disposition)
@@ -66,8 +74,19 @@ func (j *Judge) Count(c *contact.Communication, first bool) {
 		j.state.Activity = startingTotals(c)
 	}
 	line := j.state.Activity.line(c)
+	missing := j.state.Activity.missing()
 	if first {
 		line.Count++
+		if at := ended(c); line.Base > 0 && at < j.state.Activity.BaseAt {
+			line.Base-- // it came late: the starting total has it already
+		}
+	}
+	j.state.Activity.told(c.Counters)
+	if lost := j.state.Activity.missing() - missing; lost != 0 {
+		j.verdict.Lost += lost
+		if lost > 0 {
+			j.step(Step{Side: contact.Aloware, Rule: "lost", At: c.UpdatedAt, Reason: fmt.Sprintf("Aloware counts %d more than it told of; the totals follow its count", lost)})
+		}
 	}
 	line.span(c.StartedAt, c.ID, c.Body)
 	if !c.Text {
@@ -77,11 +96,20 @@ func (j *Judge) Count(c *contact.Communication, first bool) {
 	j.publish(c)
 }
 
+// ended is when Aloware's counters have a communication at the latest, as far
+// as this state of it tells.
+func ended(c *contact.Communication) contact.Millis {
+	if c.Finished {
+		return max(c.StartedAt, c.UpdatedAt)
+	}
+	return c.StartedAt
+}
+
 // startingTotals are Aloware's counters before the communication that is the
 // first we ever see of the contact. From its end on the counters include it
 // (an assumption of the reference; off by one at most for a running call).
 func startingTotals(c *contact.Communication) *Activity {
-	a := &Activity{}
+	a := &Activity{BaseAt: ended(c)}
 	set := func(line *Line, counter int64) {
 		if counter < 0 {
 			return
@@ -97,6 +125,22 @@ func startingTotals(c *contact.Communication) *Activity {
 	set(&a.OutboundTexts, c.Counters.OutboundTexts)
 	return a
 }
+
+// told keeps the highest counters, which are Aloware's own totals.
+func (a *Activity) told(c contact.Counters) {
+	a.InboundCalls.Told = max(a.InboundCalls.Told, c.InboundCalls)
+	a.OutboundCalls.Told = max(a.OutboundCalls.Told, c.OutboundCalls)
+	a.InboundTexts.Told = max(a.InboundTexts.Told, c.InboundTexts)
+	a.OutboundTexts.Told = max(a.OutboundTexts.Told, c.OutboundTexts)
+}
+
+// missing is how many communications Aloware counted and never told of. It
+// falls again when they come late.
+func (a *Activity) missing() int64 {
+	return a.InboundCalls.missing() + a.OutboundCalls.missing() + a.InboundTexts.missing() + a.OutboundTexts.missing()
+}
+
+func (l *Line) missing() int64 { return max(0, l.Told-l.Count-l.Base) }
 
 func (l *Line) span(at contact.Millis, id, body string) {
 	if at == 0 {
@@ -181,10 +225,11 @@ func (a *Activity) fields(zone *time.Location) map[string]string {
 }
 
 func (l *Line) total() string {
-	if l.Count+l.Base == 0 {
+	total := max(l.Count+l.Base, l.Told)
+	if total == 0 {
 		return ""
 	}
-	return strconv.FormatInt(l.Count+l.Base, 10)
+	return strconv.FormatInt(total, 10)
 }
 
 func latest(a, b *Line) *Line {

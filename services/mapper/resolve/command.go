@@ -114,7 +114,8 @@ func (j *Judge) unread(system contact.System) bool {
 	return false
 }
 
-// retry forgets refusals, so that rule 6 sends the values again.
+// retry forgets refusals, so that rule 6 sends the values again, and wakes what
+// the writers have put off.
 func (j *Judge) retry(c *contact.Command) {
 	for key, f := range j.state.Fields {
 		if len(c.Fields) > 0 && !slices.Contains(c.Fields, key) {
@@ -132,6 +133,11 @@ func (j *Judge) retry(c *contact.Command) {
 		if side.Refused != nil && (c.System == 0 || c.System == system) && len(c.Fields) == 0 {
 			j.step(Step{Side: system, Rule: "retried", Reason: c.Author})
 			side.Refused, side.Sought = nil, ""
+		}
+		if c.System == 0 || c.System == system {
+			wake := j.patch(system, nil, 0)
+			wake.Wake = true
+			j.verdict.Patches = append(j.verdict.Patches, wake)
 		}
 	}
 }

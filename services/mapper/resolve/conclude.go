@@ -35,7 +35,7 @@ func (j *Judge) Conclude() Verdict {
 
 // update patches a linked contact.
 func (j *Judge) update(system contact.System, side *Side) {
-	properties, edited := j.due(system, nil)
+	properties, edited := j.due(system, nil, side)
 	if len(properties) == 0 {
 		return
 	}
@@ -87,14 +87,27 @@ func (j *Judge) keys(system contact.System, creating bool) *contact.Create {
 		create.Phones, create.Email = own.Phones(), own.Email
 	}
 	create.MayCreate = creating && j.rules.Creation.Into(system)
+	if creating && len(own.Apart) > 0 {
+		j.besides(system, create)
+	}
 	return create
+}
+
+// besides leaves out the keys that lead to contacts of which a person said that
+// they are somebody else. Aloware holds a number once, so that it can be made
+// besides those with the same e-mail only.
+func (j *Judge) besides(system contact.System, create *contact.Create) {
+	create.Email = ""
+	if system == contact.HubSpot {
+		create.Phones = nil
+	}
 }
 
 // create finds or creates the contact, with all that should be there.
 func (j *Judge) create(system contact.System, side *Side) {
 	sought := j.sought(system)
 	fresh := side.Sought != sought
-	properties, edited := j.due(system, j.identity(system))
+	properties, edited := j.due(system, j.identity(system), side)
 	if !fresh && len(properties) == 0 {
 		return
 	}
@@ -124,12 +137,15 @@ func (j *Judge) identity(system contact.System) []string {
 // due collects the properties of a side that need a write (rule 6). Fields
 // named in also are taken from the other side's known value where they have no
 // desired one that may flow.
-func (j *Judge) due(system contact.System, also []string) (properties []contact.Property, edited contact.Millis) {
+func (j *Judge) due(system contact.System, also []string, side *Side) (properties []contact.Property, edited contact.Millis) {
 	for i := range j.rules.Set.Mappings {
 		m := &j.rules.Set.Mappings[i]
 		f := j.state.Fields[m.Key]
 		if f == nil || m.Stopped != "" {
 			continue
+		}
+		if m.Key == "email" && system == contact.HubSpot && !side.Linked() && len(side.Apart) > 0 {
+			continue // HubSpot holds an e-mail once, and would take the other for this one: it follows when there is one
 		}
 		want, flows := j.wanted(m, f, system)
 		if !flows && slices.Contains(also, m.Key) {

@@ -18,6 +18,7 @@ func (j *Judge) lifecycle(change *contact.Change, side *Side) bool {
 		}
 		return false
 	case contact.Erased:
+		side.alias(change.ID)
 		j.verdict.Erased = true
 		return false
 	case contact.Merged:

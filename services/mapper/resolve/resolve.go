@@ -82,6 +82,9 @@ type Verdict struct {
 	// Echoes counts our own writes that came back, Stale events that had been
 	// judged before.
 	Echoes, Stale int
+	// Lost is by how many the communications have grown that Aloware counted
+	// and never told of; negative when some came late.
+	Lost int64
 }
 
 // Step explains one thing that was decided; the caller keeps them as history.

@@ -22,7 +22,7 @@ func (j *Judge) Settle(o *contact.Outcome) {
 	case contact.Written, contact.Made, contact.Fetched:
 		j.accepted(o, side)
 	case contact.Absent:
-		j.refused(o, refusal("ABSENT", "there is no such contact in "+o.System.String()+", and none may be created"))
+		j.refused(o, refusal(absent, "there is no such contact in "+o.System.String()+", and none may be created"))
 	case contact.Gone:
 		j.gone(o, side)
 	case contact.Conflict:

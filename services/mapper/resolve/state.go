@@ -37,7 +37,8 @@ type Side struct {
 	Sought        string // match keys of the last find-or-create
 	// Pull is when somebody asked for a sync of this contact, by our clock,
 	// that no read has answered yet; 0 for none.
-	Pull contact.Millis
+	Pull  contact.Millis
+	Apart []string // ids there of which a person said that they are somebody else
 }
 
 // Linked reports whether the contact exists in the system and is not deleted.

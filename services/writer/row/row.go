@@ -49,6 +49,7 @@ func Merge(row, patch contact.Patch) contact.Patch {
 		merged.Properties = nil
 	}
 	merged.Archive = older.Archive || newer.Archive
+	merged.Wake = older.Wake && newer.Wake
 	merged.EditedAt = earlier(older.EditedAt, newer.EditedAt)
 	merged.ReceivedAt = earlier(older.ReceivedAt, newer.ReceivedAt)
 	return merged
