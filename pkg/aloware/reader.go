@@ -29,14 +29,7 @@ func (c *Client) ChangedSince(ctx context.Context, since time.Time, page int) (c
 		return nil, 0, time.Time{}, err
 	}
 	for _, r := range found {
-		change := contact.Change{
-			System: contact.Aloware, ID: r.id, EventID: "read/" + r.hash, Event: contact.Snapshot,
-			OccurredAt: r.updated, Precision: tick, ReceivedAt: a.now, Channel: channel, Values: r.values,
-		}
-		if change.OccurredAt == 0 {
-			change.OccurredAt = a.at
-		}
-		changes = append(changes, change)
+		changes = append(changes, c.snapshot(r, a, channel))
 	}
 	if page < last || last == 0 && len(found) == perPage {
 		next = page + 1

@@ -53,6 +53,7 @@ type searchBody struct {
 }
 
 type searchAnswer struct {
+	Total   int64    `json:"total"`
 	Results []record `json:"results"`
 	Paging  *page    `json:"paging"`
 }

@@ -121,6 +121,7 @@ func (in *Ingest) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return in.drain(ctx) })
 	group.Go(func() error { return in.read(ctx) })
+	group.Go(func() error { return in.jobs(ctx) })
 	err := group.Wait()
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		return nil
