@@ -23,6 +23,7 @@ import (
 	"lockstep.internal/services/console/access"
 	"lockstep.internal/services/console/api"
 	"lockstep.internal/services/console/mappings"
+	"lockstep.internal/services/console/syncs"
 	"lockstep.internal/services/console/tenants"
 )
 
@@ -84,6 +85,7 @@ func New(config Config) (*Console, error) {
 	c.mux.HandleFunc("GET /{$}", c.status)
 	c.mux.Handle("/", api.Handler(api.Config{
 		Guard: config.Token, Roster: config.Roster, Logger: config.Logger, Tenants: c.tenants, Mappings: c.mappings,
+		Syncs: syncs.New(syncs.Config{DB: config.DB, Bus: config.Bus, Roster: config.Roster, Logger: config.Logger}),
 	}))
 	return c, nil
 }

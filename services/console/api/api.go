@@ -14,6 +14,7 @@ import (
 	"lockstep.internal/proto/console/v1/consolev1connect"
 	"lockstep.internal/services/console/access"
 	"lockstep.internal/services/console/mappings"
+	"lockstep.internal/services/console/syncs"
 	"lockstep.internal/services/console/tenants"
 )
 
@@ -25,6 +26,7 @@ type Config struct {
 
 	Tenants  *tenants.Tenants
 	Mappings *mappings.Mappings
+	Syncs    *syncs.Syncs
 }
 
 // Handler serves all services of the API below "/console.v1.".
@@ -36,5 +38,6 @@ func Handler(config Config) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle(consolev1connect.NewTenantServiceHandler(&tenantService{config}, options))
 	mux.Handle(consolev1connect.NewMappingServiceHandler(&mappingService{config}, options))
+	mux.Handle(consolev1connect.NewSyncServiceHandler(&syncService{config}, options))
 	return mux
 }

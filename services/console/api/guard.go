@@ -44,6 +44,16 @@ var needs = map[string]need{
 	consolev1connect.MappingServiceCreatePropertyProcedure:   {access.Administrator, false},
 	consolev1connect.MappingServiceListUsersProcedure:        {access.Viewer, false},
 	consolev1connect.MappingServiceListDispositionsProcedure: {access.Viewer, false},
+	consolev1connect.SyncServiceStartSyncProcedure:           {access.Operator, false},
+	consolev1connect.SyncServiceListSyncsProcedure:           {access.Viewer, false},
+	consolev1connect.SyncServiceGetSyncProcedure:             {access.Viewer, false},
+	consolev1connect.SyncServicePauseSyncProcedure:           {access.Operator, false},
+	consolev1connect.SyncServiceResumeSyncProcedure:          {access.Operator, false},
+	consolev1connect.SyncServiceCancelSyncProcedure:          {access.Operator, false},
+	consolev1connect.SyncServiceWatchSyncProcedure:           {access.Viewer, false},
+	consolev1connect.SyncServiceListRepairsProcedure:         {access.Viewer, false},
+	consolev1connect.SyncServiceSetScheduleProcedure:         {access.Operator, false},
+	consolev1connect.SyncServiceSyncContactProcedure:         {access.Agent, false},
 }
 
 // guard is the interceptor that recognises callers and checks every request
