@@ -81,10 +81,11 @@ func (s *syncService) CancelSync(ctx context.Context, r *consolev1.CancelSyncReq
 	return &consolev1.CancelSyncResponse{}, s.Syncs.Wish(ctx, contact.Tenant(r.GetTenant()), r.GetId(), postgres.WishCancel)
 }
 
-// WatchSync gives a job again whenever it changed, until it has ended or the
-// caller goes.
+// WatchSync gives a job again whenever it changed, until it has ended, the
+// caller goes, or a server would cut so long an answer: then one calls again.
 func (s *syncService) WatchSync(ctx context.Context, r *consolev1.WatchSyncRequest, out *connect.ServerStream[consolev1.WatchSyncResponse]) error {
-	const look = 500 * time.Millisecond
+	const look, longest = 500 * time.Millisecond, 45 * time.Second
+	until := time.Now().Add(longest)
 	var last *consolev1.Sync
 	for {
 		job, err := s.Syncs.Get(ctx, contact.Tenant(r.GetTenant()), r.GetId())
@@ -97,7 +98,7 @@ func (s *syncService) WatchSync(ctx context.Context, r *consolev1.WatchSyncReque
 			}
 			last = now
 		}
-		if job.State.Final() {
+		if job.State.Final() || time.Now().After(until) {
 			return nil
 		}
 		select {

@@ -43,7 +43,7 @@ func (c *CLI) Add(root *cobra.Command) {
 	flags.StringVarP(&c.output, "output", "o", "table", "table or json")
 	flags.DurationVar(&c.timeout, "timeout", time.Minute, "how long a call may take")
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json"}, cobra.ShellCompDirectiveNoFileComp))
-	root.AddCommand(c.tenants(), c.mappings(), c.users(), c.dispositions())
+	root.AddCommand(c.tenants(), c.mappings(), c.users(), c.dispositions(), c.syncs())
 }
 
 func env(name, otherwise string) string {

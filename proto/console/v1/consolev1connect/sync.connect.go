@@ -70,7 +70,7 @@ type SyncServiceClient interface {
 	// CancelSync ends a job for good; what it has read stays.
 	CancelSync(context.Context, *v1.CancelSyncRequest) (*v1.CancelSyncResponse, error)
 	// WatchSync gives a job again each time that something of it changed, until
-	// it has ended.
+	// it has ended. It ends by itself after 45 seconds: call again to go on.
 	WatchSync(context.Context, *v1.WatchSyncRequest) (*connect.ServerStreamForClient[v1.WatchSyncResponse], error)
 	// ListRepairs gives single decisions that a job led to, the newest first.
 	ListRepairs(context.Context, *v1.ListRepairsRequest) (*v1.ListRepairsResponse, error)
@@ -273,7 +273,7 @@ type SyncServiceHandler interface {
 	// CancelSync ends a job for good; what it has read stays.
 	CancelSync(context.Context, *v1.CancelSyncRequest) (*v1.CancelSyncResponse, error)
 	// WatchSync gives a job again each time that something of it changed, until
-	// it has ended.
+	// it has ended. It ends by itself after 45 seconds: call again to go on.
 	WatchSync(context.Context, *v1.WatchSyncRequest, *connect.ServerStream[v1.WatchSyncResponse]) error
 	// ListRepairs gives single decisions that a job led to, the newest first.
 	ListRepairs(context.Context, *v1.ListRepairsRequest) (*v1.ListRepairsResponse, error)
