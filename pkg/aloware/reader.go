@@ -3,7 +3,6 @@ package aloware
 import (
 	"context"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -30,14 +29,7 @@ func (c *Client) ChangedSince(ctx context.Context, since time.Time, page int) (c
 		return nil, 0, time.Time{}, err
 	}
 	for _, r := range found {
-		change := contact.Change{
-			System: contact.Aloware, ID: r.id, EventID: "read/" + r.hash, Event: contact.Snapshot,
-			OccurredAt: r.updated, Precision: tick, ReceivedAt: a.now, Channel: channel, Values: r.values,
-		}
-		if change.OccurredAt == 0 {
-			change.OccurredAt = a.at
-		}
-		changes = append(changes, change)
+		changes = append(changes, c.snapshot(r, a, channel))
 	}
 	if page < last || last == 0 && len(found) == perPage {
 		next = page + 1
@@ -167,18 +159,4 @@ func (c *Client) Attributes(ctx context.Context) ([]mapping.Property, error) {
 		properties = append(properties, p)
 	}
 	return properties, nil
-}
-
-// CountContacts tells how many contacts the account has. Only profile Full can
-// tell.
-func (c *Client) CountContacts(ctx context.Context) (int64, error) {
-	a, err := c.call(ctx, request{method: http.MethodGet, path: "contacts", query: url.Values{"page": {"1"}, "per_page": {"1"}}, assumed: true})
-	if err != nil {
-		return 0, err
-	}
-	total, ok := asObject(a.raw).number("total")
-	if !ok {
-		return 0, fail(fault.Transient, a.status, Malformed, "the answer holds no total")
-	}
-	return total, nil
 }

@@ -178,16 +178,6 @@ func (c *Client) WalkContacts(ctx context.Context, after string, properties []st
 	return changes, got.Paging.after(), nil
 }
 
-// CountContacts tells how many contacts the portal has, as its search counts
-// them.
-func (c *Client) CountContacts(ctx context.Context) (int64, error) {
-	found, _, err := c.search(ctx, searchBody{Properties: []string{modifiedName}, Limit: 1})
-	if err != nil {
-		return 0, fmt.Errorf("count contacts: %w", err)
-	}
-	return found.Total, nil
-}
-
 // snapshots reads contacts with history, in the order of their ids as given;
 // one that is gone meanwhile is left out.
 func (c *Client) snapshots(ctx context.Context, ids, properties []string, channel contact.Channel) ([]contact.Change, error) {

@@ -74,6 +74,10 @@ func (db *DB) History(ctx context.Context, tenant contact.Tenant, key contact.Ke
 	if err != nil {
 		return nil, fmt.Errorf("load history: %w", err)
 	}
+	return collectHistory(rows)
+}
+
+func collectHistory(rows pgx.Rows) ([]HistoryRow, error) {
 	history, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (h HistoryRow, err error) {
 		var system string
 		err = row.Scan(&h.Number, &h.Tenant, &h.Contact, &h.At, &h.Field, &system, &h.Rule, &h.Value, &h.EditedAt,

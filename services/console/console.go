@@ -87,7 +87,7 @@ func New(config Config) (*Console, error) {
 	c.mux.HandleFunc("GET /{$}", c.status)
 	c.mux.Handle("/", api.Handler(api.Config{
 		Guard: config.Token, Roster: config.Roster, Logger: config.Logger, Tenants: c.tenants, Mappings: c.mappings,
-		Syncs:    syncs.New(syncs.Config{DB: config.DB, Bus: config.Bus, Roster: config.Roster}),
+		Syncs:    syncs.New(syncs.Config{DB: config.DB, Bus: config.Bus, Roster: config.Roster, Logger: config.Logger}),
 		Contacts: contacts.New(contacts.Config{Bus: config.Bus, DB: config.DB, Roster: config.Roster}),
 		Inbox:    inbox.New(inbox.Config{Bus: config.Bus, DB: config.DB}),
 	}))

@@ -12,7 +12,6 @@ import (
 	"lockstep.internal/pkg/contact"
 	"lockstep.internal/pkg/fault"
 	"lockstep.internal/pkg/hubspot"
-	"lockstep.internal/pkg/job"
 	"lockstep.internal/pkg/mapping"
 	"lockstep.internal/pkg/postgres"
 	"lockstep.internal/pkg/roster"
@@ -261,12 +260,11 @@ func (in *Ingest) keepProperties(ctx context.Context, t *tenant.Tenant, definiti
 		return err
 	}
 	// What happened meanwhile is taken up for all contacts.
-	_, err = in.config.DB.AddJob(ctx, job.Job{Tenant: t.ID, Kind: job.Apply, Fields: back, RequestedBy: "lockstep"})
-	if errors.Is(err, postgres.ErrUnfinished) {
-		in.config.Logger.WarnContext(ctx, "mappings go on while an earlier apply runs; start another one after it", "tenant", t.ID, "mappings", back)
-		return nil
-	}
-	return err
+	now := in.config.Now()
+	return in.config.DB.QueueSync(ctx, postgres.Sync{
+		ID: fmt.Sprintf("back-%s-%d", t.ID, now.UnixNano()), Tenant: t.ID, Kind: postgres.Apply,
+		Options: postgres.SyncOptions{Fields: back}, AskedBy: "lockstep", AskedAt: now,
+	})
 }
 
 func (in *Ingest) alowareLists(ctx context.Context, t *tenant.Tenant, client *aloware.Client) error {

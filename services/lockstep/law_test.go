@@ -53,7 +53,7 @@ func within(path, parent string) bool { return path == parent || strings.HasPref
 // TestImportLaw holds who may know whom.
 func TestImportLaw(t *testing.T) {
 	t.Parallel()
-	pure := []string{"contact", "mapping", "fault", "quota", "tenant", "job"}
+	pure := []string{"contact", "mapping", "fault", "quota", "tenant"}
 	pureLibraries := []string{"golang.org/x/text", "github.com/nyaruka/phonenumbers"}
 	impure := []string{"net", "net/http", "os", "os/exec", "database/sql", "log/slog"}
 	// only says which rooms alone may import a library.

@@ -58,6 +58,7 @@ type handling struct {
 	heard   []contact.Key
 	lists   []listing
 	written []*contact.Outcome
+	effects map[postgres.SyncEffect]int64 // of jobs
 
 	erasures []run // of erased people, to both streams
 
@@ -271,6 +272,9 @@ func (h *handling) commitAll(ctx context.Context, tx *postgres.Tx) error {
 		if err := tx.SaveList(ctx, l.tenant, l.list); err != nil {
 			return err
 		}
+	}
+	if err := tx.CountSyncEffects(ctx, h.effects); err != nil {
+		return err
 	}
 	return tx.AppendHistory(ctx, h.history)
 }

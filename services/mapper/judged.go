@@ -263,6 +263,7 @@ func (j *judged) conclude(ctx context.Context) error {
 			j.add(patch)
 		}
 		j.keep(e, verdict.Steps)
+		j.count(e, verdict.Steps)
 	}
 	return nil
 }

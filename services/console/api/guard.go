@@ -38,7 +38,6 @@ var needs = map[string]need{
 	consolev1connect.SyncServiceStartSyncProcedure:           {access.Operator, false},
 	consolev1connect.SyncServiceListSyncsProcedure:           {access.Viewer, false},
 	consolev1connect.SyncServiceWatchSyncProcedure:           {access.Viewer, false},
-	consolev1connect.SyncServiceTurnSyncProcedure:            {access.Operator, false},
 	consolev1connect.SyncServiceSyncContactProcedure:         {access.Agent, false},
 	consolev1connect.MappingServiceGetMappingProcedure:       {access.Viewer, false},
 	consolev1connect.MappingServiceEditMappingProcedure:      {access.Administrator, false},
@@ -65,6 +64,12 @@ var needs = map[string]need{
 	consolev1connect.InboxServiceListDeadLettersProcedure:    {role: access.Viewer},
 	consolev1connect.InboxServiceReplayDeadLettersProcedure:  {role: access.Operator},
 	consolev1connect.InboxServiceDiscardDeadLettersProcedure: {role: access.Operator},
+	consolev1connect.SyncServiceGetSyncProcedure:             {access.Viewer, false},
+	consolev1connect.SyncServicePauseSyncProcedure:           {access.Operator, false},
+	consolev1connect.SyncServiceResumeSyncProcedure:          {access.Operator, false},
+	consolev1connect.SyncServiceCancelSyncProcedure:          {access.Operator, false},
+	consolev1connect.SyncServiceListRepairsProcedure:         {access.Viewer, false},
+	consolev1connect.SyncServiceSetScheduleProcedure:         {access.Operator, false},
 }
 
 // guard is the interceptor that recognises callers and checks every request

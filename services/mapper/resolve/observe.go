@@ -26,8 +26,6 @@ func (j *Judge) Observe(change *contact.Change) {
 	if !j.lifecycle(change, side) {
 		return
 	}
-	j.walked = change.Channel == contact.Walk
-	defer func() { j.walked = false }()
 	whole := change.Event == contact.Snapshot || change.Event == contact.Created && len(change.Values) > 0 && change.System == contact.Aloware
 	j.values(change.System, change.Values, reading{
 		occurred: change.OccurredAt, precision: change.Precision, received: change.ReceivedAt,
@@ -219,10 +217,6 @@ func (j *Judge) intend(m *mapping.Mapping, f *Field, edit Edit, refused *fault.R
 	}
 	if changed {
 		j.step(Step{Field: m.Key, Side: edit.Side, Rule: "intent", Value: edit.Value, At: edit.At})
-		if j.walked && before.Side != 0 {
-			// Nothing had told of it: a walk over all contacts found it.
-			j.step(Step{Field: m.Key, Side: edit.Side, Rule: "repaired", Value: edit.Value, At: edit.At})
-		}
 	}
 }
 

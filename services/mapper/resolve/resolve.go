@@ -109,7 +109,6 @@ type Judge struct {
 	version  contact.Version // 0 until the first decision
 	received contact.Millis  // when ingest received the newest intent
 	asked    map[string]bool // questions that were open before
-	walked   bool            // what is observed was found by a walk
 }
 
 // NewJudge starts the judgement of one contact. The state is changed in place.

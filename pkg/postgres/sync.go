@@ -1,0 +1,246 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"lockstep.internal/pkg/contact"
+)
+
+// SyncKind is what a job does with all contacts of a tenant.
+type SyncKind string
+
+// The kinds of jobs.
+const (
+	FirstSync SyncKind = "first_sync" // reads everything of one or both sides
+	Reconcile SyncKind = "reconcile"  // reads what may have been missed
+	Apply     SyncKind = "apply"      // judges all known contacts by the present mapping
+)
+
+// SyncState is the state of a job.
+type SyncState string
+
+// The states of a job; the last three are final.
+const (
+	SyncQueued    SyncState = "queued"
+	SyncRunning   SyncState = "running"
+	SyncPaused    SyncState = "paused"
+	SyncCancelled SyncState = "cancelled"
+	SyncDone      SyncState = "done"
+	SyncFailed    SyncState = "failed"
+)
+
+// Final reports whether a job of this state never goes on.
+func (s SyncState) Final() bool { return s == SyncCancelled || s == SyncDone || s == SyncFailed }
+
+// SyncWish is what somebody wishes to become of a job.
+type SyncWish string
+
+// The wishes.
+const (
+	WishRun    SyncWish = "run"
+	WishPause  SyncWish = "pause"
+	WishCancel SyncWish = "cancel"
+)
+
+// SyncOptions say what a job is about.
+type SyncOptions struct {
+	HubSpot bool `json:"hubspot,omitempty"` // walk HubSpot
+	Aloware bool `json:"aloware,omitempty"` // walk Aloware
+	// Full makes a reconciliation read everything, not only what changed.
+	Full bool `json:"full,omitempty"`
+	// Fields are read anew by an apply, by mapping key.
+	Fields []string `json:"fields,omitempty"`
+}
+
+// SyncCursor is how far a job has come: all before it is durably published.
+type SyncCursor struct {
+	HubSpot     string `json:"hubspot,omitempty"` // HubSpot's own page mark
+	HubSpotDone bool   `json:"hubspot_done,omitempty"`
+	Aloware     int    `json:"aloware,omitempty"` // next page; 0 is the first
+	AlowareDone bool   `json:"aloware_done,omitempty"`
+	Contact     string `json:"contact,omitempty"` // last contact that was asked to be judged again
+	// Since is where a reading of changes begins; 0 reads everything.
+	Since contact.Millis `json:"since,omitempty"`
+	// Phones still have to be looked up in Aloware.
+	Phones []string `json:"phones,omitempty"`
+	// Planned tells that the totals and Since are known.
+	Planned bool `json:"planned,omitempty"`
+}
+
+// SyncCounts are a job's counts, as the systems told them.
+type SyncCounts struct {
+	HubSpotTotal int64 `json:"hubspot_total,omitempty"` // -1 where the system does not tell
+	AlowareTotal int64 `json:"aloware_total,omitempty"`
+	ContactTotal int64 `json:"contact_total,omitempty"`
+	HubSpotRead  int64 `json:"hubspot_read,omitempty"`
+	AlowareRead  int64 `json:"aloware_read,omitempty"`
+	Asked        int64 `json:"asked,omitempty"`     // commands that were published
+	ActiveMs     int64 `json:"active_ms,omitempty"` // time spent working, pauses left out
+}
+
+// Sync is one job.
+type Sync struct {
+	ID         string
+	Tenant     contact.Tenant
+	Kind       SyncKind
+	Options    SyncOptions
+	AskedBy    string
+	AskedAt    time.Time
+	State      SyncState
+	Cursor     SyncCursor
+	Counts     SyncCounts
+	StartedAt  time.Time // zero before
+	FinishedAt time.Time // zero before
+	Failures   int
+	Error      string
+}
+
+// ErrSyncLost tells that another process has taken over a job.
+var ErrSyncLost = errors.New("the job is run by another process now")
+
+// syncColumns are the columns of a job j, as scanSync reads them.
+const syncColumns = `j.id, j.tenant, j.kind, j.options, j.asked_by, j.asked_at, j.state, j.cursor, j.counts,
+	j.started_at, j.finished_at, j.failures, j.error`
+
+func scanSync(row pgx.CollectableRow) (s Sync, err error) {
+	var started, finished *time.Time
+	err = row.Scan(&s.ID, &s.Tenant, &s.Kind, &s.Options, &s.AskedBy, &s.AskedAt, &s.State, &s.Cursor, &s.Counts,
+		&started, &finished, &s.Failures, &s.Error)
+	if started != nil {
+		s.StartedAt = *started
+	}
+	if finished != nil {
+		s.FinishedAt = *finished
+	}
+	return s, err
+}
+
+// AdoptSyncs makes jobs out of new requests, and lets wishes take effect on
+// jobs that nobody runs at the moment.
+func (db *DB) AdoptSyncs(ctx context.Context) error {
+	if _, err := db.pool.Exec(ctx, `
+		INSERT INTO sync_job (id, tenant, kind, options, asked_by, asked_at)
+		SELECT id, tenant, kind, options, asked_by, asked_at FROM sync_request r
+		WHERE asked_at > now() - interval '30 days' AND NOT EXISTS (SELECT 1 FROM sync_job j WHERE j.id = r.id)
+		ON CONFLICT DO NOTHING`); err != nil {
+		return fmt.Errorf("adopt sync requests: %w", err)
+	}
+	if _, err := db.pool.Exec(ctx, `
+		UPDATE sync_job j SET
+			state = CASE r.wish WHEN 'cancel' THEN 'cancelled' WHEN 'pause' THEN 'paused' ELSE 'queued' END,
+			finished_at = CASE r.wish WHEN 'cancel' THEN now() END, next_at = now()
+		FROM sync_request r
+		WHERE r.id = j.id AND j.state IN ('queued', 'running', 'paused') AND j.claimed_to <= now()
+		  AND (r.wish = 'cancel' OR r.wish = 'pause' AND j.state <> 'paused' OR r.wish = 'run' AND j.state = 'paused')`); err != nil {
+		return fmt.Errorf("apply sync wishes: %w", err)
+	}
+	return nil
+}
+
+// ScheduleSync adds a job that the schedule made, unless the tenant is too
+// young for it (it was connected after the time that the job is for), has
+// turned it off, or has the job already.
+func (db *DB) ScheduleSync(ctx context.Context, s Sync) error {
+	if _, err := db.pool.Exec(ctx, `
+		INSERT INTO sync_job (id, tenant, kind, options, asked_by, asked_at)
+		SELECT $1, $2, $3, $4, $5, $6
+		WHERE EXISTS (SELECT 1 FROM mapping_version WHERE tenant = $2 AND created_at < $6)
+		  AND NOT EXISTS (SELECT 1 FROM sync_job WHERE tenant = $2 AND state IN ('queued', 'running', 'paused'))
+		ON CONFLICT DO NOTHING`, s.ID, string(s.Tenant), s.Kind, s.Options, s.AskedBy, s.AskedAt); err != nil {
+		return fmt.Errorf("schedule a sync: %w", err)
+	}
+	return nil
+}
+
+// QueueSync adds a job that ingest itself found to be needed.
+func (db *DB) QueueSync(ctx context.Context, s Sync) error {
+	if _, err := db.pool.Exec(ctx, `
+		INSERT INTO sync_job (id, tenant, kind, options, asked_by, asked_at) VALUES ($1, $2, $3, $4, $5, $6)
+		ON CONFLICT DO NOTHING`, s.ID, string(s.Tenant), s.Kind, s.Options, s.AskedBy, s.AskedAt); err != nil {
+		return fmt.Errorf("queue a sync: %w", err)
+	}
+	return nil
+}
+
+// SyncSchedules gives how often tenants are reconciled, where they decided.
+func (db *DB) SyncSchedules(ctx context.Context) (map[contact.Tenant]time.Duration, error) {
+	rows, err := db.pool.Query(ctx, `SELECT tenant, every_seconds FROM sync_schedule`)
+	if err != nil {
+		return nil, fmt.Errorf("load sync schedules: %w", err)
+	}
+	schedules := make(map[contact.Tenant]time.Duration)
+	var id string
+	var every int
+	if _, err := pgx.ForEachRow(rows, []any{&id, &every}, func() error {
+		schedules[contact.Tenant(id)] = time.Duration(every) * time.Second
+		return nil
+	}); err != nil {
+		return nil, fmt.Errorf("load sync schedules: %w", err)
+	}
+	return schedules, nil
+}
+
+// ClaimSyncs takes due jobs for a process until a time from now; nobody else
+// gets them before it has passed. Of one tenant only the oldest runs.
+func (db *DB) ClaimSyncs(ctx context.Context, owner string, hold time.Duration, limit int) ([]Sync, error) {
+	rows, err := db.pool.Query(ctx, `
+		UPDATE sync_job j SET claimed_by = $1, claimed_to = now() + $2, state = 'running', started_at = coalesce(started_at, now())
+		FROM (SELECT id FROM sync_job w
+		      WHERE state IN ('queued', 'running') AND next_at <= now() AND claimed_to <= now()
+		        AND NOT EXISTS (SELECT 1 FROM sync_job o WHERE o.tenant = w.tenant AND o.state IN ('queued', 'running')
+		                        AND (o.asked_at, o.id) < (w.asked_at, w.id))
+		      ORDER BY next_at LIMIT $3 FOR UPDATE SKIP LOCKED) d
+		WHERE j.id = d.id
+		RETURNING `+syncColumns, owner, hold, limit)
+	if err != nil {
+		return nil, fmt.Errorf("claim syncs: %w", err)
+	}
+	syncs, err := pgx.CollectRows(rows, scanSync)
+	if err != nil {
+		return nil, fmt.Errorf("claim syncs: %w", err)
+	}
+	return syncs, nil
+}
+
+// SaveSync stores how far a claimed job is. A job that runs on is held for
+// another stretch; one that waits, or is not running any more, is given back
+// and due after wait. It tells what people wish. ErrSyncLost means that the
+// claim was lost: nothing was stored.
+func (db *DB) SaveSync(ctx context.Context, owner string, s *Sync, hold, wait time.Duration) (SyncWish, error) {
+	var wish SyncWish
+	err := db.pool.QueryRow(ctx, `
+		UPDATE sync_job SET state = $3, cursor = $4, counts = $5, failures = $6, error = $7,
+			claimed_to = CASE WHEN $8::interval > interval '0' THEN now() + $8::interval ELSE '-infinity' END,
+			next_at = now() + $9::interval,
+			finished_at = CASE WHEN $3 IN ('cancelled', 'done', 'failed') THEN now() END
+		WHERE id = $1 AND claimed_by = $2 AND claimed_to > now() AND state = 'running'
+		RETURNING coalesce((SELECT wish FROM sync_request r WHERE r.id = sync_job.id), 'run')`,
+		s.ID, owner, string(s.State), s.Cursor, s.Counts, s.Failures, s.Error, hold, wait).Scan(&wish)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return "", ErrSyncLost
+	case err != nil:
+		return "", fmt.Errorf("save sync: %w", err)
+	}
+	return wish, nil
+}
+
+// LastReconciled is when the newest finished job that read a tenant's changes
+// began; zero when there was none.
+func (db *DB) LastReconciled(ctx context.Context, tenant contact.Tenant) (time.Time, error) {
+	var at *time.Time
+	if err := db.pool.QueryRow(ctx, `
+		SELECT max(started_at) FROM sync_job WHERE tenant = $1 AND state = 'done' AND kind = 'reconcile'`,
+		string(tenant)).Scan(&at); err != nil {
+		return time.Time{}, fmt.Errorf("load the last reconciliation: %w", err)
+	}
+	if at == nil {
+		return time.Time{}, nil
+	}
+	return *at, nil
+}

@@ -1,0 +1,334 @@
+package ingest_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"lockstep.internal/pkg/aloware/alowaresim"
+	"lockstep.internal/pkg/bus"
+	"lockstep.internal/pkg/bus/bustest"
+	"lockstep.internal/pkg/contact"
+	"lockstep.internal/pkg/hubspot/hubspotsim"
+	"lockstep.internal/pkg/mapping"
+	"lockstep.internal/pkg/postgres"
+	"lockstep.internal/pkg/postgres/dbtest"
+	"lockstep.internal/pkg/roster"
+	"lockstep.internal/pkg/seal"
+	"lockstep.internal/pkg/tenant"
+	"lockstep.internal/services/ingest"
+)
+
+// world is both simulated systems, a bus, a database and one tenant.
+type world struct {
+	t       testing.TB
+	bus     *bus.Bus
+	db      *postgres.DB
+	roster  *roster.Roster
+	hubspot string
+	aloware string
+}
+
+const acme = contact.Tenant("acme")
+
+func newWorld(t testing.TB, contacts int, profile string) *world {
+	t.Helper()
+	hub, err := hubspotsim.New(hubspotsim.Config{WindowLimit: 1_000_000, DailyLimit: 100_000_000, SearchLag: -1, Latency: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	alo, err := alowaresim.New(alowaresim.Config{Profile: profile, Rate: -1, Latency: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, a := httptest.NewServer(hub.Handler()), httptest.NewServer(alo.Handler())
+	w := &world{t: t, bus: bustest.New(t, bustest.Partitions(2)), db: dbtest.Open(t), hubspot: h.URL, aloware: a.URL}
+	ctx, cancel := context.WithCancel(context.Background())
+	t.Cleanup(func() { cancel(); h.Close(); a.Close() })
+	go func() { _ = hub.Run(ctx) }()
+	go func() { _ = alo.Run(ctx) }()
+	key, err := seal.NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealer, err := seal.FromText(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = w.db.SaveTenant(ctx, tenant.Tenant{
+		ID: acme, Name: "Acme", Region: "US", TimeZone: "UTC", Active: true, Creation: tenant.FlowBoth, Updates: tenant.FlowBoth,
+		HubSpot: tenant.HubSpot{BaseURL: h.URL, PortalID: 2002, AppID: 1001, AccessToken: "demo-hubspot-token", WindowLimit: 10_000_000, State: tenant.Connected},
+		Aloware: tenant.Aloware{BaseURL: a.URL, Token: "demo-aloware-token", Profile: profile, WebhookAuth: "none", Rate: 1e6, Burst: 1_000_000, State: tenant.Connected},
+	}, sealer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := mapping.Default(func(row mapping.Row) string {
+		switch row.Key {
+		case "phone_number", "email", "first_name", "last_name":
+			return row.Names()[0]
+		}
+		return ""
+	})
+	if _, err := w.db.SaveMapping(ctx, acme, set, "test", "connected"); err != nil {
+		t.Fatal(err)
+	}
+	w.roster, err = roster.Open(ctx, func(ctx context.Context) (postgres.Config, error) { return w.db.Config(ctx, sealer) }, quiet())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.post(h.URL, "/_sim/load", map[string]any{"contacts": contacts, "seed": 1})
+	return w
+}
+
+func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+
+func (w *world) post(base, path string, body any) {
+	w.t.Helper()
+	raw, err := json.Marshal(body)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	answer, err := http.Post(base+path, "application/json", bytes.NewReader(raw))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode/100 != 2 {
+		text, _ := io.ReadAll(answer.Body)
+		w.t.Fatalf("POST %s: %d %s", path, answer.StatusCode, text)
+	}
+}
+
+// ingest runs a process of the service; stop ends it as an operator would.
+func (w *world) ingest(owner string, client *http.Client) (stop func()) {
+	w.t.Helper()
+	in, err := ingest.New(ingest.Config{
+		Owner: owner, Bus: w.bus, DB: w.db, Roster: w.roster, Logger: quiet(), Spool: w.t.TempDir(), PollEvery: -1, HTTP: client,
+		PublishTimeout: 10 * time.Second,
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- in.Run(ctx) }()
+	stopped := false
+	stop = func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		cancel()
+		if err := <-done; err != nil {
+			w.t.Error(err)
+		}
+	}
+	w.t.Cleanup(stop)
+	return stop
+}
+
+// request asks for a job as the console does.
+func (w *world) request(id string, kind postgres.SyncKind, o postgres.SyncOptions) {
+	w.t.Helper()
+	if err := w.db.RequestSync(context.Background(), postgres.Sync{ID: id, Tenant: acme, Kind: kind, Options: o, AskedBy: "ada"}); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// until waits until a job is as wanted.
+func (w *world) until(id string, holds func(postgres.Sync) bool) postgres.Sync {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	defer cancel()
+	var last postgres.Sync
+	for {
+		found, err := w.db.FindSync(ctx, acme, id)
+		if err == nil && holds(found) {
+			return found
+		}
+		if err == nil {
+			last = found
+		}
+		select {
+		case <-ctx.Done():
+			w.t.Fatalf("the job did not get there: %+v, %v", last, err)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// published are the ids of all contacts of a system in the bulk stream.
+func (w *world) published(system contact.System) map[string]int {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	ids := make(map[string]int)
+	partition := w.bus.PartitionOf(acme)
+	last, _, err := w.bus.Last(ctx, bus.ChangesBulk, partition)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	reader, err := w.bus.Read(ctx, bus.ChangesBulk, partition, "test", 0)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer reader.Close()
+	for at := uint64(0); at < last; {
+		d, err := reader.Next(ctx)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		at = d.Seq
+		for _, in := range d.Incoming {
+			switch {
+			case in.Change != nil && in.Change.System == system:
+				if in.Change.Channel != contact.Walk || in.Change.Event != contact.Snapshot {
+					w.t.Fatalf("a walk gave %+v", in.Change)
+				}
+				ids[in.Change.ID]++
+			case in.Command != nil && system == 0:
+				ids[string(in.Command.Contact)]++
+			}
+		}
+	}
+	return ids
+}
+
+var walkHubSpot = postgres.SyncOptions{HubSpot: true}
+
+// TestFirstSyncGoesOnAfterARestart: a process that ends in the middle leaves
+// the rest to the next one, and no contact is left out.
+func TestFirstSyncGoesOnAfterARestart(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1200, "full")
+	w.request("job1", postgres.FirstSync, walkHubSpot)
+	stop := w.ingest("first", slow(20*time.Millisecond))
+	w.until("job1", func(s postgres.Sync) bool { return s.Counts.HubSpotRead >= 200 })
+	stop()
+	middle := w.until("job1", func(postgres.Sync) bool { return true })
+	if middle.State != postgres.SyncRunning || middle.Counts.HubSpotRead >= 1200 || middle.Cursor.HubSpot == "" {
+		t.Fatalf("the first process must have stopped in the middle: %+v", middle)
+	}
+	w.ingest("second", nil)
+	done := w.until("job1", func(s postgres.Sync) bool { return s.State.Final() })
+	if done.State != postgres.SyncDone || done.Counts.HubSpotRead != 1200 || done.Counts.HubSpotTotal != 1200 {
+		t.Errorf("want all 1200 read of 1200: %+v", done)
+	}
+	if ids := w.published(contact.HubSpot); len(ids) != 1200 {
+		t.Errorf("%d contacts were published, want 1200", len(ids))
+	}
+}
+
+// slow is a client whose calls take a while, so that a test can act between.
+func slow(by time.Duration) *http.Client { return &http.Client{Transport: slowly(by)} }
+
+type slowly time.Duration
+
+func (s slowly) RoundTrip(r *http.Request) (*http.Response, error) {
+	select {
+	case <-r.Context().Done():
+		return nil, r.Context().Err()
+	case <-time.After(time.Duration(s)):
+	}
+	return http.DefaultTransport.RoundTrip(r)
+}
+
+// TestPauseHoldsResumeGoesOnCancelEnds: what an operator wishes happens, and a
+// second job of the tenant is refused meanwhile.
+func TestPauseHoldsResumeGoesOnCancelEnds(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 3000, "full")
+	ctx := context.Background()
+	w.request("job1", postgres.FirstSync, walkHubSpot)
+	w.ingest("first", slow(10*time.Millisecond))
+	w.until("job1", func(s postgres.Sync) bool { return s.Counts.HubSpotRead > 0 })
+	if err := w.db.RequestSync(ctx, postgres.Sync{ID: "job2", Tenant: acme, Kind: postgres.Apply}); err != postgres.ErrSyncBusy {
+		t.Errorf("a second job gave %v, want ErrSyncBusy", err)
+	}
+	wish := func(wish postgres.SyncWish) {
+		if err := w.db.WishSync(ctx, acme, "job1", wish); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wish(postgres.WishPause)
+	paused := w.until("job1", func(s postgres.Sync) bool { return s.State == postgres.SyncPaused })
+	quiet := time.NewTimer(700 * time.Millisecond) // longer than the loop's tick
+	<-quiet.C
+	if later := w.until("job1", func(postgres.Sync) bool { return true }); later.State != postgres.SyncPaused || later.Counts.HubSpotRead != paused.Counts.HubSpotRead {
+		t.Errorf("a paused job went on: %+v, then %+v", paused, later)
+	}
+	wish(postgres.WishRun)
+	w.until("job1", func(s postgres.Sync) bool { return s.Counts.HubSpotRead > paused.Counts.HubSpotRead })
+	wish(postgres.WishCancel)
+	ended := w.until("job1", func(s postgres.Sync) bool { return s.State.Final() })
+	if ended.State != postgres.SyncCancelled || ended.FinishedAt.IsZero() || ended.Counts.HubSpotRead >= 3000 {
+		t.Errorf("want it cancelled before its end: %+v", ended)
+	}
+	if err := w.db.WishSync(ctx, acme, "job1", postgres.WishRun); err != postgres.ErrSyncFinal {
+		t.Errorf("to resume a cancelled job gave %v, want ErrSyncFinal", err)
+	}
+}
+
+// TestBothSidesAreWalked, and the documented profile refuses Aloware's side in
+// words that a person can act on.
+func TestBothSidesAreWalked(t *testing.T) {
+	t.Parallel()
+	for _, profile := range []string{"full", "documented"} {
+		t.Run(profile, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, 150, profile)
+			w.post(w.aloware, "/_sim/load", map[string]any{"contacts": 450, "seed": 2})
+			w.request("job1", postgres.FirstSync, postgres.SyncOptions{HubSpot: true, Aloware: true})
+			w.ingest("first", nil)
+			got := w.until("job1", func(s postgres.Sync) bool { return s.State.Final() })
+			if profile == "documented" {
+				if got.State != postgres.SyncFailed || got.Error == "" || got.Counts.HubSpotRead != 0 {
+					t.Errorf("want a refusal before anything is read: %+v", got)
+				}
+				return
+			}
+			if got.State != postgres.SyncDone || got.Counts.AlowareTotal != got.Counts.AlowareRead || got.Counts.AlowareRead != 450 {
+				t.Errorf("want both sides read whole: %+v", got)
+			}
+			if h, a := len(w.published(contact.HubSpot)), len(w.published(contact.Aloware)); h != 150 || a != 450 {
+				t.Errorf("published %d and %d, want 150 and 450", h, a)
+			}
+		})
+	}
+}
+
+// TestApplyAsksForEachContactOnce: every known contact is judged again.
+func TestApplyAsksForEachContactOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1, "full")
+	ctx := context.Background()
+	var contacts []postgres.StoredContact
+	for i := range 1234 {
+		contacts = append(contacts, postgres.StoredContact{Tenant: acme, Key: contact.Key(fmt.Sprintf("hubspot:%d", i)), State: []byte{}})
+	}
+	if err := w.db.InTx(ctx, func(tx *postgres.Tx) error { return tx.SaveContacts(ctx, contacts) }); err != nil {
+		t.Fatal(err)
+	}
+	w.request("job1", postgres.Apply, postgres.SyncOptions{})
+	w.ingest("first", nil)
+	got := w.until("job1", func(s postgres.Sync) bool { return s.State.Final() })
+	if got.State != postgres.SyncDone || got.Counts.Asked != 1234 || got.Counts.ContactTotal != 1234 {
+		t.Errorf("want 1234 commands: %+v", got)
+	}
+	for key, n := range w.published(0) {
+		if n != 1 {
+			t.Errorf("%s was asked for %d times", key, n)
+		}
+	}
+	if n := len(w.published(0)); n != 1234 {
+		t.Errorf("%d contacts were asked for, want 1234", n)
+	}
+}

@@ -1,0 +1,69 @@
+package mapper
+
+import (
+	"strings"
+
+	"lockstep.internal/pkg/contact"
+	"lockstep.internal/pkg/postgres"
+	"lockstep.internal/services/mapper/resolve"
+)
+
+// jobOf is the job that an event belongs to; jobs name their events
+// "sync/<job>/...".
+func jobOf(eventID string) (string, bool) {
+	rest, ok := strings.CutPrefix(eventID, "sync/")
+	if !ok {
+		return "", false
+	}
+	job, _, ok := strings.Cut(rest, "/")
+	return job, ok && job != ""
+}
+
+// count adds what a job's event led to for one contact. An observation that
+// was nothing new leads to nothing: what is counted was missed until now.
+func (j *judged) count(e *entry, steps []resolve.Step) {
+	job, ok := jobOf(j.events[e])
+	if !ok {
+		return
+	}
+	add := func(cause string) {
+		if j.effects == nil {
+			j.effects = make(map[postgres.SyncEffect]int64)
+		}
+		j.effects[postgres.SyncEffect{Tenant: j.tenant, Job: job, Cause: cause}]++
+	}
+	add("judged")
+	fresh := e.revision == 0
+	if fresh {
+		add("new_contact")
+	}
+	edited := make(map[string]bool)
+	for _, s := range steps {
+		switch s.Rule {
+		case "intent":
+			edited[s.Field] = true
+			if !fresh {
+				add("changed_" + s.Side.String())
+			}
+		case "joined":
+			add("matched")
+		case "sought":
+			add("created_or_found_" + s.Side.String())
+		case "refused", "conflict", "deleted", "gone", "merged", "restored":
+			add(s.Rule)
+		}
+	}
+	for _, s := range steps {
+		if s.Rule != "write" {
+			continue
+		}
+		add("written_" + s.Side.String())
+		m := j.rules.Set.ByKey(s.Field)
+		switch {
+		case m != nil && m.Category.Computed():
+			add("counters_" + contact.HubSpot.String())
+		case !edited[s.Field] && !fresh:
+			add("differed_" + s.Side.String())
+		}
+	}
+}
