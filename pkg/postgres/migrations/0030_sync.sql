@@ -1,7 +1,7 @@
--- Jobs that walk all contacts of a tenant.
+-- Written by ingest alone: sync_job, the jobs that walk all contacts of a
+-- tenant. Written by the console alone: sync_request and sync_schedule.
 
--- Written by the console alone: what people asked for, and what they wish to
--- become of it. A job that the schedule made gets a row when somebody wishes
+-- What people asked for, and what they wish to become of it. A job that the schedule made gets a row when somebody wishes
 -- something of it.
 CREATE TABLE sync_request (
     id       text        PRIMARY KEY,
@@ -15,14 +15,14 @@ CREATE TABLE sync_request (
 
 CREATE INDEX sync_request_tenant ON sync_request (tenant, asked_at DESC);
 
--- Written by the console alone: how often a tenant is reconciled; a tenant
+-- How often a tenant is reconciled; a tenant
 -- without a row is reconciled once a day, 0 seconds turn it off.
 CREATE TABLE sync_schedule (
     tenant        text    PRIMARY KEY,
     every_seconds integer NOT NULL CHECK (every_seconds = 0 OR every_seconds >= 900)
 );
 
--- Written by ingest alone, which runs the jobs.
+-- The jobs, as ingest runs them.
 CREATE TABLE sync_job (
     id          text        PRIMARY KEY,
     tenant      text        NOT NULL,
