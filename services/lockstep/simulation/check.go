@@ -115,7 +115,7 @@ func (w *world) checkField(person, field int, pair [2]*record) {
 			}
 			return
 		}
-		w.checkWinner(person, field, values[0])
+		w.checkWinner(person, field, values[0], pair)
 	default:
 		w.checkTarget(person, field, direction, pair)
 	}
@@ -201,7 +201,8 @@ func (w *world) unsure(c *change) string {
 			if !told {
 				return "told as unchanged"
 			}
-			if past[i].doubt != "" && c.clock-past[i].clock < 20_000 {
+			left := past[i+1].clock
+			if c.clock-left < 20_000 && (past[i].doubt != "" || past[i+1].doubt == "same tick" || c.record.busy[w.tickOf(c.record.system, left)]) {
 				return "again after a doubt"
 			}
 		}
@@ -211,7 +212,7 @@ func (w *world) unsure(c *change) string {
 }
 
 // checkWinner checks that the last edit by the rules has won.
-func (w *world) checkWinner(person, field int, got string) {
+func (w *world) checkWinner(person, field int, got string, pair [2]*record) {
 	type candidate struct {
 		*change
 		from, to contact.Millis
@@ -229,7 +230,7 @@ func (w *world) checkWinner(person, field int, got string) {
 					continue
 				}
 				from, to := w.interval(c)
-				all = append(all, candidate{c, from, to, w.unsure(c) == "", i})
+				all = append(all, candidate{c, from, to, w.unsure(c) == "" && (r == pair[0] || r == pair[1]), i})
 			}
 		}
 	}

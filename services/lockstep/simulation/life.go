@@ -30,7 +30,7 @@ func (w *world) merge(s Step) {
 	absorbed := []*record{second}
 	if s.n(2)%2 == 0 {
 		survivor = w.add(contact.HubSpot, one, false)
-		absorbed = append(absorbed, first)
+		absorbed = []*record{first, second}
 		first.into = survivor
 	}
 	second.into = survivor

@@ -56,6 +56,7 @@ type batch struct {
 
 // want is what the rules wanted to write, taken from their explanation.
 type want struct {
+	key     contact.Key
 	version contact.Version
 	system  contact.System
 	field   string
@@ -259,7 +260,7 @@ func (b *batch) conclude() {
 		b.patches = append(b.patches, verdict.Patches...)
 		for _, s := range verdict.Steps {
 			if s.Rule == "write" {
-				b.wants = append(b.wants, want{s.Version, s.Side, s.Field, s.At})
+				b.wants = append(b.wants, want{e.key, s.Version, s.Side, s.Field, s.At})
 			}
 			if b.tracing {
 				b.trace("  %s: %s %s %s %q @%d v%d %s", e.key, s.Rule, s.Field, s.Side, s.Value, s.At, s.Version, s.Reason)

@@ -85,6 +85,7 @@ func (w *world) create(s Step) {
 	if s.System == 0 || !w.free(s.System, person) {
 		return
 	}
+	w.moment++
 	r := w.add(s.System, person, false)
 	var changes []*change
 	for field := range firstComputed {
@@ -112,6 +113,7 @@ func (w *world) edit(s Step) {
 	if len(records) == 0 {
 		return
 	}
+	w.moment++
 	r := records[s.n(1)%len(records)]
 	text := typed(field, valueOf(person, field, s.n(1)%7), s.n(2))
 	if c := w.set(r, field, text, nil); c != nil {

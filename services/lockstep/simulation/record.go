@@ -22,8 +22,10 @@ type record struct {
 	gone, erased      bool
 	into              *record // where a merge brought it
 	key               contact.Key
-	ours              bool // we created it
-	mixed             bool // merged or restored: what it held before is uncertain
+	ours              bool                    // we created it
+	moments           map[contact.Millis]int  // by tick: the first moment of a change in it
+	busy              map[contact.Millis]bool // ticks with changes at several moments
+	mixed             bool                    // merged or restored: what it held before is uncertain
 }
 
 // change is one change of one value, as it really happened.
@@ -67,9 +69,18 @@ func (w *world) set(r *record, field int, text string, by *write) *change {
 	}
 	c := &change{record: r, field: field, value: value, clock: w.clock(r.system), real: w.now, ours: by != nil, write: by}
 	c.text = present(r.system, field, text)
+	at := w.tickOf(r.system, c.clock)
+	if first, ok := r.moments[at]; !ok {
+		r.moments[at] = w.moment
+	} else if first != w.moment {
+		r.busy[at] = true
+	}
 	if last := r.cells[field]; last != nil && w.tickOf(r.system, last.clock) == w.tickOf(r.system, c.clock) {
 		// Nobody can tell which of the two came first.
 		last.doubt, c.doubt = "same tick", "same tick"
+	}
+	if r.cells[field] == nil && r.created != c.clock && w.tickOf(r.system, r.created) == w.tickOf(r.system, c.clock) {
+		c.doubt = "same tick" // it was made blank in it
 	}
 	r.cells[field], r.past[field] = c, append(r.past[field], c)
 	r.modified = c.clock

@@ -63,7 +63,7 @@ func TestAScriptIsItsText(t *testing.T) {
 func TestACopiedStateSharesNothing(t *testing.T) {
 	t.Parallel()
 	checked := 0
-	for seed := range uint64(20) {
+	for seed := range uint64(40) {
 		w := newWorld()
 		w.play(Generate(seed))
 		for _, e := range w.mapper.store {

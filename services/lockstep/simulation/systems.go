@@ -28,7 +28,8 @@ func (w *world) id(prefix string) string {
 
 // add makes a record.
 func (w *world) add(system contact.System, person int, ours bool) *record {
-	r := &record{system: system, id: w.id(""), person: person, created: w.clock(system), modified: w.clock(system), ours: ours}
+	r := &record{system: system, id: w.id(""), person: person, created: w.clock(system), modified: w.clock(system), ours: ours,
+		moments: map[contact.Millis]int{}, busy: map[contact.Millis]bool{}}
 	w.records[index(system)] = append(w.records[index(system)], r)
 	return r
 }
@@ -141,6 +142,7 @@ func (w *world) reading(r *record) *event {
 func (w *world) carryOut(system contact.System, p contact.Patch) *event {
 	o := &contact.Outcome{System: system, Contact: p.Contact, Version: p.Version, TargetID: p.TargetID, EventID: w.id("o")}
 	e := &event{in: contact.Incoming{Outcome: o}}
+	w.moment++
 	r, made, final := w.target(system, p, o)
 	if final {
 		if system == contact.Aloware {
@@ -238,7 +240,8 @@ func (w *world) target(system contact.System, p contact.Patch, o *contact.Outcom
 		return refuse(contact.Rejected, "PHONE_REQUIRED")
 	}
 	person := w.ownerOf(p.Contact)
-	if w.refusesPerson[index(system)][person] {
+	if w.refusesPerson[index(system)][person] || system == contact.HubSpot && w.erasedOf[person] {
+		// HubSpot takes nobody again who was deleted for privacy.
 		return refuse(contact.Rejected, "REFUSED")
 	}
 	r = w.add(system, person, true)
@@ -257,7 +260,7 @@ func (w *world) apply(r *record, p contact.Patch, o *contact.Outcome, made bool)
 	for _, property := range p.Properties {
 		field := fieldOf(r.system, property.Name)
 		outcome := contact.PropertyOutcome{Name: property.Name, Version: property.Version, Value: property.Value}
-		by := w.landing(r, field, property)
+		by := w.landing(r, field, p.Contact, property)
 		if w.refuses[index(r.system)][field] == property.Value && property.Value != "" {
 			outcome.Refusal = &fault.Refusal{Class: fault.Permanent, Reason: "INVALID_VALUE", Message: "refused by the model"}
 			w.refused[refusedValue{r.system, w.personOf(r), field, property.Value}]++

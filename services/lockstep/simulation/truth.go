@@ -9,6 +9,7 @@ import (
 
 // write is a value that the mapper decided to write.
 type write struct {
+	key     contact.Key
 	version contact.Version
 	value   string // canonical
 	at      contact.Millis
@@ -63,9 +64,9 @@ func (w *world) decided(b *batch, p contact.Patch) {
 	person := w.ownerOf(p.Contact)
 	for _, property := range p.Properties {
 		field := fieldOf(p.System, property.Name)
-		wr := &write{version: property.Version, value: canonical(field, property.Value), decided: w.now, after: w.handled}
+		wr := &write{key: p.Contact, version: property.Version, value: canonical(field, property.Value), decided: w.now, after: w.handled}
 		for _, want := range b.wants {
-			if want.version == property.Version && want.system == p.System && want.field == fieldKeys[field] {
+			if want.key == p.Contact && want.version == property.Version && want.system == p.System && want.field == fieldKeys[field] {
 				wr.at = want.at
 			}
 		}
@@ -81,15 +82,15 @@ func (w *world) decided(b *batch, p contact.Patch) {
 
 // landing finds what a write that reaches a system was decided as, and counts
 // it.
-func (w *world) landing(r *record, field int, property contact.Property) *write {
+func (w *world) landing(r *record, field int, key contact.Key, property contact.Property) *write {
 	w.calls++
 	c := cell{r.system, w.personOf(r), field}
 	for _, known := range w.writes[c] {
-		if known.version == property.Version {
+		if known.key == key && known.version == property.Version {
 			return known
 		}
 	}
-	return &write{version: property.Version, value: property.Value}
+	return &write{key: key, version: property.Version, value: property.Value}
 }
 
 // landed checks a write of ours that changed a value.
@@ -103,7 +104,7 @@ func (w *world) landed(r *record, c *change) {
 	switch {
 	case before.ours:
 		if before.write.version > c.write.version && before.write.at > c.write.at {
-			if w.handovers == 0 {
+			if w.handovers == 0 && before.write.key == c.write.key {
 				w.fail("order", "%s was shown %q after the newer %q", cell{r.system, r.person, c.field}, c.value, before.value)
 			}
 			w.stats.Regressions++
@@ -148,7 +149,7 @@ func (w *world) heard(e *event) {
 		for _, p := range o.Properties {
 			c := cell{o.System, person, fieldOf(o.System, p.Name)}
 			for _, wr := range w.writes[c] {
-				if wr.version <= p.Version && wr.settled == 0 {
+				if wr.version <= p.Version && wr.key == o.Contact && wr.settled == 0 {
 					wr.settled, wr.upTo = w.now, o.AppliedAt+o.Precision
 				}
 			}
