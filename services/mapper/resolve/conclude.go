@@ -146,8 +146,12 @@ func (j *Judge) wanted(m *mapping.Mapping, f *Field, system contact.System) (Edi
 	if desired.Side == 0 || !j.flows(m, system) {
 		return Edit{}, false
 	}
-	if !j.flows(m, system.Other()) && f.Edits[index(system)].later(desired) {
-		return Edit{}, false // the target's own edit stands until the source changes
+	if own := f.Edits[index(system)]; !j.flows(m, system.Other()) && own.later(desired) {
+		// The target's own edit stands until the source changes, where no
+		// earlier write of ours ran over it.
+		if will, _ := f.Sides[index(system)].will(); will == own.Value {
+			return Edit{}, false
+		}
 	}
 	return desired, true
 }

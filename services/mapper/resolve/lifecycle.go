@@ -29,13 +29,17 @@ func (j *Judge) lifecycle(change *contact.Change, side *Side) bool {
 		j.step(Step{Side: change.System, Rule: "restored", At: change.OccurredAt, Reason: change.Cause})
 		return true
 	}
-	if side.ID == "" {
+	switch {
+	case side.ID == "":
 		j.link(change.System, change.ID)
+	case change.ID != side.ID && slices.Contains(change.MergedIDs, side.ID):
+		j.merged(change, side) // a merge that no event told of yet
 	}
 	if change.Event == contact.Created && side.Gone {
 		side.Gone = false
 	}
-	return !side.Gone
+	// What is told of a former id is not what the contact holds now.
+	return !side.Gone && change.ID == side.ID
 }
 
 // merged moves the link to the surviving record, which may be a new one; moved
@@ -46,7 +50,17 @@ func (j *Judge) merged(change *contact.Change, side *Side) {
 		side.alias(id)
 	}
 	side.Gone, side.Read = false, false
+	j.unsee(change.System)
 	j.step(Step{Side: change.System, Rule: "merged", At: change.OccurredAt, Reason: change.Cause})
+}
+
+// unsee lets whatever is observed next of a side count as newer than what is
+// believed of it: after a merge the contact can hold values that are older.
+func (j *Judge) unsee(system contact.System) {
+	for _, f := range j.state.Fields {
+		fs := &f.Sides[index(system)]
+		fs.Since, fs.Seen, fs.Past = 0, Span{}, nil
+	}
 }
 
 // link sets the contact's id in a system and keeps the old one as an alias.
@@ -108,8 +122,11 @@ func (j *Judge) Conflict(system contact.System, candidates []string) {
 // be the same person: its links, its values, and its writes under way.
 func (j *Judge) Join(other *State) {
 	j.state.Version = max(j.state.Version, other.Version)
+	var apart [2]bool // two contacts of one system: what one holds says nothing of the other
 	for i := range j.state.Sides {
-		joinSide(&j.state.Sides[i], &other.Sides[i])
+		ours, theirs := &j.state.Sides[i], &other.Sides[i]
+		apart[i] = ours.Linked() && theirs.ID != "" && theirs.ID != ours.ID
+		joinSide(ours, theirs)
 	}
 	for key, theirs := range other.Fields {
 		ours := j.state.field(key)
@@ -117,7 +134,9 @@ func (j *Judge) Join(other *State) {
 			if theirs.Edits[i].later(ours.Edits[i]) {
 				ours.Edits[i] = theirs.Edits[i]
 			}
-			joinFieldSide(&ours.Sides[i], &theirs.Sides[i])
+			if !apart[i] {
+				joinFieldSide(&ours.Sides[i], &theirs.Sides[i])
+			}
 		}
 	}
 	if j.state.Activity == nil {

@@ -92,8 +92,9 @@ func (j *Judge) value(m *mapping.Mapping, system contact.System, text string, re
 	switch {
 	case origin == contact.Ours:
 		j.verdict.Echoes++
-	case first && r.whole && text == "":
-		// A blank that was always there is nobody's edit.
+	case !fs.Known && r.whole && text == "":
+		// A blank that was always there is nobody's edit, also where we wrote
+		// something meanwhile.
 	case origin == contact.Others:
 		intent = true
 	case first && r.whole:
@@ -108,12 +109,15 @@ func (j *Judge) value(m *mapping.Mapping, system contact.System, text string, re
 		at = baselineAt
 		when = Span{r.occurred, max(r.occurred, baselineAt), r.occurred + r.precision}
 	}
+	changed := !fs.Known || fs.Value != text
 	source := !first && origin == contact.Unknown && !j.flows(m, system)
 	reset, hasReset := fs.setAgain(text, when, origin == contact.Unknown && (intent || source))
 	current, ambiguous := fs.observe(text, when, r.final)
 	if source {
-		// Nothing of ours is ever written here: what is there, somebody meant.
-		intent = current && text != f.Edits[index(system)].Value
+		// Nothing of ours is written here, but what a new contact needs: what
+		// comes to be there, somebody meant.
+		edit := f.Edits[index(system)]
+		intent = current && changed && (edit.Side == 0 || text != edit.Value) && !fs.mayHaveWritten(text, when)
 	}
 	if ambiguous {
 		j.confirm(system, when)
@@ -121,6 +125,9 @@ func (j *Judge) value(m *mapping.Mapping, system contact.System, text string, re
 	f.date(system, text, when, at)
 	if earlier := f.Edits[index(system)]; current && earlier.Side != 0 {
 		at = max(at, earlier.At) // the side's own order is known: this one came after it
+	}
+	if edit := &f.Edits[index(system)]; intent && !current && edit.At == baselineAt && edit.Value == fs.Value {
+		edit.At = max(edit.At, fs.Seen.From) // not there from the beginning: it was set after this one
 	}
 	if intent {
 		j.intend(m, f, Edit{Value: text, At: at, Side: system}, refused, r.received)

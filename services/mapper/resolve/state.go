@@ -161,7 +161,7 @@ func (f *FieldSide) will() (value string, ok bool) {
 // mayHaveHeld reports whether by our own belief the side can have had a value
 // within a span: known then, or one of our writes under way then.
 func (f *FieldSide) mayHaveHeld(value string, when Span) bool {
-	if f.Known && f.Value == value && (f.Since <= when.To || f.Seen.From <= when.To) {
+	if f.Known && f.Value == value && (f.Since <= when.To || f.Seen.From <= when.To || !f.heldOtherwise(value, when)) {
 		return true
 	}
 	for _, p := range f.Past {
@@ -169,6 +169,12 @@ func (f *FieldSide) mayHaveHeld(value string, when Span) bool {
 			return true
 		}
 	}
+	return f.mayHaveWritten(value, when)
+}
+
+// mayHaveWritten reports whether one of our writes can have been applied within
+// a span.
+func (f *FieldSide) mayHaveWritten(value string, when Span) bool {
 	for _, w := range f.Writes {
 		if w.Value == value && w.After <= when.To && (w.Applied == 0 || w.Applied >= when.From) {
 			return true
