@@ -152,8 +152,12 @@ func Remainder(row, sent contact.Patch, outcome contact.Outcome) (left contact.P
 		return slices.ContainsFunc(sent.Properties, func(s contact.Property) bool { return s.Name == p.Name && s.Version >= p.Version })
 	})
 	newer := row.Version > sent.Version
-	if sent.Fetch != nil && !newer {
-		left.Fetch = nil // a newer patch may have asked again, after this read
+	nowhere := outcome.Result == contact.Gone ||
+		outcome.TargetID == "" && (outcome.Result == contact.Absent || outcome.Result == contact.Rejected || outcome.Result == contact.Conflict)
+	if (sent.Fetch != nil || nowhere) && !newer {
+		// Read, or nothing there to be read later. A newer patch may have asked
+		// again, after this one.
+		left.Fetch = nil
 	}
 	left.Archive = row.Archive && (!sent.Archive || newer)
 	switch {
