@@ -147,9 +147,11 @@ func (j *judged) outcome(o *contact.Outcome) {
 
 // adopt settles that the writer found a counterpart that we know as another
 // contact: the two are one person, unless the other has a counterpart of its
-// own; then a person must choose.
+// own; then a person must choose. Where the system says that the contact's id
+// leads there now, somebody has chosen by merging them.
 func (j *judged) adopt(e, other *entry, o *contact.Outcome) bool {
-	if theirs := other.state.Side(o.System.Other()); theirs.ID != "" && theirs.ID != e.state.Side(o.System.Other()).ID {
+	merged := slices.Contains(o.MergedIDs, e.state.Side(o.System).ID)
+	if theirs := other.state.Side(o.System.Other()); !merged && theirs.ID != "" && theirs.ID != e.state.Side(o.System.Other()).ID {
 		judge := j.judge(e, o.EventID)
 		judge.Settle(&contact.Outcome{System: o.System, Contact: o.Contact, Version: o.Version, Result: contact.Conflict, Candidates: []string{o.TargetID}})
 		return false
