@@ -169,8 +169,11 @@ func (w *world) checkTarget(person, field int, direction contact.Direction, pair
 // be taken to have been made.
 func (w *world) interval(c *change) (from, to contact.Millis) {
 	from, to = w.tickOf(c.record.system, c.clock), c.upTo
-	if c.shown == 0 {
+	switch {
+	case c.shown == 0:
 		to = from + precision(c.record.system)
+	case w.unsure(c) != "":
+		to = c.latest // not believed at first, it can be taken for a later one
 	}
 	if c.first && (c.record.system == contact.Aloware || w.anonymous || c.doubt == "merged" || c.doubt == "restored") {
 		from = 1

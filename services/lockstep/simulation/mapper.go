@@ -109,10 +109,10 @@ func (b *batch) own(e *entry) *entry {
 func (b *batch) byID(system contact.System, id string) (found *entry) {
 	b.all(func(e *entry) bool {
 		side := e.state.Side(system)
-		if id != "" && (side.ID == id || slices.Contains(side.Aliases, id)) {
+		if id != "" && (side.ID == id || found == nil && slices.Contains(side.Aliases, id)) {
 			found = e
 		}
-		return found != nil
+		return id == "" || side.ID == id
 	})
 	return b.own(found)
 }
@@ -226,7 +226,8 @@ func (b *batch) outcome(o *contact.Outcome) {
 		return
 	}
 	if other := b.byID(o.System, o.TargetID); other != nil && other != e {
-		if theirs := other.state.Side(o.System.Other()); theirs.ID != "" && theirs.ID != e.state.Side(o.System.Other()).ID {
+		merge := slices.Contains(o.MergedIDs, e.state.Side(o.System).ID)
+		if theirs := other.state.Side(o.System.Other()); !merge && theirs.ID != "" && theirs.ID != e.state.Side(o.System.Other()).ID {
 			b.judge(e, o.EventID).Settle(&contact.Outcome{System: o.System, Contact: o.Contact, Version: o.Version, Result: contact.Conflict, Candidates: []string{o.TargetID}})
 			return
 		}

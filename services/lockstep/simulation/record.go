@@ -39,10 +39,11 @@ type change struct {
 	ours   bool
 	write  *write // of ours, where it is ours
 
-	shown contact.Millis // when the mapper was first told of it, real time; 0 never
-	upTo  contact.Millis // latest time by its own clock that it can be taken for
-	first bool           // told as part of what was there when we first looked
-	doubt string         // why an observer cannot be sure of it; "" he can
+	shown  contact.Millis // when the mapper was first told of it, real time; 0 never
+	upTo   contact.Millis // latest time by its own clock that it can be taken for
+	latest contact.Millis // latest time at which it was told
+	first  bool           // told as part of what was there when we first looked
+	doubt  string         // why an observer cannot be sure of it; "" he can
 }
 
 func (r *record) survivor() *record {

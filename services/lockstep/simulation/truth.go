@@ -109,12 +109,23 @@ func (w *world) landed(r *record, c *change) {
 			}
 			w.stats.Regressions++
 		}
-	case c.field != phone && before.shown != 0 && w.oneWayInto(r.system, c.field) && before.shown < c.write.decided && before.doubt == "" && c.write.version != 0:
+	case c.field != phone && before.shown != 0 && w.oneWayInto(r.system, c.field) && before.shown < c.write.decided && w.unsure(before) == "" && c.write.version != 0:
 		// Somebody's own edit of the target was known when this was decided.
-		if c.write.at < w.tickOf(r.system, before.clock) && !before.first && !w.remapped && !r.mixed {
+		if c.write.at < w.tickOf(r.system, before.clock) && !w.underWay(c, before) && !before.first && !w.remapped && !r.mixed && !r.busy[w.tickOf(r.system, before.clock)] {
 			w.fail("own edit", "%s: the target's own edit %q at %d was overwritten with %q of %d", cell{r.system, r.person, c.field}, before.value, before.clock, c.value, c.write.at)
 		}
 	}
+}
+
+// underWay reports whether an earlier write was on its way over an own edit
+// before it was heard: then the source's value is what the target is to get.
+func (w *world) underWay(c, own *change) bool {
+	for _, other := range w.writes[cell{c.record.system, w.personOf(c.record), c.field}] {
+		if other != c.write && other.decided <= own.shown && (other.settled == 0 || other.settled >= own.shown) {
+			return true
+		}
+	}
+	return false
 }
 
 // oneWayInto reports whether a field flows into a system and never back.
@@ -174,6 +185,7 @@ func (w *world) show(e *event, c *change) {
 		at = c.clock
 	}
 	upTo := at + precision(c.record.system)
+	c.latest = max(c.latest, upTo)
 	if c.shown != 0 {
 		c.upTo = min(c.upTo, upTo)
 		return

@@ -18,6 +18,7 @@ type world struct {
 	directions [fields]contact.Direction
 	rules      *resolve.Rules
 	number     int
+	revision   int // of rows, over all
 	moment     int // counts what changes systems: things done at one time have an order
 
 	records       [2][]*record

@@ -68,7 +68,8 @@ func (w *world) read(wr *writer, stream, count int) {
 // keep stores a row, due now or at its read's time.
 func (w *world) keep(l *lane, patch contact.Patch) {
 	l.patch, l.next = patch, 0
-	l.revision++
+	w.revision++
+	l.revision = w.revision
 	if _, ok := row.Ready(patch, w.now); !ok {
 		l.next = patch.Fetch.NotBefore
 	}

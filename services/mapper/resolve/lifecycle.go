@@ -38,6 +38,11 @@ func (j *Judge) lifecycle(change *contact.Change, side *Side) bool {
 	if change.Event == contact.Created && side.Gone {
 		side.Gone = false
 	}
+	if change.Event == contact.Snapshot && side.Gone && change.ID == side.ID {
+		// It was read: the restoration came before the deletion, or this is
+		// from before it. A read tells.
+		side.Gone, side.Read = false, false
+	}
 	// What is told of a former id is not what the contact holds now.
 	return !side.Gone && change.ID == side.ID
 }
@@ -50,17 +55,7 @@ func (j *Judge) merged(change *contact.Change, side *Side) {
 		side.alias(id)
 	}
 	side.Gone, side.Read = false, false
-	j.unsee(change.System)
 	j.step(Step{Side: change.System, Rule: "merged", At: change.OccurredAt, Reason: change.Cause})
-}
-
-// unsee lets whatever is observed next of a side count as newer than what is
-// believed of it: after a merge the contact can hold values that are older.
-func (j *Judge) unsee(system contact.System) {
-	for _, f := range j.state.Fields {
-		fs := &f.Sides[index(system)]
-		fs.Since, fs.Seen, fs.Past = 0, Span{}, nil
-	}
 }
 
 // link sets the contact's id in a system and keeps the old one as an alias.
@@ -143,6 +138,7 @@ func (j *Judge) Join(other *State) {
 		j.state.Activity = other.Activity
 	} else if other.Activity != nil {
 		j.state.Activity.join(other.Activity)
+		j.publish(&contact.Communication{}) // the sums are new without a new communication
 	}
 	j.state.Seen = append(j.state.Seen, other.Seen...)
 	j.step(Step{Rule: "joined", Reason: "the same person was seen on both sides"})

@@ -29,7 +29,7 @@ func (j *Judge) Observe(change *contact.Change) {
 	whole := change.Event == contact.Snapshot || change.Event == contact.Created && len(change.Values) > 0 && change.System == contact.Aloware
 	j.values(change.System, change.Values, reading{
 		occurred: change.OccurredAt, precision: change.Precision, received: change.ReceivedAt,
-		origin: change.Origin, whole: whole,
+		origin: change.Origin, whole: whole, created: change.Event == contact.Created,
 	})
 	if whole {
 		side.Read = true
@@ -41,6 +41,7 @@ type reading struct {
 	occurred, precision, received contact.Millis
 	origin                        contact.Origin
 	whole                         bool // the whole contact, not named changes
+	created                       bool // the contact as it was made
 	final                         bool // read after the tick it tells of: nothing in that tick is newer
 }
 
@@ -79,7 +80,13 @@ func (j *Judge) values(system contact.System, values []contact.Value, r reading)
 			origin = r.origin
 		}
 		text, refused := j.rules.canonical(m, system, value.Text)
-		j.value(m, system, text, refused, r.span(value), origin, r)
+		when := r.span(value)
+		if fs := &j.state.field(m.Key).Sides[index(system)]; r.whole && value.OccurredAt != 0 && fs.Value != text && fs.Seen.To <= r.occurred {
+			// The contact was read after what is believed: a value with an
+			// earlier time of its own was moved here by a merge.
+			when = Span{max(when.From, fs.Seen.From), max(when.At, fs.Seen.At), max(when.To, fs.Seen.To)}
+		}
+		j.value(m, system, text, refused, when, origin, r)
 	}
 }
 
@@ -92,7 +99,7 @@ func (j *Judge) value(m *mapping.Mapping, system contact.System, text string, re
 	switch {
 	case origin == contact.Ours:
 		j.verdict.Echoes++
-	case !fs.Known && r.whole && text == "":
+	case text == "" && r.whole && (r.created || fs.before(when)):
 		// A blank that was always there is nobody's edit, also where we wrote
 		// something meanwhile.
 	case origin == contact.Others:
@@ -112,6 +119,7 @@ func (j *Judge) value(m *mapping.Mapping, system contact.System, text string, re
 	changed := !fs.Known || fs.Value != text
 	source := !first && origin == contact.Unknown && !j.flows(m, system)
 	reset, hasReset := fs.setAgain(text, when, origin == contact.Unknown && (intent || source))
+	newest := !fs.Known || when.At >= fs.Seen.At
 	current, ambiguous := fs.observe(text, when, r.final)
 	if source {
 		// Nothing of ours is written here, but what a new contact needs: what
@@ -123,10 +131,10 @@ func (j *Judge) value(m *mapping.Mapping, system contact.System, text string, re
 		j.confirm(system, when)
 	}
 	f.date(system, text, when, at)
-	if earlier := f.Edits[index(system)]; current && earlier.Side != 0 {
+	if earlier := f.Edits[index(system)]; current && newest && earlier.Side != 0 {
 		at = max(at, earlier.At) // the side's own order is known: this one came after it
 	}
-	if edit := &f.Edits[index(system)]; intent && !current && edit.At == baselineAt && edit.Value == fs.Value {
+	if edit := &f.Edits[index(system)]; intent && !current && edit.At == baselineAt && edit.Value == fs.Value && !fs.mayHaveWritten(fs.Value, fs.Seen) {
 		edit.At = max(edit.At, fs.Seen.From) // not there from the beginning: it was set after this one
 	}
 	if intent {

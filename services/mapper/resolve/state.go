@@ -172,6 +172,11 @@ func (f *FieldSide) mayHaveHeld(value string, when Span) bool {
 	return f.mayHaveWritten(value, when)
 }
 
+// before reports whether nothing is known of the time up to the end of a span.
+func (f *FieldSide) before(when Span) bool {
+	return !f.Known || f.Since > when.From && !slices.ContainsFunc(f.Past, func(p Past) bool { return p.Since <= when.From })
+}
+
 // mayHaveWritten reports whether one of our writes can have been applied within
 // a span.
 func (f *FieldSide) mayHaveWritten(value string, when Span) bool {
