@@ -62,7 +62,9 @@ func (w *world) checkPerson(person int) {
 	for field := range firstComputed {
 		w.checkField(person, field, pair)
 	}
-	w.checkTotals(person, pair)
+	if !several { // else what was counted for the one that is not linked counts, or not
+		w.checkTotals(person, pair)
+	}
 }
 
 // linkedTo picks the record of Aloware that is linked with one of HubSpot.
@@ -209,7 +211,10 @@ func (w *world) unsure(c *change) string {
 				return "again after a doubt"
 			}
 		}
-		told = told || past[i].shown != 0
+		told = told || past[i].shown != 0 && past[i].doubt == ""
+	}
+	if c.value == "" && !told {
+		return "told as unchanged" // blank at the beginning
 	}
 	return ""
 }

@@ -125,7 +125,11 @@ func (j *Judge) Join(other *State) {
 	}
 	for key, theirs := range other.Fields {
 		ours := j.state.field(key)
-		for i := range ours.Sides {
+		m := j.rules.Set.ByKey(key)
+		for i, system := range contact.Systems {
+			if apart[i] && (m == nil || !j.flows(m, system.Other())) {
+				continue // an own edit of another contact is none of this one
+			}
 			if theirs.Edits[i].later(ours.Edits[i]) {
 				ours.Edits[i] = theirs.Edits[i]
 			}

@@ -12,6 +12,9 @@ import (
 // Settle judges the writer's answer (rule 7).
 func (j *Judge) Settle(o *contact.Outcome) {
 	side := j.state.Side(o.System)
+	// A write that was published and whose decision was never stored can have a
+	// higher version than any that is stored. What follows must outrank it.
+	j.state.Version = max(j.state.Version, o.Version)
 	if o.Version >= side.Creating {
 		side.Creating = 0
 	}

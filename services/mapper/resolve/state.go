@@ -307,8 +307,9 @@ func (f *FieldSide) justWrote(value string) bool {
 // settle marks the writes up to a version as applied at the latest at a time.
 func (f *FieldSide) settle(version contact.Version, applied contact.Millis) {
 	for i := range f.Writes {
-		if w := &f.Writes[i]; w.Version <= version && w.Applied == 0 {
-			w.Applied = max(applied, 1)
+		w := &f.Writes[i]
+		if w.Version <= version && w.Applied == 0 || w.Version == version { // the same write can be repeated
+			w.Applied = max(w.Applied, applied, 1)
 		}
 	}
 	f.forget()
