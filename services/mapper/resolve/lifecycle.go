@@ -18,6 +18,9 @@ func (j *Judge) lifecycle(change *contact.Change, side *Side) bool {
 		}
 		return false
 	case contact.Erased:
+		if side.ID == "" {
+			j.link(change.System, change.ID) // so that what comes late is known by it
+		}
 		j.verdict.Erased = true
 		return false
 	case contact.Merged:
@@ -64,11 +67,12 @@ func (j *Judge) link(system contact.System, id string) {
 	if id == "" || side.ID == id {
 		return
 	}
-	if side.ID != "" {
-		side.alias(side.ID)
-	}
+	former := side.ID
 	side.ID = id
 	side.Aliases = slices.DeleteFunc(side.Aliases, func(alias string) bool { return alias == id })
+	if former != "" {
+		side.alias(former)
+	}
 	side.Refused, side.Candidates = nil, nil
 	j.step(Step{Side: system, Rule: "linked", Reason: id})
 }
