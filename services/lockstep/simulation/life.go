@@ -86,7 +86,7 @@ func (w *world) remove(s Step) {
 	person := w.same(s.n(0) % people)
 	for _, r := range w.living(contact.HubSpot, person) {
 		r.gone = true
-		w.deleted[person] = true
+		w.deleted[person], w.gone = true, true
 		w.lifecycle(r, contact.Deleted, nil)
 	}
 }
@@ -121,7 +121,7 @@ func (w *world) erase(s Step) {
 	person := w.same(s.n(0) % people)
 	for _, r := range w.living(contact.HubSpot, person) {
 		r.gone, r.erased = true, true
-		w.erasedOf[person] = true
+		w.erasedOf[person], w.gone = true, true
 		w.lifecycle(r, contact.Erased, nil)
 	}
 }

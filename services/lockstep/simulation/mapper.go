@@ -52,6 +52,15 @@ type batch struct {
 	judges  map[*entry]*resolve.Judge
 	order   []*entry
 	until   int
+	answers []contact.Key // contacts of the outcomes in it
+	judged  []judgedEvent
+	repeats map[*entry]int // events of the message that were judged before
+}
+
+// judgedEvent is an event's id with the contact that it was judged for.
+type judgedEvent struct {
+	id  string
+	key contact.Key
 }
 
 // want is what the rules wanted to write, taken from their explanation.
@@ -71,7 +80,7 @@ func (w *world) judgeMessages(stream, count int) *batch {
 	b := &batch{world: w, stream: stream, version: contact.Version(m.epoch[stream]<<33 | int64(stream)<<32 | m.attempts[stream])}
 	b.until = min(m.position[stream]+count, len(w.changes[stream]))
 	for _, message := range w.changes[stream][m.position[stream]:b.until] {
-		b.judges, b.order = make(map[*entry]*resolve.Judge, 2), b.order[:0]
+		b.judges, b.order, b.repeats = make(map[*entry]*resolve.Judge, 2), b.order[:0], nil
 		for _, e := range message {
 			b.incoming(e)
 		}
@@ -180,7 +189,21 @@ func (b *batch) change(c *contact.Change) {
 		}
 		e = b.create(c.System, c.ID)
 	}
+	b.repeated(e, c.EventID)
 	b.judge(e, c.EventID).Observe(c)
+}
+
+// repeated notes an event that is judged, and whether it was before. The rules
+// remember the newest 64 ids of a contact.
+func (b *batch) repeated(e *entry, id string) {
+	key, known := b.known[id]
+	if known && len(e.state.Seen) < 60 && (key == e.key || slices.Contains(e.former, key)) && len(b.erasedOf) == 0 {
+		if b.repeats == nil {
+			b.repeats = make(map[*entry]int)
+		}
+		b.repeats[e]++
+	}
+	b.judged = append(b.judged, judgedEvent{id, e.key})
 }
 
 func (b *batch) gather(survivor *entry, c *contact.Change) *entry {
@@ -225,6 +248,7 @@ func (b *batch) outcome(o *contact.Outcome) {
 	if e == nil {
 		return
 	}
+	b.answers = append(b.answers, o.Contact, e.key)
 	if other := b.byID(o.System, o.TargetID); other != nil && other != e {
 		merge := slices.Contains(o.MergedIDs, e.state.Side(o.System).ID)
 		if theirs := other.state.Side(o.System.Other()); !merge && theirs.ID != "" && theirs.ID != e.state.Side(o.System.Other()).ID {
@@ -257,6 +281,9 @@ func (b *batch) conclude() {
 			}
 			b.patches = slices.DeleteFunc(b.patches, func(p contact.Patch) bool { return p.Contact == e.key })
 			continue
+		}
+		if verdict.Stale < b.repeats[e] {
+			b.fail("repeat", "%d events of %s were judged before, and %d were taken so", b.repeats[e], e.key, verdict.Stale)
 		}
 		b.patches = append(b.patches, verdict.Patches...)
 		for _, s := range verdict.Steps {
@@ -351,6 +378,9 @@ func (b *batch) commit() bool {
 	}
 	for _, id := range b.counted {
 		m.counted[id] = true
+	}
+	for _, event := range b.judged {
+		b.known[event.id] = event.key
 	}
 	for _, message := range b.changes[b.stream][m.position[b.stream]:b.until] {
 		for _, e := range message {

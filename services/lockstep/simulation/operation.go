@@ -32,7 +32,7 @@ func init() {
 		"talk":           (*world).talk,
 		"refuse":         func(w *world, s Step) { w.refuse(s) },
 		"accept":         func(w *world, s Step) { delete(w.refuses[index(s.System)], fieldNamed(s.Name)) },
-		"refuse-contact": func(w *world, s Step) { w.refusesPerson[index(s.System)][s.n(0)] = true },
+		"refuse-contact": func(w *world, s Step) { w.refusesPerson[index(s.System)][s.n(0)], w.gone = true, true },
 		// The way to us.
 		"deliver": (*world).deliver,
 		"poll":    func(w *world, s Step) { w.poll(s.System, s.n(0)%2) },

@@ -19,8 +19,8 @@
 // rules believe of each side is so; nobody is created twice; nothing of an
 // erased person is stored; communications are counted once. And on the way: the
 // writes end, none goes where none may flow, no known edit of a target's own
-// user is overwritten before the source changes, and nobody is shown an older
-// winner after a newer one.
+// user is overwritten before the source changes, nobody is shown an older winner
+// after a newer one, and an event that was judged before counts as such.
 //
 // Two cases are ambiguous by nature, and counted: an edit to the very value
 // that we are writing at that moment, and changes of one value within one tick
@@ -107,6 +107,11 @@ func Shrink(script Script) Script {
 		_, f := Run(s)
 		return f != nil && f.Invariant == failure.Invariant
 	}
+	return lower(reduce(script, fails), fails)
+}
+
+// reduce leaves steps out, many at once at first, as long as it keeps failing.
+func reduce(script Script, fails func(Script) bool) Script {
 	for size := (len(script) + 1) / 2; size > 0; {
 		removed := false
 		for at := 0; at < len(script); {
@@ -120,15 +125,12 @@ func Shrink(script Script) Script {
 		}
 		switch {
 		case size > 1:
-			size = (size + 1) / 2
-			if size == 1 && removed {
-				size = 1
-			}
+			size /= 2
 		case !removed:
 			size = 0
 		}
 	}
-	return lower(script, fails)
+	return script
 }
 
 // lower makes the numbers of a script small where that keeps it failing.

@@ -145,6 +145,7 @@ func (w *world) carryOut(system contact.System, p contact.Patch) *event {
 	w.moment++
 	r, made, final := w.target(system, p, o)
 	if final {
+		w.gone = true
 		if system == contact.Aloware {
 			o.AppliedAt, o.Precision = w.tickOf(system, w.clock(system)), precision(system)
 		}

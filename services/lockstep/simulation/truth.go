@@ -2,6 +2,7 @@ package simulation
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"lockstep.internal/pkg/contact"
@@ -71,6 +72,11 @@ func (w *world) decided(b *batch, p contact.Patch) {
 			}
 		}
 		c := cell{p.System, person, field}
+		if n := len(w.writes[c]); n > 0 && w.quiet() && !slices.Contains(b.answers, p.Contact) {
+			if last := w.writes[c][n-1]; last.settled == 0 && last.key == p.Contact && last.value == wr.value {
+				w.fail("again", "%q was sent to %s again, while it was on its way", wr.value, c)
+			}
+		}
 		w.writes[c] = append(w.writes[c], wr)
 		if m := b.rules.Set.ByKey(fieldKeys[field]); !b.rules.Updates.Into(p.System) || !m.Direction.Into(p.System) {
 			if p.Create == nil || !p.Create.MayCreate || field > lastName {
@@ -78,6 +84,17 @@ func (w *world) decided(b *batch, p contact.Patch) {
 			}
 		}
 	}
+}
+
+// quiet reports whether nothing happened by which a decided write is given up
+// or forgotten.
+func (w *world) quiet() bool {
+	for person := range people {
+		if w.same(person) != person {
+			return false
+		}
+	}
+	return w.handovers == 0 && len(w.refused) == 0 && !w.gone
 }
 
 // landing finds what a write that reaches a system was decided as, and counts

@@ -38,11 +38,13 @@ type world struct {
 	spoken    []spoken
 	writes    map[cell][]*write
 	refused   map[refusedValue]int
+	known     map[string]contact.Key // contacts by the ids of their judged events
 	handled   int
 	handovers int
 	calls     int
 	landings  int
 	remapped  bool
+	gone      bool // some contact was deleted, refused as a whole, or not found
 	failure   *Failure
 	stats     Stats
 
@@ -58,6 +60,7 @@ func newWorld() *world {
 		now:     1_700_000_000_000,
 		refuses: [2]map[int]string{{}, {}}, refusesPerson: [2]map[int]bool{{}, {}},
 		deleted: map[int]bool{}, erasedOf: map[int]bool{}, writes: map[cell][]*write{}, refused: map[refusedValue]int{},
+		known: map[string]contact.Key{},
 	}
 	for i := range catalogue {
 		w.directions[i] = catalogue[i].Direction
