@@ -31,7 +31,7 @@ func (w *world) checkPerson(person int) {
 		several = several || other != person && w.same(other) == person
 	}
 	for _, list := range [][]*record{hubspot, aloware} {
-		if len(list) > 1 && !several {
+		if len(list) > 1 && !several && !w.restored[person] {
 			w.fail("twice", "person %d is in %s %d times", person, list[0].system, len(list))
 			return
 		}
@@ -213,8 +213,14 @@ func (w *world) unsure(c *change) string {
 		}
 		told = told || past[i].shown != 0 && past[i].doubt == ""
 	}
-	if c.value == "" && !told {
-		return "told as unchanged" // blank at the beginning
+	if c.value == "" && at >= 0 { // it was blank at the beginning
+		left := past[0].clock
+		switch {
+		case !told:
+			return "told as unchanged"
+		case c.clock-left < 20_000 && c.record.busy[w.tickOf(c.record.system, left)]:
+			return "again after a doubt"
+		}
 	}
 	return ""
 }

@@ -103,6 +103,7 @@ func (w *world) restore(s Step) {
 			r.gone = false
 			r.modified = w.clock(contact.HubSpot)
 			delete(w.deleted, person)
+			w.restored[person] = true
 			w.lifecycle(r, contact.Restored, nil)
 			for _, records := range w.records {
 				for _, other := range records {

@@ -34,6 +34,7 @@ type world struct {
 	// The truth.
 	merged    []int // person by person: who he turned out to be
 	deleted   map[int]bool
+	restored  map[int]bool // who can have been made anew in the meantime
 	erasedOf  map[int]bool
 	spoken    []spoken
 	writes    map[cell][]*write
@@ -59,7 +60,7 @@ func newWorld() *world {
 	w := &world{
 		now:     1_700_000_000_000,
 		refuses: [2]map[int]string{{}, {}}, refusesPerson: [2]map[int]bool{{}, {}},
-		deleted: map[int]bool{}, erasedOf: map[int]bool{}, writes: map[cell][]*write{}, refused: map[refusedValue]int{},
+		deleted: map[int]bool{}, restored: map[int]bool{}, erasedOf: map[int]bool{}, writes: map[cell][]*write{}, refused: map[refusedValue]int{},
 		known: map[string]contact.Key{},
 	}
 	for i := range catalogue {

@@ -61,6 +61,15 @@ func (j *Judge) merged(change *contact.Change, side *Side) {
 	j.step(Step{Side: change.System, Rule: "merged", At: change.OccurredAt, Reason: change.Cause})
 }
 
+// unsee lets whatever is observed next of a side count as newer than what is
+// believed of it: the link went to another contact.
+func (j *Judge) unsee(system contact.System) {
+	for _, f := range j.state.Fields {
+		fs := &f.Sides[index(system)]
+		fs.Since, fs.Seen, fs.Past = 0, Span{}, nil
+	}
+}
+
 // link sets the contact's id in a system and keeps the old one as an alias.
 func (j *Judge) link(system contact.System, id string) {
 	side := j.state.Side(system)

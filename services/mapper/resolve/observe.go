@@ -99,6 +99,11 @@ func (j *Judge) value(m *mapping.Mapping, system contact.System, text string, re
 	switch {
 	case origin == contact.Ours:
 		j.verdict.Echoes++
+		if text != "" && j.desired(m, f).Side == 0 && !fs.mayHaveWritten(text, when) {
+			// Nobody is known to have meant anything: it was written for a
+			// contact that was merged into this one, and stands.
+			intent, when.At = true, baselineAt
+		}
 	case text == "" && r.whole && (r.created || fs.before(when)):
 		// A blank that was always there is nobody's edit, also where we wrote
 		// something meanwhile.
@@ -130,7 +135,9 @@ func (j *Judge) value(m *mapping.Mapping, system contact.System, text string, re
 	if ambiguous {
 		j.confirm(system, when)
 	}
-	f.date(system, text, when, at)
+	if origin != contact.Others { // else each observation is an edit of its own
+		f.date(system, text, when, at)
+	}
 	if earlier := f.Edits[index(system)]; current && newest && earlier.Side != 0 {
 		at = max(at, earlier.At) // the side's own order is known: this one came after it
 	}

@@ -54,6 +54,7 @@ func (j *Judge) accepted(o *contact.Outcome, side *Side) {
 	if o.TargetID != "" && o.TargetID != side.ID {
 		if side.ID != "" {
 			side.Read = false
+			j.unsee(o.System)
 		}
 		j.link(o.System, o.TargetID)
 		side.Gone = false
