@@ -152,10 +152,10 @@ func (w *world) checkTarget(person, field int, direction contact.Direction, pair
 	}
 	from, _ := w.interval(s)
 	own := t != nil && !t.ours
-	if w.remapped {
-		for _, c := range target.past[field] {
-			own = own || !c.ours && c.clock+precision(target.system) >= from
-			t = c
+	for _, c := range target.past[field] {
+		// Also where we wrote that very value ourselves later.
+		if !c.ours && !own && (w.remapped || c.value == got) && c.clock+precision(target.system) >= from {
+			own, t = true, c
 		}
 	}
 	if own {
@@ -306,6 +306,11 @@ func (w *world) checkTotals(person int, pair [2]*record) {
 
 // checkErased checks that nothing of an erased person remains.
 func (w *world) checkErased(person int) {
+	for _, r := range w.records[0] {
+		if w.personOf(r) == person && r.gone && !r.erased {
+			return // deleted only, and kept to be restored
+		}
+	}
 	for _, r := range w.records[1] {
 		if w.personOf(r) == person && !w.mapper.erased["aloware:"+r.id] {
 			return // not known to be his when he was erased

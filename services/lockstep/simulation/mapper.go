@@ -42,6 +42,7 @@ type mapper struct {
 // batch is one handling of some messages, stored or not.
 type batch struct {
 	*world
+	inForce *resolve.Rules // when it was judged
 	stream  int
 	version contact.Version
 	entries []*entry // copies of what was touched, and new ones
@@ -77,7 +78,7 @@ type want struct {
 func (w *world) judgeMessages(stream, count int) *batch {
 	m := &w.mapper
 	m.attempts[stream]++
-	b := &batch{world: w, stream: stream, version: contact.Version(m.epoch[stream]<<33 | int64(stream)<<32 | m.attempts[stream])}
+	b := &batch{world: w, inForce: w.rules, stream: stream, version: contact.Version(m.epoch[stream]<<33 | int64(stream)<<32 | m.attempts[stream])}
 	b.until = min(m.position[stream]+count, len(w.changes[stream]))
 	for _, message := range w.changes[stream][m.position[stream]:b.until] {
 		b.judges, b.order, b.repeats = make(map[*entry]*resolve.Judge, 2), b.order[:0], nil

@@ -22,7 +22,9 @@ func (j *Judge) Conclude() Verdict {
 			if !side.Read && side.Fetching == 0 {
 				j.fetch(system, 0)
 			}
-		case side.Creating != 0 || j.seeks(system, side):
+		case side.Creating == 0 && j.seeks(system, side):
+			// While one is under way, another with other keys could make the
+			// contact twice: what came meanwhile follows its answer.
 			j.create(system, side)
 		}
 	}

@@ -140,8 +140,11 @@ func (j *Judge) Join(other *State) {
 		ours := j.state.field(key)
 		m := j.rules.Set.ByKey(key)
 		for i, system := range contact.Systems {
-			if apart[i] && (m == nil || !j.flows(m, system.Other())) {
-				continue // an own edit of another contact is none of this one
+			if apart[i] {
+				ours.Sides[i].joinWrites(&theirs.Sides[i]) // they may land where the link leads now
+				if m == nil || !j.flows(m, system.Other()) {
+					continue // an own edit of another contact is none of this one
+				}
 			}
 			if theirs.Edits[i].later(ours.Edits[i]) {
 				ours.Edits[i] = theirs.Edits[i]
@@ -191,9 +194,13 @@ func joinFieldSide(ours, theirs *FieldSide) {
 	for _, p := range theirs.Past {
 		ours.remember(p)
 	}
-	ours.Writes = append(ours.Writes, theirs.Writes...)
-	slices.SortFunc(ours.Writes, func(a, b Write) int { return int(a.Version - b.Version) })
+	ours.joinWrites(theirs)
 	if ours.Rejected == nil {
 		ours.Rejected = theirs.Rejected
 	}
+}
+
+func (f *FieldSide) joinWrites(theirs *FieldSide) {
+	f.Writes = append(f.Writes, theirs.Writes...)
+	slices.SortFunc(f.Writes, func(a, b Write) int { return int(a.Version - b.Version) })
 }

@@ -170,6 +170,16 @@ func (f *FieldSide) setAgain(text string, when Span, intent bool) (Edit, bool) {
 	return Edit{Value: f.Value, At: f.Seen.At}, true
 }
 
+// setAfter recognises that the present value, which the side had already before
+// a write of ours was applied, was set again after it.
+func (f *FieldSide) setAfter(applied Span) (Edit, bool) {
+	if f.Since > applied.To || f.Seen.From <= applied.To || f.mayHaveWritten(f.Value, f.Seen) {
+		return Edit{}, false
+	}
+	f.Since = f.Seen.From
+	return Edit{Value: f.Value, At: f.Seen.At}, true
+}
+
 // intend is rule 5.
 func (j *Judge) intend(m *mapping.Mapping, f *Field, edit Edit, refused *fault.Refusal, received contact.Millis) {
 	target := edit.Side.Other()

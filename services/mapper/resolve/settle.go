@@ -132,6 +132,9 @@ func (j *Judge) settled(o *contact.Outcome, p *contact.PropertyOutcome, when Spa
 	// newer, a read must tell before anything is written again.
 	if fs.observe(value, when, o.AnsweredAt > when.To); fs.Value != value {
 		j.confirm(o.System, when)
+		if again, ok := fs.setAfter(when); ok {
+			j.intend(m, f, Edit{Value: again.Value, At: again.At, Side: o.System}, nil, o.AnsweredAt)
+		}
 	}
 	if fs.Rejected != nil && fs.Rejected.Version <= p.Version {
 		fs.Rejected = nil
