@@ -152,11 +152,17 @@ func (w *world) checkTarget(person, field int, direction contact.Direction, pair
 	}
 	from, _ := w.interval(s)
 	own := t != nil && !t.ours
-	for _, c := range target.past[field] {
-		// Also where we wrote that very value ourselves later.
-		if !c.ours && !own && (w.remapped || c.value == got) && c.clock+precision(target.system) >= from {
-			own, t = true, c
+	for _, r := range w.records[index(target.system)] {
+		for _, c := range r.past[field] {
+			// Also where we wrote that very value ourselves later.
+			if w.personOf(r) == person && !c.ours && !own && (w.remapped || c.value == got) && c.clock+precision(target.system) >= from {
+				own, t = true, c
+			}
 		}
+	}
+	if !own && w.madeUnknown(target, t) {
+		w.stats.Ambiguous++
+		return
 	}
 	if own {
 		if _, to := w.interval(t); w.remapped || to > from || to == from && target.system == contact.HubSpot || w.unsure(t) != "" {
@@ -165,6 +171,13 @@ func (w *world) checkTarget(person, field int, direction contact.Direction, pair
 	}
 	w.stats.Lost++
 	w.fail("one-way", "%s of person %d is %q in %s, set at %d, and %q in %s", fieldKeys[field], person, want, source.system, s.clock, got, target.system)
+}
+
+// madeUnknown reports whether a value came with a contact that we made in a
+// HubSpot that does not tell who made it: until our call is answered, it looks
+// as if somebody had made it by hand.
+func (w *world) madeUnknown(r *record, c *change) bool {
+	return w.anonymous && r.system == contact.HubSpot && r.ours && c != nil && c.ours && c.clock == r.created
 }
 
 // interval is between when and when, by its own system's clock, a change can
@@ -272,7 +285,7 @@ func (w *world) checkWinner(person, field int, got string, pair [2]*record) {
 	if len(possible) > 1 {
 		w.stats.Ambiguous++
 	}
-	if !possible[got] {
+	if !possible[got] && !w.madeUnknown(pair[0], pair[0].cells[field]) {
 		w.stats.Lost++
 		var edits []string
 		for _, c := range all {

@@ -129,8 +129,7 @@ func (j *Judge) value(m *mapping.Mapping, system contact.System, text string, re
 	if source {
 		// Nothing of ours is written here, but what a new contact needs: what
 		// comes to be there, somebody meant.
-		edit := f.Edits[index(system)]
-		intent = current && changed && (edit.Side == 0 || text != edit.Value) && !fs.mayHaveWritten(text, when)
+		intent = current && changed && !fs.mayHaveWritten(text, when)
 	}
 	if ambiguous {
 		j.confirm(system, when)
