@@ -53,6 +53,16 @@ func (j *judged) incoming(ctx context.Context, in *contact.Incoming) error {
 }
 
 func (j *judged) change(c *contact.Change) {
+	if c.Event == contact.Merged && j.batch.forgotten(j.tenant, c.System, c.ID) {
+		// Who was erased under the id that the merge leads to is erased under
+		// the others too, also when the merge is heard last.
+		for _, id := range c.MergedIDs {
+			erased := *c
+			erased.Event, erased.ID, erased.MergedIDs, erased.EventID = contact.Erased, id, nil, c.EventID+"/"+id
+			j.change(&erased)
+		}
+		return
+	}
 	e := j.batch.byID(j.tenant, c.System, c.ID)
 	if c.Event == contact.Merged {
 		e = j.gather(e, c)

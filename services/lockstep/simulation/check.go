@@ -146,7 +146,7 @@ func (w *world) checkTarget(person, field int, direction contact.Direction, pair
 		return
 	}
 	s, t := source.cells[field], target.cells[field]
-	if s == nil || s.ours || w.unsure(s) != "" || s.value == "" && s.first {
+	if s == nil || s.ours || w.unsure(s) != "" || s.first && w.anonymous || s.value == "" && s.first {
 		w.stats.Ambiguous++
 		return // nobody is known to have meant what the source holds
 	}
@@ -213,6 +213,9 @@ func (w *world) unsure(c *change) string {
 	// The value that was there before, with nothing told in between.
 	past := c.record.past[c.field]
 	at := slices.Index(past, c)
+	if at > 0 && c.record.busy[w.tickOf(c.record.system, c.clock)] && (past[at-1].shown == 0 || past[at-1].shown >= c.shown) {
+		return "same tick, told in disorder"
+	}
 	told := false
 	for i := at - 1; i >= 0; i-- {
 		if past[i].value == c.value {

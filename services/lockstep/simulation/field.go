@@ -60,12 +60,13 @@ func fieldOf(system contact.System, property string) int {
 	return -1
 }
 
-// valueOf is the n-th value that a person's field can be given; 0 is blank. It
+// valueOf is the n-th value that a person's field can be given; 0 is blank, or
+// the number by which he is known in both systems. It
 // carries the person, so that what remains of him can be found anywhere.
 func valueOf(person, field, n int) string {
 	switch {
 	case field == phone:
-		return fmt.Sprintf("+1202555%04d", 100+person)
+		return fmt.Sprintf("+1202555%04d", 100+10*person+n)
 	case n == 0:
 		return ""
 	case field == email:

@@ -132,6 +132,10 @@ func (g *generator) pick(p profile) {
 }
 
 func (g *generator) edit() {
+	if g.one(15) {
+		g.step("edit", g.system(), fieldKeys[phone], g.person(), g.IntN(7), g.IntN(3))
+		return
+	}
 	g.step("edit", g.system(), g.field(), g.person(), g.IntN(7), g.IntN(3))
 }
 

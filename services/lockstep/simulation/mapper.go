@@ -179,6 +179,14 @@ func (b *batch) incoming(e *event) {
 }
 
 func (b *batch) change(c *contact.Change) {
+	if c.Event == contact.Merged && b.forgotten(c.System, c.ID) {
+		for _, id := range c.MergedIDs {
+			erased := *c
+			erased.Event, erased.ID, erased.MergedIDs, erased.EventID = contact.Erased, id, nil, c.EventID+"/"+id
+			b.change(&erased)
+		}
+		return
+	}
 	e := b.byID(c.System, c.ID)
 	if c.Event == contact.Merged {
 		e = b.gather(e, c)

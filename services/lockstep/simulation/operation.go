@@ -93,6 +93,9 @@ func (w *world) create(s Step) {
 		if field > firstName && (s.n(1)+field)%3 == 0 {
 			n = 0
 		}
+		if field == phone {
+			n = 0
+		}
 		text := typed(field, valueOf(person, field, n), s.n(2)+field)
 		if text == "" {
 			continue
@@ -106,8 +109,8 @@ func (w *world) create(s Step) {
 // edit system field person value style: somebody changes a value.
 func (w *world) edit(s Step) {
 	person, field := w.same(s.n(0)%people), fieldNamed(s.Name)
-	if s.System == 0 || field == phone || field >= firstComputed {
-		return
+	if s.System == 0 || field >= firstComputed || field == phone && !w.linked(person) {
+		return // with another number he might not be known for the same
 	}
 	records := w.living(s.System, person)
 	if len(records) == 0 {
@@ -120,6 +123,43 @@ func (w *world) edit(s Step) {
 		w.stats.Edits++
 		w.report(r, []*change{c}, false)
 	}
+}
+
+// linked reports whether the mapper knows a person in both systems, and nobody
+// looks for him by a number any more.
+func (w *world) linked(person int) bool {
+	sought := func(p contact.Patch) bool {
+		return p.TargetID == "" && p.Create != nil && w.ownerOf(p.Contact) == person
+	}
+	for i := range w.writers {
+		wr := &w.writers[i]
+		for _, l := range wr.lanes {
+			if sought(l.patch) {
+				return false
+			}
+		}
+		for _, c := range wr.calls {
+			if sought(c.sent) {
+				return false
+			}
+		}
+		for stream, position := range wr.position {
+			if slices.ContainsFunc(w.patches[stream][position:], sought) {
+				return false
+			}
+		}
+	}
+	for _, b := range w.lateBatches {
+		if slices.ContainsFunc(b.patches, sought) {
+			return false
+		}
+	}
+	for _, e := range w.mapper.store {
+		if e.state.Sides[0].Linked() && e.state.Sides[1].Linked() && w.ownerOf(e.key) == person {
+			return true
+		}
+	}
+	return false
 }
 
 // deliver count pick how: events on their way arrive in one message. how 1

@@ -27,6 +27,9 @@ type writer struct {
 	calls    []*call // sent and not answered, of this owner or a former one
 }
 
+// putOff is the pause of a row whose call did not reach the system.
+const putOff = 700
+
 // call is one call to the system that is under way.
 type call struct {
 	lane     *lane
@@ -130,6 +133,9 @@ func (w *world) end(wr *writer, c *call, how int) {
 		c.lane.busy = false
 	}
 	if how == unsent {
+		if !c.former {
+			c.lane.next = w.now + putOff
+		}
 		return
 	}
 	e := w.carryOut(wr.system, c.sent)
