@@ -92,7 +92,7 @@ func (j *Judge) values(system contact.System, values []contact.Value, r reading)
 
 // value judges one value of one field on one side.
 func (j *Judge) value(m *mapping.Mapping, system contact.System, text string, refused *fault.Refusal, when Span, origin contact.Origin, r reading) {
-	f := j.state.field(m.Key)
+	f, side := j.state.field(m.Key), j.state.Side(system)
 	fs := &f.Sides[index(system)]
 	first := !fs.Known && len(fs.Writes) == 0
 	intent := false
@@ -114,7 +114,7 @@ func (j *Judge) value(m *mapping.Mapping, system contact.System, text string, re
 	case first:
 		intent = true
 	default:
-		intent = !fs.mayHaveHeld(text, when)
+		intent = !fs.mayHaveHeld(text, when) && !(side.Doubt != 0 && fs.doubted(text))
 	}
 	at := r.edited(when)
 	if intent && when.At == baselineAt {
@@ -126,10 +126,10 @@ func (j *Judge) value(m *mapping.Mapping, system contact.System, text string, re
 	reset, hasReset := fs.setAgain(text, when, origin == contact.Unknown && (intent || source))
 	newest := !fs.Known || when.At >= fs.Seen.At
 	current, ambiguous := fs.observe(text, when, r.final)
-	if source {
+	if source && current {
 		// Nothing of ours is written here, but what a new contact needs: what
 		// comes to be there, somebody meant.
-		intent = current && changed && !fs.mayHaveWritten(text, when)
+		intent = changed && !fs.mayHaveWritten(text, when)
 	}
 	if ambiguous {
 		j.confirm(system, when)

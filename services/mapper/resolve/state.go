@@ -172,6 +172,12 @@ func (f *FieldSide) mayHaveHeld(value string, when Span) bool {
 	return f.mayHaveWritten(value, when)
 }
 
+// doubted reports whether a value and the present one were seen in one tick, so
+// that either can be the one that is there since then.
+func (f *FieldSide) doubted(value string) bool {
+	return slices.ContainsFunc(f.Past, func(p Past) bool { return p.Value == value && p.Until >= f.Since+doubtFor })
+}
+
 // before reports whether nothing is known of the time up to the end of a span.
 func (f *FieldSide) before(when Span) bool {
 	return !f.Known || f.Since > when.From && !slices.ContainsFunc(f.Past, func(p Past) bool { return p.Since <= when.From })
