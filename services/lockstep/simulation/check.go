@@ -196,6 +196,10 @@ func (w *world) interval(c *change) (from, to contact.Millis) {
 	return from, to
 }
 
+// doubtful is how long a value that was left within a tick with several changes
+// can be taken to be there still: until a read tells, and that can be slow.
+const doubtful = 60_000
+
 // unsure says why an observer may take a change for none, or for another time.
 func (w *world) unsure(c *change) string {
 	if c.doubt != "" {
@@ -223,7 +227,7 @@ func (w *world) unsure(c *change) string {
 				return "told as unchanged"
 			}
 			left := past[i+1].clock
-			if c.clock-left < 20_000 && (past[i].doubt != "" || past[i+1].doubt == "same tick" || c.record.busy[w.tickOf(c.record.system, left)]) {
+			if c.clock-left < doubtful && (past[i].doubt != "" || past[i+1].doubt == "same tick" || c.record.busy[w.tickOf(c.record.system, left)]) {
 				return "again after a doubt"
 			}
 		}
@@ -234,7 +238,7 @@ func (w *world) unsure(c *change) string {
 		switch {
 		case !told:
 			return "told as unchanged"
-		case c.clock-left < 20_000 && c.record.busy[w.tickOf(c.record.system, left)]:
+		case c.clock-left < doubtful && c.record.busy[w.tickOf(c.record.system, left)]:
 			return "again after a doubt"
 		}
 	}

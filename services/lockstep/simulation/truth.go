@@ -14,11 +14,10 @@ type write struct {
 	version contact.Version
 	value   string // canonical
 	at      contact.Millis
-	from    contact.System // side of the edit
 	decided contact.Millis
 	settled contact.Millis // when its outcome was heard, real time; 0 never
 	upTo    contact.Millis // latest time by the side's clock that its outcome tells
-	after   int            // how many messages the mapper had handled
+	sought  bool           // decided before the contact was known to be there
 }
 
 // cell names one value of one person in one system.
@@ -65,7 +64,7 @@ func (w *world) decided(b *batch, p contact.Patch) {
 	person := w.ownerOf(p.Contact)
 	for _, property := range p.Properties {
 		field := fieldOf(p.System, property.Name)
-		wr := &write{key: p.Contact, version: property.Version, value: canonical(field, property.Value), decided: w.now, after: w.handled}
+		wr := &write{key: p.Contact, version: property.Version, value: canonical(field, property.Value), decided: w.now, sought: p.TargetID == ""}
 		for _, want := range b.wants {
 			if want.key == p.Contact && want.version == property.Version && want.system == p.System && want.field == fieldKeys[field] {
 				wr.at = want.at
@@ -128,7 +127,7 @@ func (w *world) landed(r *record, c *change) {
 		}
 	case c.field != phone && before.shown != 0 && w.oneWayInto(r.system, c.field) && before.shown < c.write.decided && w.unsure(before) == "" && c.write.version != 0:
 		// Somebody's own edit of the target was known when this was decided.
-		if c.write.at < w.tickOf(r.system, before.clock) && !w.underWay(c, before) && !before.first && !w.remapped && !r.mixed && !r.busy[w.tickOf(r.system, before.clock)] {
+		if !c.write.sought && c.write.at < w.tickOf(r.system, before.clock) && !w.underWay(c, before) && !before.first && !w.remapped && !r.mixed && !r.busy[w.tickOf(r.system, before.clock)] {
 			w.fail("own edit", "%s: the target's own edit %q at %d was overwritten with %q of %d", cell{r.system, r.person, c.field}, before.value, before.clock, c.value, c.write.at)
 		}
 	}
@@ -171,7 +170,6 @@ func (w *world) directionOf(field int) contact.Direction {
 
 // heard notes what the mapper was truly shown by an event that it stored.
 func (w *world) heard(e *event) {
-	w.handled++
 	if o := e.in.Outcome; o != nil {
 		person := w.ownerOf(o.Contact)
 		for _, p := range o.Properties {

@@ -40,7 +40,6 @@ type world struct {
 	writes    map[cell][]*write
 	refused   map[refusedValue]int
 	known     map[string]contact.Key // contacts by the ids of their judged events
-	handled   int
 	handovers int
 	calls     int
 	landings  int

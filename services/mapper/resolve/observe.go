@@ -140,8 +140,9 @@ func (j *Judge) value(m *mapping.Mapping, system contact.System, text string, re
 	if earlier := f.Edits[index(system)]; current && newest && earlier.Side != 0 {
 		at = max(at, earlier.At) // the side's own order is known: this one came after it
 	}
-	if edit := &f.Edits[index(system)]; intent && !current && edit.At == baselineAt && edit.Value == fs.Value && !fs.mayHaveWritten(fs.Value, fs.Seen) {
-		edit.At = max(edit.At, fs.Seen.From) // not there from the beginning: it was set after this one
+	if edit := &f.Edits[index(system)]; intent && !current && edit.At == baselineAt && text != edit.Value {
+		// Not there from the beginning, if it came after this one.
+		edit.At = max(edit.At, fs.cameAfter(edit.Value, when))
 	}
 	if intent {
 		j.intend(m, f, Edit{Value: text, At: at, Side: system}, refused, r.received)

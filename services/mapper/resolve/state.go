@@ -172,6 +172,20 @@ func (f *FieldSide) mayHaveHeld(value string, when Span) bool {
 	return f.mayHaveWritten(value, when)
 }
 
+// cameAfter is when a value came that was not a write of ours and was seen after
+// a span; 0 for none.
+func (f *FieldSide) cameAfter(value string, when Span) (at contact.Millis) {
+	if f.Value == value && f.Seen.From >= when.From && !f.mayHaveWritten(value, f.Seen) {
+		at = f.Seen.From
+	}
+	for _, p := range f.Past {
+		if p.Value == value && p.Since >= when.From {
+			at = max(at, p.Since)
+		}
+	}
+	return at
+}
+
 // doubted reports whether a value and the present one were seen in one tick, so
 // that either can be the one that is there since then.
 func (f *FieldSide) doubted(value string) bool {
