@@ -94,6 +94,14 @@ func parse(text string) ([]mutation, error) {
 
 var failed = regexp.MustCompile(`(?m)^seed (\d+): ([a-z -]+):`)
 
+// apply gives the source with the mutation.
+func (m mutation) apply(source string) (string, error) {
+	if n := strings.Count(source, m.old); n != 1 || m.old == "" {
+		return "", fmt.Errorf("what it replaces is in %s %d times; it must be there once", m.file, n)
+	}
+	return strings.Replace(source, m.old, m.new, 1), nil
+}
+
 // try builds the simulation with one mutation and plays it. found says where
 // it was found; "" not at all.
 func try(m mutation, folder string, seeds int) (found string, err error) {
@@ -105,11 +113,12 @@ func try(m mutation, folder string, seeds int) (found string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("run it in the repository's folder: %w", err)
 	}
-	if n := strings.Count(string(source), m.old); n != 1 {
-		return "", fmt.Errorf("what it replaces is in %s %d times; it must be there once", m.file, n)
+	broken, err := m.apply(string(source))
+	if err != nil {
+		return "", err
 	}
 	mutated := filepath.Join(folder, m.file)
-	if err := os.WriteFile(mutated, []byte(strings.Replace(string(source), m.old, m.new, 1)), 0o600); err != nil {
+	if err := os.WriteFile(mutated, []byte(broken), 0o600); err != nil {
 		return "", err
 	}
 	overlay, err := json.Marshal(map[string]any{"Replace": map[string]string{path: mutated}})
