@@ -18,9 +18,12 @@
 // field holds the source's value unless its own user changed it later; what the
 // rules believe of each side is so; nobody is created twice; nothing of an
 // erased person is stored; communications are counted once. And on the way: the
-// writes end, none goes where none may flow, no known edit of a target's own
-// user is overwritten before the source changes, nobody is shown an older winner
-// after a newer one, and an event that was judged before counts as such.
+// writes end within 90 seconds of the last edit, none goes where none may flow,
+// no known edit of a target's own user is overwritten before the source changes,
+// nobody is shown an older winner after a newer one (but over a hand-over, where
+// a former owner's call lands late; it is counted and put right), a value that is
+// on its way is not sent again, and an event that was judged before counts as
+// such.
 //
 // Two cases are ambiguous by nature, and counted: an edit to the very value
 // that we are writing at that moment, and changes of one value within one tick
