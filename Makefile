@@ -48,6 +48,14 @@ fuzz: ## Fuzz every decoder for a while (FUZZTIME=30s each)
 	@for p in hubspot:FuzzDecodeWebhook aloware:FuzzDecodeWebhook bus:FuzzDecode; do \
 	  (cd pkg && go test -run '^$$' -fuzz "^$${p#*:}$$" -fuzztime $${FUZZTIME:-30s} ./$${p%:*}); done
 
+.PHONY: simulate
+simulate: ## Play schedules of random seeds (SEEDS=100000), or show one (SEED=7)
+	@go run ./services/lockstep/simulation/cmd/simulate $(if $(SEED),-seed $(SEED),-seeds $${SEEDS:-100000})
+
+.PHONY: mutate
+mutate: ## Break each rule in turn: the simulation must find it
+	@go run ./services/lockstep/simulation/cmd/mutate
+
 .PHONY: bench
 bench: deps ## Run the benchmarks
 	@for m in $(MODULES); do (cd $$m && go test -run '^$$' -bench . -benchmem ./...); done

@@ -6,6 +6,16 @@ import "lockstep.internal/pkg/fault"
 // never used for two different decisions, not even over a crash.
 type Version int64
 
+// NewVersion makes the version of a decision: the owner's epoch leads, then the
+// stream, then a count within both.
+func NewVersion(epoch int64, bulk bool, count int64) Version {
+	version := epoch<<33 | count
+	if bulk {
+		version |= 1 << 32
+	}
+	return Version(version)
+}
+
 // Patch is what must be done to one contact in one system.
 type Patch struct {
 	Contact    Key

@@ -165,15 +165,22 @@ func appendOnce(entries []*entry, e *entry) []*entry {
 	return append(entries, e)
 }
 
-// byID finds the contact of an id of a system; nil when it is unknown.
+// byID finds the contact of an id of a system; nil when it is unknown. One
+// that has the id now comes before one that it was told to lead to by a merge
+// whose event is still on its way.
 func (b *batch) byID(tenant contact.Tenant, system contact.System, id string) *entry {
+	var former *entry
 	for _, e := range b.refs[postgres.Ref{Tenant: tenant, Kind: systemRef(system), Value: id}] {
 		side := e.state.Side(system)
-		if !e.deleted && (side.ID == id || slices.Contains(side.Aliases, id)) {
+		switch {
+		case e.deleted:
+		case side.ID == id:
 			return e
+		case former == nil && slices.Contains(side.Aliases, id):
+			former = e
 		}
 	}
-	return nil
+	return former
 }
 
 // byKey finds a contact by its key or a former one.

@@ -118,7 +118,7 @@ func fieldSideToProto(f *resolve.FieldSide) *contactv1.FieldSide {
 	}
 	for _, w := range f.Writes {
 		out.Writes = append(out.Writes, &contactv1.FieldWrite{
-			Version: int64(w.Version), Value: w.Value, AfterMs: int64(w.After), AppliedMs: int64(w.Applied),
+			Version: int64(w.Version), Value: w.Value, AfterMs: int64(w.After), AppliedMs: int64(w.Applied), Sought: w.Sought,
 		})
 	}
 	if r := f.Rejected; r != nil {
@@ -140,7 +140,7 @@ func fieldSideFromProto(f *contactv1.FieldSide) resolve.FieldSide {
 	}
 	for _, w := range f.Writes {
 		out.Writes = append(out.Writes, resolve.Write{
-			Version: contact.Version(w.Version), Value: w.Value, After: contact.Millis(w.AfterMs), Applied: contact.Millis(w.AppliedMs),
+			Version: contact.Version(w.Version), Value: w.Value, After: contact.Millis(w.AfterMs), Applied: contact.Millis(w.AppliedMs), Sought: w.Sought,
 		})
 	}
 	if r := f.Rejected; r != nil {

@@ -75,6 +75,16 @@ func (j *judged) command(c *contact.Command) {
 }
 
 func (j *judged) change(c *contact.Change) {
+	if c.Event == contact.Merged && j.batch.forgotten(j.tenant, c.System, c.ID) {
+		// Who was erased under the id that the merge leads to is erased under
+		// the others too, also when the merge is heard last.
+		for _, id := range c.MergedIDs {
+			erased := *c
+			erased.Event, erased.ID, erased.MergedIDs, erased.EventID = contact.Erased, id, nil, c.EventID+"/"+id
+			j.change(&erased)
+		}
+		return
+	}
 	e := j.batch.byID(j.tenant, c.System, c.ID)
 	if c.Event == contact.Merged {
 		e = j.gather(e, c)
@@ -191,13 +201,15 @@ func (j *judged) absorb(e *entry, o *contact.Outcome) {
 
 // adopt settles that the writer found a counterpart that we know as another
 // contact: the two are one person, unless the other has a counterpart of its
-// own; then a person must choose.
+// own; then a person must choose. Where the system says that the contact's id
+// leads there now, somebody has chosen by merging them.
 func (j *judged) adopt(e, other *entry, o *contact.Outcome) bool {
 	if resolve.Apart(e.state, other.state) {
 		j.somebodyElse(e, o)
 		return false
 	}
-	if theirs := other.state.Side(o.System.Other()); theirs.ID != "" && theirs.ID != e.state.Side(o.System.Other()).ID {
+	merged := slices.Contains(o.MergedIDs, e.state.Side(o.System).ID)
+	if theirs := other.state.Side(o.System.Other()); !merged && theirs.ID != "" && theirs.ID != e.state.Side(o.System.Other()).ID {
 		judge := j.judge(e, o.EventID)
 		judge.Settle(&contact.Outcome{System: o.System, Contact: o.Contact, Version: o.Version, Result: contact.Conflict, Candidates: []string{o.TargetID}})
 		return false

@@ -129,11 +129,7 @@ func (m *Mapper) version(b stage.Batch) contact.Version {
 	defer m.mu.Unlock()
 	name := fmt.Sprintf("%s-%d-%d", b.Stream, b.Partition, b.Epoch)
 	m.attempts[name]++
-	version := b.Epoch << 33
-	if b.Stream == bus.ChangesBulk {
-		version |= 1 << 32
-	}
-	return contact.Version(version | m.attempts[name])
+	return contact.NewVersion(b.Epoch, b.Stream == bus.ChangesBulk, m.attempts[name])
 }
 
 // deaf is an observer that does not listen.

@@ -647,7 +647,10 @@ type FieldWrite struct {
 	// Earliest time by the side's clock at which it can have been applied.
 	AfterMs int64 `protobuf:"varint,3,opt,name=after_ms,json=afterMs,proto3" json:"after_ms,omitempty"`
 	// Latest time by the side's clock at which it was applied; 0 outstanding.
-	AppliedMs     int64 `protobuf:"varint,4,opt,name=applied_ms,json=appliedMs,proto3" json:"applied_ms,omitempty"`
+	AppliedMs int64 `protobuf:"varint,4,opt,name=applied_ms,json=appliedMs,proto3" json:"applied_ms,omitempty"`
+	// Meant for a contact that was to be found or created: never written over one
+	// that was found.
+	Sought        bool `protobuf:"varint,5,opt,name=sought,proto3" json:"sought,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -708,6 +711,13 @@ func (x *FieldWrite) GetAppliedMs() int64 {
 		return x.AppliedMs
 	}
 	return 0
+}
+
+func (x *FieldWrite) GetSought() bool {
+	if x != nil {
+		return x.Sought
+	}
+	return false
 }
 
 // FieldRejection is a refusal of one value.
@@ -1043,14 +1053,15 @@ const file_contact_v1_state_proto_rawDesc = "" +
 	"\x05value\x18\x01 \x01(\tR\x05value\x12\x19\n" +
 	"\bsince_ms\x18\x02 \x01(\x03R\asinceMs\x12\x19\n" +
 	"\buntil_ms\x18\x03 \x01(\x03R\auntilMs\x12\x17\n" +
-	"\alast_ms\x18\x04 \x01(\x03R\x06lastMs\"v\n" +
+	"\alast_ms\x18\x04 \x01(\x03R\x06lastMs\"\x8e\x01\n" +
 	"\n" +
 	"FieldWrite\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x03R\aversion\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value\x12\x19\n" +
 	"\bafter_ms\x18\x03 \x01(\x03R\aafterMs\x12\x1d\n" +
 	"\n" +
-	"applied_ms\x18\x04 \x01(\x03R\tappliedMs\"i\n" +
+	"applied_ms\x18\x04 \x01(\x03R\tappliedMs\x12\x16\n" +
+	"\x06sought\x18\x05 \x01(\bR\x06sought\"i\n" +
 	"\x0eFieldRejection\x12\x14\n" +
 	"\x05value\x18\x01 \x01(\tR\x05value\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x03R\aversion\x12'\n" +

@@ -26,7 +26,9 @@ func (j *Judge) Conclude() Verdict {
 			if !side.Read && side.Fetching == 0 {
 				j.fetch(system, 0)
 			}
-		case side.Creating != 0 || j.seeks(system, side):
+		case side.Creating == 0 && j.seeks(system, side):
+			// While one is under way, another with other keys could make the
+			// contact twice: what came meanwhile follows its answer.
 			j.create(system, side)
 		}
 	}
@@ -171,22 +173,13 @@ func (j *Judge) wanted(m *mapping.Mapping, f *Field, system contact.System) (Edi
 		return Edit{}, false
 	}
 	if own := f.Edits[index(system)]; (!j.flows(m, system.Other()) || m.Manual()) && own.At > baselineAt && own.later(desired) {
-		// The target's own edit stands until the source changes. Where an older
-		// write of ours runs over it, it is put back.
-		return own, f.Sides[index(system)].overruns(m.Out(system, own.Value), own.At)
+		// The target's own edit stands until the source changes, where no
+		// earlier write of ours ran over it.
+		if will, _ := f.Sides[index(system)].will(); will == m.Out(system, own.Value) {
+			return Edit{}, false
+		}
 	}
 	return desired, j.permits(m, f, system, desired)
-}
-
-// overruns reports whether the side will hold a write of ours in the place of
-// somebody's edit that was made before it landed.
-func (f *FieldSide) overruns(own string, at contact.Millis) bool {
-	will, known := f.will()
-	if !known || will == own || len(f.Writes) == 0 {
-		return false
-	}
-	last := f.Writes[len(f.Writes)-1]
-	return last.Value == will && (last.Applied == 0 || last.Applied >= at)
 }
 
 // write issues one write unless the side will hold the value anyway or has
@@ -214,7 +207,7 @@ func (j *Judge) write(m *mapping.Mapping, f *Field, system contact.System, want 
 		return contact.Property{}, false
 	}
 	version := j.next()
-	fs.issue(version, text)
+	fs.issue(version, text, !j.state.Side(system).Linked())
 	native, typ := m.Write(system, native)
 	if m.Manual() && system == contact.HubSpot {
 		typ = contact.Text

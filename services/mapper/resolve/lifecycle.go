@@ -18,6 +18,9 @@ func (j *Judge) lifecycle(change *contact.Change, side *Side) bool {
 		}
 		return false
 	case contact.Erased:
+		if side.ID == "" {
+			j.link(change.System, change.ID) // so that what comes late is known by it
+		}
 		side.alias(change.ID)
 		j.verdict.Erased = true
 		return false
@@ -30,19 +33,22 @@ func (j *Judge) lifecycle(change *contact.Change, side *Side) bool {
 		j.step(Step{Side: change.System, Rule: "restored", At: change.OccurredAt, Reason: change.Cause})
 		return true
 	}
-	if side.ID == "" {
+	switch {
+	case side.ID == "":
 		j.link(change.System, change.ID)
-	}
-	if slices.Contains(side.Aliases, change.ID) {
-		// A late word of a record that was merged away: only a read tells what
-		// the surviving one holds.
-		side.Read = false
-		return false
+	case change.ID != side.ID && slices.Contains(change.MergedIDs, side.ID):
+		j.merged(change, side) // a merge that no event told of yet
 	}
 	if change.Event == contact.Created && side.Gone {
 		side.Gone = false
 	}
-	return !side.Gone
+	if change.Event == contact.Snapshot && side.Gone && change.ID == side.ID {
+		// It was read: the restoration came before the deletion, or this is
+		// from before it. A read tells.
+		side.Gone, side.Read = false, false
+	}
+	// What is told of a former id is not what the contact holds now.
+	return !side.Gone && change.ID == side.ID
 }
 
 // merged moves the link to the surviving record, which may be a new one; moved
@@ -56,12 +62,21 @@ func (j *Judge) merged(change *contact.Change, side *Side) {
 	j.step(Step{Side: change.System, Rule: "merged", At: change.OccurredAt, Reason: change.Cause})
 }
 
-// Absorbed forgets the values of a record that was merged into another one of
-// its system: they say nothing of what the surviving record holds, whichever is
-// newer. What was moved to that record is found by reading it.
+// Absorbed forgets the edits of a record that was merged into another one of its
+// system: the system has chosen which values survive, and not by their age. What
+// was moved to the surviving record is found by reading it.
 func (s *State) Absorbed(system contact.System) {
 	for _, f := range s.Fields {
-		f.Edits[index(system)], f.Sides[index(system)] = Edit{}, FieldSide{}
+		f.Edits[index(system)] = Edit{}
+	}
+}
+
+// unsee lets whatever is observed next of a side count as newer than what is
+// believed of it: the link went to another contact.
+func (j *Judge) unsee(system contact.System) {
+	for _, f := range j.state.Fields {
+		fs := &f.Sides[index(system)]
+		fs.Since, fs.Seen, fs.Past = 0, Span{}, nil
 	}
 }
 
@@ -71,11 +86,12 @@ func (j *Judge) link(system contact.System, id string) {
 	if id == "" || side.ID == id {
 		return
 	}
-	if side.ID != "" {
-		side.alias(side.ID)
-	}
+	former := side.ID
 	side.ID = id
 	side.Aliases = slices.DeleteFunc(side.Aliases, func(alias string) bool { return alias == id })
+	if former != "" {
+		side.alias(former)
+	}
 	side.Refused, side.Candidates = nil, nil
 	j.step(Step{Side: system, Rule: "linked", Reason: id})
 }
@@ -124,16 +140,28 @@ func (j *Judge) Conflict(system contact.System, candidates []string) {
 // be the same person: its links, its values, and its writes under way.
 func (j *Judge) Join(other *State) {
 	j.state.Version = max(j.state.Version, other.Version)
+	var apart [2]bool // two contacts of one system: what one holds says nothing of the other
 	for i := range j.state.Sides {
-		joinSide(&j.state.Sides[i], &other.Sides[i])
+		ours, theirs := &j.state.Sides[i], &other.Sides[i]
+		apart[i] = ours.Linked() && theirs.ID != "" && theirs.ID != ours.ID
+		joinSide(ours, theirs)
 	}
 	for key, theirs := range other.Fields {
 		ours := j.state.field(key)
-		for i := range ours.Sides {
+		m := j.rules.Set.ByKey(key)
+		for i, system := range contact.Systems {
+			if apart[i] {
+				ours.Sides[i].joinWrites(&theirs.Sides[i]) // they may land where the link leads now
+				if m == nil || !j.flows(m, system.Other()) {
+					continue // an own edit of another contact is none of this one
+				}
+			}
 			if theirs.Edits[i].later(ours.Edits[i]) {
 				ours.Edits[i] = theirs.Edits[i]
 			}
-			joinFieldSide(&ours.Sides[i], &theirs.Sides[i])
+			if !apart[i] {
+				joinFieldSide(&ours.Sides[i], &theirs.Sides[i])
+			}
 		}
 		if theirs.Approved.later(ours.Approved) {
 			ours.Approved = theirs.Approved
@@ -143,6 +171,7 @@ func (j *Judge) Join(other *State) {
 		j.state.Activity = other.Activity
 	} else if other.Activity != nil {
 		j.state.Activity.join(other.Activity)
+		j.publish(&contact.Communication{}) // the sums are new without a new communication
 	}
 	j.state.Seen = append(j.state.Seen, other.Seen...)
 	j.step(Step{Rule: "joined", Reason: "the same person was seen on both sides"})
@@ -178,9 +207,13 @@ func joinFieldSide(ours, theirs *FieldSide) {
 	for _, p := range theirs.Past {
 		ours.remember(p)
 	}
-	ours.Writes = append(ours.Writes, theirs.Writes...)
-	slices.SortFunc(ours.Writes, func(a, b Write) int { return int(a.Version - b.Version) })
+	ours.joinWrites(theirs)
 	if ours.Rejected == nil {
 		ours.Rejected = theirs.Rejected
 	}
+}
+
+func (f *FieldSide) joinWrites(theirs *FieldSide) {
+	f.Writes = append(f.Writes, theirs.Writes...)
+	slices.SortFunc(f.Writes, func(a, b Write) int { return int(a.Version - b.Version) })
 }

@@ -88,13 +88,13 @@ func TestAMergedAwayRecordsValuesDoNotWin(t *testing.T) {
 		}
 		return j.Conclude()
 	}
-	snapshot := func(id, city string, when contact.Millis) contact.Change {
-		return contact.Change{ID: id, Event: contact.Snapshot, OccurredAt: when, Values: []contact.Value{{Name: "city", Text: city, OccurredAt: when}}}
+	snapshot := func(id, city string, when, modified contact.Millis) contact.Change {
+		return contact.Change{ID: id, Event: contact.Snapshot, OccurredAt: modified, Values: []contact.Value{{Name: "city", Text: city, OccurredAt: when}}}
 	}
 	person, twin := &State{}, &State{}
 	person.Sides[1] = Side{ID: "9", Read: true}
-	judge(person, snapshot("501", "Reno", at))
-	judge(twin, snapshot("502", "Elko", at+1000))
+	judge(person, snapshot("501", "Reno", at, at))
+	judge(twin, snapshot("502", "Elko", at+1000, at+1000))
 
 	twin.Absorbed(contact.HubSpot)
 	version++
@@ -104,7 +104,7 @@ func TestAMergedAwayRecordsValuesDoNotWin(t *testing.T) {
 	verdicts := []Verdict{j.Conclude()}
 	verdicts = append(verdicts,
 		judge(person, contact.Change{ID: "502", Event: contact.Changed, OccurredAt: at + 1000, Values: []contact.Value{{Name: "city", Text: "Elko", OccurredAt: at + 1000}}}),
-		judge(person, snapshot("503", "Reno", at)))
+		judge(person, snapshot("503", "Reno", at, at+2000)))
 
 	reads := 0
 	for _, v := range verdicts {

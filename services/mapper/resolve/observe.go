@@ -29,7 +29,7 @@ func (j *Judge) Observe(change *contact.Change) {
 	whole := change.Event == contact.Snapshot || change.Event == contact.Created && len(change.Values) > 0 && change.System == contact.Aloware
 	j.values(change.System, change.Values, reading{
 		occurred: change.OccurredAt, precision: change.Precision, received: change.ReceivedAt,
-		origin: change.Origin, whole: whole,
+		origin: change.Origin, whole: whole, created: change.Event == contact.Created,
 	})
 	if whole {
 		side.Read = true
@@ -41,6 +41,7 @@ type reading struct {
 	occurred, precision, received contact.Millis
 	origin                        contact.Origin
 	whole                         bool // the whole contact, not named changes
+	created                       bool // the contact as it was made
 	final                         bool // read after the tick it tells of: nothing in that tick is newer
 }
 
@@ -68,6 +69,11 @@ func (r reading) edited(when Span) contact.Millis {
 
 func (j *Judge) values(system contact.System, values []contact.Value, r reading) {
 	side := j.state.Side(system)
+	if r.whole && side.Linked() {
+		for _, f := range j.state.Fields {
+			f.Sides[index(system)].found(r.occurred + r.precision)
+		}
+	}
 	for _, value := range values {
 		j.matchKey(side, system, value)
 		m := j.rules.Set.ByProperty(system, value.Name)
@@ -79,26 +85,34 @@ func (j *Judge) values(system contact.System, values []contact.Value, r reading)
 			origin = r.origin
 		}
 		text, refused := j.rules.canonical(m, system, m.Read(system, value.Text))
-		j.value(m, system, text, refused, r.span(value), origin, r)
+		when := r.span(value)
+		if fs := &j.state.field(m.Key).Sides[index(system)]; r.whole && value.OccurredAt != 0 && fs.Value != text && fs.Seen.To <= r.occurred {
+			// The contact was read after what is believed: a value with an
+			// earlier time of its own was moved here by a merge.
+			after := min(fs.Seen.To+1, r.occurred)
+			when = Span{max(when.From, after), max(when.At, after), max(when.To, after)}
+		}
+		j.value(m, system, text, refused, when, origin, r)
 	}
 }
 
 // value judges one value of one field on one side.
 func (j *Judge) value(m *mapping.Mapping, system contact.System, text string, refused *fault.Refusal, when Span, origin contact.Origin, r reading) {
-	f := j.state.field(m.Key)
+	f, side := j.state.field(m.Key), j.state.Side(system)
 	fs := &f.Sides[index(system)]
-	if refused == nil && r.goesBack(fs, text, when) {
-		f.goBack(m, text, when, origin, system, r)
-		return
-	}
-	first := !fs.Known && len(fs.Writes) == 0
+	first := !fs.Known && fs.unwritten(text, when)
 	intent := false
 	switch {
 	case origin == contact.Ours:
 		j.verdict.Echoes++
-	case !fs.Known && r.whole && text == "":
-		// A blank that was always there is nobody's edit, also where a value is
-		// on its way.
+		if text != "" && j.desired(m, f).Side == 0 && !fs.mayHaveWritten(text, when) {
+			// Nobody is known to have meant anything: it was written for a
+			// contact that was merged into this one, and stands.
+			intent, when.At = true, baselineAt
+		}
+	case text == "" && r.whole && (r.created || fs.before(when)):
+		// A blank that was always there is nobody's edit, also where we wrote
+		// something meanwhile.
 	case first && r.whole && origin == contact.Others && !j.flows(m, system.Other()):
 		// What the target of a one-way field held before it was ever written is
 		// no edit over it.
@@ -110,31 +124,35 @@ func (j *Judge) value(m *mapping.Mapping, system contact.System, text string, re
 	case first:
 		intent = true
 	default:
-		intent = !fs.mayHaveHeld(text, when)
+		intent = !fs.mayHaveHeld(text, when) && !(side.Doubt != 0 && fs.doubted(text))
 	}
 	at := r.edited(when)
 	if intent && when.At == baselineAt {
 		at = baselineAt
 		when = Span{r.occurred, max(r.occurred, baselineAt), r.occurred + r.precision}
 	}
+	changed := !fs.Known || fs.Value != text
 	source := !first && origin == contact.Unknown && !j.flows(m, system)
 	reset, hasReset := fs.setAgain(text, when, origin == contact.Unknown && (intent || source))
+	newest := !fs.Known || when.At >= fs.Seen.At
 	current, ambiguous := fs.observe(text, when, r.final)
-	if source {
-		// Nothing of ours is ever written here: what is there, somebody meant.
-		intent = current && in(m, system, text) != f.Edits[index(system)].Value
+	if source && current {
+		// Nothing of ours is written here, but what a new contact needs: what
+		// comes to be there, somebody meant.
+		intent = changed && !fs.mayHaveWritten(text, when)
 	}
 	if ambiguous {
 		j.confirm(system, when)
 	}
-	f.date(m, system, text, when, at)
-	if earlier := f.Edits[index(system)]; current && earlier.Side != 0 {
+	if origin != contact.Others { // else each observation is an edit of its own
+		f.date(m, system, text, when, at)
+	}
+	if earlier := f.Edits[index(system)]; current && newest && earlier.Side != 0 {
 		at = max(at, earlier.At) // the side's own order is known: this one came after it
 	}
-	if own := f.Edits[index(system)]; intent && !current && own.At == baselineAt && own.Value == in(m, system, fs.Value) {
-		// What was there when we first looked was set after this older value:
-		// it is an edit of its own time, not one that was always there.
-		j.intend(m, f, Edit{Value: own.Value, At: max(fs.Since, at), Side: system}, nil, r.received)
+	if edit := &f.Edits[index(system)]; intent && !current && edit.At == baselineAt && in(m, system, text) != edit.Value {
+		// Not there from the beginning, if it came after this one.
+		edit.At = max(edit.At, fs.cameAfter(m.Out(system, edit.Value), when))
 	}
 	if intent {
 		j.intend(m, f, Edit{Value: in(m, system, text), At: at, Side: system}, refused, r.received)
@@ -142,27 +160,6 @@ func (j *Judge) value(m *mapping.Mapping, system contact.System, text string, re
 	if hasReset {
 		reset.Value = in(m, system, reset.Value)
 		j.intend(m, f, Edit{Value: reset.Value, At: reset.At, Side: system}, nil, r.received)
-	}
-}
-
-// goesBack reports whether a whole contact, read after a value was seen on it,
-// shows another one that is older by the system's own time of each value. No
-// edit does that: records were merged, and the one that had the newer value is
-// not the one whose values survived. No event tells of it.
-func (r reading) goesBack(fs *FieldSide, text string, when Span) bool {
-	return r.whole && fs.Known && fs.Value != text && fs.outstanding() == nil &&
-		when.To < fs.Seen.From && fs.Seen.To <= r.occurred
-}
-
-// goBack takes the older value for what the side holds, and the edit that made
-// it for the side's newest.
-func (f *Field) goBack(m *mapping.Mapping, text string, when Span, origin contact.Origin, system contact.System, r reading) {
-	fs, edit := &f.Sides[index(system)], &f.Edits[index(system)]
-	fs.remember(Past{Value: fs.Value, Since: fs.Since, Last: fs.Seen.At, Until: r.occurred})
-	fs.Value, fs.Since, fs.Seen = text, when.From, Span{r.occurred, r.occurred, r.occurred + r.precision}
-	*edit = Edit{}
-	if origin != contact.Ours {
-		*edit = Edit{Value: in(m, system, text), At: when.At, Side: system}
 	}
 }
 
@@ -181,6 +178,16 @@ func (f *FieldSide) setAgain(text string, when Span, intent bool) (Edit, bool) {
 			return Edit{}, false
 		}
 	}
+	return Edit{Value: f.Value, At: f.Seen.At}, true
+}
+
+// setAfter recognises that the present value, which the side had already before
+// a write of ours was applied, was set again after it.
+func (f *FieldSide) setAfter(applied Span) (Edit, bool) {
+	if f.Since > applied.To || f.Seen.From <= applied.To || f.mayHaveWritten(f.Value, f.Seen) {
+		return Edit{}, false
+	}
+	f.Since = f.Seen.From
 	return Edit{Value: f.Value, At: f.Seen.At}, true
 }
 

@@ -107,9 +107,10 @@ func TestAnOlderWebhookDoesNotUndoWhatWasFirstSeen(t *testing.T) {
 	}
 }
 
-// TestALateWriteDoesNotUndoTheTargetsOwnEdit: the source's edit was told late,
-// and its write lands after somebody's own edit of the target.
-func TestALateWriteDoesNotUndoTheTargetsOwnEdit(t *testing.T) {
+// TestALateWriteOverTheTargetsOwnEditIsFollowedByTheSource: the source's edit was
+// told late, and its write landed after somebody's own edit of the target, which
+// is gone: what stays there is the source's newest value, not the older one.
+func TestALateWriteOverTheTargetsOwnEditIsFollowedByTheSource(t *testing.T) {
 	t.Parallel()
 	rules := &Rules{Set: mapping.Default(nil), Region: "US", Creation: FlowBoth, Updates: FlowBoth}
 	at := contact.Millis(1_700_000_000_000)
@@ -145,7 +146,7 @@ func TestALateWriteDoesNotUndoTheTargetsOwnEdit(t *testing.T) {
 			Properties: []contact.PropertyOutcome{{Name: "aloware_lead_source", Version: late[0].Version, Value: "source"}},
 		})
 	})
-	if will, _ := state.Fields["lead_source"].Sides[0].will(); will != "own" {
-		t.Errorf("HubSpot will hold %q after %+v, want its own later edit", will, back)
+	if will, _ := state.Fields["lead_source"].Sides[0].will(); will != "source again" {
+		t.Errorf("HubSpot will hold %q after %+v, want the source's newest value", will, back)
 	}
 }

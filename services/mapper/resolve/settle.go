@@ -2,6 +2,7 @@ package resolve
 
 import (
 	"fmt"
+	"slices"
 
 	"lockstep.internal/pkg/contact"
 	"lockstep.internal/pkg/fault"
@@ -11,6 +12,9 @@ import (
 // Settle judges the writer's answer (rule 7).
 func (j *Judge) Settle(o *contact.Outcome) {
 	side := j.state.Side(o.System)
+	// A write that was published and whose decision was never stored can have a
+	// higher version than any that is stored. What follows must outrank it.
+	j.state.Version = max(j.state.Version, o.Version)
 	if o.Version >= side.Creating {
 		side.Creating = 0
 	}
@@ -18,9 +22,21 @@ func (j *Judge) Settle(o *contact.Outcome) {
 		side.Fetching = 0
 	}
 	j.received = 0
+	if slices.Contains(side.Aliases, o.TargetID) && !slices.Contains(o.MergedIDs, side.ID) {
+		j.former(o)
+		return
+	}
 	switch o.Result {
 	case contact.Written, contact.Made, contact.Fetched:
 		j.accepted(o, side)
+		return
+	}
+	if o.TargetID == "" && side.Linked() {
+		// A search from before the contact was found in another way.
+		j.refused(o, nil)
+		return
+	}
+	switch o.Result {
 	case contact.Absent:
 		j.refused(o, refusal(absent, "there is no such contact in "+o.System.String()+", and none may be created"))
 	case contact.Gone:
@@ -36,6 +52,10 @@ func (j *Judge) Settle(o *contact.Outcome) {
 // accepted takes over ids, settles the writes, and observes what was read.
 func (j *Judge) accepted(o *contact.Outcome, side *Side) {
 	if o.TargetID != "" && o.TargetID != side.ID {
+		if side.ID != "" {
+			side.Read = false
+			j.unsee(o.System)
+		}
 		j.link(o.System, o.TargetID)
 		side.Gone = false
 	}
@@ -44,24 +64,18 @@ func (j *Judge) accepted(o *contact.Outcome, side *Side) {
 	}
 	side.Refused, side.Candidates = nil, nil
 	when := reading{occurred: o.AppliedAt, precision: o.Precision, received: o.AnsweredAt}.span(contact.Value{})
-	if o.Result == contact.Fetched && len(o.Properties) == 0 {
-		// What was decided for a contact that was found was not written.
-		for _, f := range j.state.Fields {
-			f.Sides[index(o.System)].drop(o.Version)
-		}
-	}
 	for i := range o.Properties {
 		j.settled(o, &o.Properties[i], when)
 	}
+	whole := o.Result != contact.Written || readWith(o)
 	if len(o.Holds) > 0 {
-		whole := o.Result != contact.Written
 		j.values(o.System, o.Holds, reading{
 			occurred: o.AppliedAt, precision: o.Precision, received: o.AnsweredAt, whole: whole,
-			final: o.Result == contact.Fetched && o.AnsweredAt > o.AppliedAt+o.Precision,
+			final: whole && o.Result != contact.Made && o.AnsweredAt > o.AppliedAt+o.Precision,
 		})
 		side.Read = side.Read || whole
 	}
-	if o.Result == contact.Fetched && side.Doubt != 0 {
+	if whole && o.Result != contact.Made && side.Doubt != 0 {
 		if o.AnsweredAt >= side.Doubt {
 			side.Doubt = 0
 		} else if side.Fetching == 0 {
@@ -76,6 +90,28 @@ func (j *Judge) accepted(o *contact.Outcome, side *Side) {
 	if o.Result == contact.Made {
 		side.Read = side.Read || o.System == contact.HubSpot // what HubSpot adds by itself comes as events
 	}
+}
+
+// readWith reports whether a contact was read with a write: it holds more than
+// what was written.
+func readWith(o *contact.Outcome) bool {
+	return slices.ContainsFunc(o.Holds, func(v contact.Value) bool {
+		return !slices.ContainsFunc(o.Properties, func(p contact.PropertyOutcome) bool { return p.Name == v.Name })
+	})
+}
+
+// former takes an answer for a contact that was merged away, or that was found
+// to be another of the same person: it tells nothing of the one that is linked.
+func (j *Judge) former(o *contact.Outcome) {
+	for _, p := range o.Properties {
+		if m := j.rules.Set.ByProperty(o.System, p.Name); m != nil {
+			fs := &j.state.field(m.Key).Sides[index(o.System)]
+			if _, ours := fs.written(p.Version); ours {
+				fs.drop(p.Version)
+			}
+		}
+	}
+	j.step(Step{Side: o.System, Rule: "stale", Version: o.Version, Reason: "an answer for a former id"})
 }
 
 // settled settles the writes of one property.
@@ -101,6 +137,9 @@ func (j *Judge) settled(o *contact.Outcome, p *contact.PropertyOutcome, when Spa
 	// newer, a read must tell before anything is written again.
 	if fs.observe(value, when, o.AnsweredAt > when.To); fs.Value != value {
 		j.confirm(o.System, when)
+		if again, ok := fs.setAfter(when); ok {
+			j.intend(m, f, Edit{Value: again.Value, At: again.At, Side: o.System}, nil, o.AnsweredAt)
+		}
 	}
 	if fs.Rejected != nil && fs.Rejected.Version <= p.Version {
 		fs.Rejected = nil

@@ -106,6 +106,9 @@ type Write struct {
 	Value   string
 	After   contact.Millis // earliest time by the side's clock of its effect
 	Applied contact.Millis // latest time by the side's clock; 0 outstanding
+	// Sought marks a write for a contact that was to be found or created: one
+	// that is found is only read.
+	Sought bool
 }
 
 // Rejection is a value that the system refused.
@@ -170,7 +173,7 @@ func (f *FieldSide) will() (value string, ok bool) {
 // mayHaveHeld reports whether by our own belief the side can have had a value
 // within a span: known then, or one of our writes under way then.
 func (f *FieldSide) mayHaveHeld(value string, when Span) bool {
-	if f.Known && f.Value == value && (f.Since <= when.To || f.Seen.From <= when.To) {
+	if f.Known && f.Value == value && (f.Since <= when.To || f.Seen.From <= when.To || !f.heldOtherwise(value, when)) {
 		return true
 	}
 	for _, p := range f.Past {
@@ -178,6 +181,41 @@ func (f *FieldSide) mayHaveHeld(value string, when Span) bool {
 			return true
 		}
 	}
+	return f.mayHaveWritten(value, when)
+}
+
+// cameAfter is when a value came that was not a write of ours and was seen after
+// a span; 0 for none.
+func (f *FieldSide) cameAfter(value string, when Span) (at contact.Millis) {
+	if f.Value == value && f.Seen.From >= when.From && !f.mayHaveWritten(value, f.Seen) {
+		at = f.Seen.From
+	}
+	for _, p := range f.Past {
+		if p.Value == value && p.Since >= when.From {
+			at = max(at, p.Since)
+		}
+	}
+	return at
+}
+
+// doubted reports whether a value and the present one were seen in one tick, so
+// that either can be the one that is there since then.
+func (f *FieldSide) doubted(value string) bool {
+	return slices.ContainsFunc(f.Past, func(p Past) bool { return p.Value == value && p.Until >= f.Since+doubtFor })
+}
+
+// before reports whether no value is known of the time up to the end of a span,
+// so that a blank which was there then is nobody's edit.
+func (f *FieldSide) before(when Span) bool {
+	if f.Known && f.Value == "" && f.Since == when.From {
+		return true // the same blank, read once more
+	}
+	return !f.Known || f.Since > when.From && !slices.ContainsFunc(f.Past, func(p Past) bool { return p.Since <= when.From })
+}
+
+// mayHaveWritten reports whether one of our writes can have been applied within
+// a span.
+func (f *FieldSide) mayHaveWritten(value string, when Span) bool {
 	for _, w := range f.Writes {
 		if w.Value == value && w.After <= when.To && (w.Applied == 0 || w.Applied >= when.From) {
 			return true
@@ -289,11 +327,26 @@ func (f *FieldSide) remember(p Past) {
 }
 
 // issue records a write that is about to be sent.
-func (f *FieldSide) issue(version contact.Version, value string) {
-	f.Writes = append(f.Writes, Write{Version: version, Value: value, After: f.Seen.From})
+func (f *FieldSide) issue(version contact.Version, value string, sought bool) {
+	f.Writes = append(f.Writes, Write{Version: version, Value: value, After: f.Seen.From, Sought: sought})
 	if len(f.Writes) > keepWrites {
 		f.Writes = slices.Delete(f.Writes, 0, len(f.Writes)-keepWrites)
 	}
+}
+
+// found ends the writes for a contact that was to be found or created, which
+// was read whole now: they made it what it is, or will not be written any more.
+func (f *FieldSide) found(read contact.Millis) {
+	for i := range f.Writes {
+		if w := &f.Writes[i]; w.Sought && w.Applied == 0 {
+			w.Applied = max(read, 1)
+		}
+	}
+}
+
+// unwritten reports whether nothing of ours can have led to the value.
+func (f *FieldSide) unwritten(value string, when Span) bool {
+	return !slices.ContainsFunc(f.Writes, func(w Write) bool { return !w.Sought }) && !f.mayHaveWritten(value, when)
 }
 
 // justWrote reports whether our newest write is settled and of this value.
@@ -305,8 +358,9 @@ func (f *FieldSide) justWrote(value string) bool {
 // settle marks the writes up to a version as applied at the latest at a time.
 func (f *FieldSide) settle(version contact.Version, applied contact.Millis) {
 	for i := range f.Writes {
-		if w := &f.Writes[i]; w.Version <= version && w.Applied == 0 {
-			w.Applied = max(applied, 1)
+		w := &f.Writes[i]
+		if w.Version <= version && w.Applied == 0 || w.Version == version { // the same write can be repeated
+			w.Applied = max(w.Applied, applied, 1)
 		}
 	}
 	f.forget()

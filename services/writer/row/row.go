@@ -45,8 +45,8 @@ func Merge(row, patch contact.Patch) contact.Patch {
 	merged.Fetch = mergeFetch(older.Fetch, newer.Fetch)
 	if seeks(older) && newer.TargetID != "" {
 		// The older was decided before anything was known of the contact that
-		// the newer names: it is read, and both are decided again.
-		merged.Properties = nil
+		// the newer names: it is read, and that is decided again.
+		merged.Properties = newer.Properties
 	}
 	merged.Archive = older.Archive || newer.Archive
 	merged.Wake = older.Wake && newer.Wake
@@ -164,8 +164,12 @@ func Remainder(row, sent contact.Patch, outcome contact.Outcome) (left contact.P
 		return slices.ContainsFunc(sent.Properties, func(s contact.Property) bool { return s.Name == p.Name && s.Version >= p.Version })
 	})
 	newer := row.Version > sent.Version
-	if sent.Fetch != nil && !newer {
-		left.Fetch = nil // a newer patch may have asked again, after this read
+	nowhere := outcome.Result == contact.Gone ||
+		outcome.TargetID == "" && (outcome.Result == contact.Absent || outcome.Result == contact.Rejected || outcome.Result == contact.Conflict)
+	if (sent.Fetch != nil || nowhere) && !newer {
+		// Read, or nothing there to be read later. A newer patch may have asked
+		// again, after this one.
+		left.Fetch = nil
 	}
 	left.Archive = row.Archive && (!sent.Archive || newer)
 	switch {

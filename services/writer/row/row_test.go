@@ -108,8 +108,8 @@ func TestAContactThatIsFoundIsReadBeforeItIsWritten(t *testing.T) {
 		p.Create, p.Fetch = &contact.Create{Email: "a@example.com", MayCreate: true}, &contact.Fetch{Properties: []string{"lastname"}}
 	}
 	update.TargetID = "501"
-	if merged := Merge(seek, update); merged.TargetID != "501" || len(merged.Properties) != 0 || merged.Fetch == nil || merged.Version != 3 {
-		t.Errorf("with an update behind it, it is %+v, want a read alone", merged)
+	if merged := Merge(seek, update); merged.TargetID != "501" || len(merged.Properties) != 1 || merged.Properties[0].Name != "city" || merged.Fetch == nil || merged.Version != 3 {
+		t.Errorf("with an update behind it, it is %+v, want the update and a read", merged)
 	}
 	merged := Merge(seek, again)
 	if len(merged.Properties) != 1 || merged.TargetID != "" {

@@ -1,0 +1,347 @@
+package simulation
+
+import (
+	"slices"
+	"strconv"
+
+	"lockstep.internal/pkg/contact"
+)
+
+// check holds the world at rest against what must be true of it.
+func (w *world) check() {
+	for person := range people {
+		if w.same(person) != person {
+			continue
+		}
+		w.checkPerson(person)
+		if w.failure != nil {
+			return
+		}
+	}
+}
+
+func (w *world) checkPerson(person int) {
+	hubspot, aloware := w.living(contact.HubSpot, person), w.living(contact.Aloware, person)
+	if w.erasedOf[person] {
+		w.checkErased(person)
+		return
+	}
+	several := false
+	for other := range people {
+		several = several || other != person && w.same(other) == person
+	}
+	for _, list := range [][]*record{hubspot, aloware} {
+		if len(list) > 1 && !several && !w.restored[person] {
+			w.fail("twice", "person %d is in %s %d times", person, list[0].system, len(list))
+			return
+		}
+	}
+	if w.deleted[person] || len(hubspot)+len(aloware) == 0 {
+		return
+	}
+	if several {
+		aloware = w.linkedTo(hubspot, aloware)
+	}
+	for _, system := range contact.Systems {
+		here, there := hubspot, aloware
+		if system == contact.Aloware {
+			here, there = aloware, hubspot
+		}
+		if len(here) == 0 && len(there) > 0 && w.rules.Creation.Into(system) && !w.refusesPerson[index(system)][person] && !several {
+			w.fail("missing", "person %d is not in %s", person, system)
+			return
+		}
+	}
+	if len(hubspot) != 1 || len(aloware) != 1 {
+		return
+	}
+	pair := [2]*record{hubspot[0], aloware[0]}
+	if !w.checkBelief(person, pair, several) {
+		return
+	}
+	for field := range firstComputed {
+		w.checkField(person, field, pair)
+	}
+	if !several { // else what was counted for the one that is not linked counts, or not
+		w.checkTotals(person, pair)
+	}
+}
+
+// linkedTo picks the record of Aloware that is linked with one of HubSpot.
+func (w *world) linkedTo(hubspot, aloware []*record) []*record {
+	for _, e := range w.mapper.store {
+		for _, r := range aloware {
+			if len(hubspot) == 1 && e.state.Side(contact.HubSpot).ID == hubspot[0].id && e.state.Side(contact.Aloware).ID == r.id {
+				return []*record{r}
+			}
+		}
+	}
+	return nil
+}
+
+// checkBelief checks that the two are linked, and that what is believed of them
+// is so.
+func (w *world) checkBelief(person int, pair [2]*record, several bool) bool {
+	for _, e := range w.mapper.store {
+		if e.state.Sides[0].ID != pair[0].id || e.state.Sides[1].ID != pair[1].id {
+			continue
+		}
+		for i, r := range pair {
+			for field := range firstComputed {
+				f := e.state.Fields[fieldKeys[field]]
+				if f == nil || !f.Sides[i].Known || f.Sides[i].Value == r.value(field) {
+					continue
+				}
+				w.fail("belief", "%s is %q and is believed to be %q", cell{r.system, person, field}, r.value(field), f.Sides[i].Value)
+				return false
+			}
+		}
+		return true
+	}
+	if !several && !w.restored[person] { // who was made anew meanwhile is for people to settle
+		w.fail("link", "person %d is in both systems and not linked", person)
+	}
+	return false
+}
+
+// checkField checks that both sides agree, and on the right value.
+func (w *world) checkField(person, field int, pair [2]*record) {
+	values := [2]string{pair[0].value(field), pair[1].value(field)}
+	direction := w.directionOf(field)
+	switch direction {
+	case 0:
+	case contact.Both:
+		if values[0] != values[1] {
+			if !w.refusedOne(person, field, values) {
+				w.fail("agreement", "%s of person %d is %q in HubSpot and %q in Aloware", fieldKeys[field], person, values[0], values[1])
+			}
+			return
+		}
+		w.checkWinner(person, field, values[0], pair)
+	default:
+		w.checkTarget(person, field, direction, pair)
+	}
+}
+
+// refusedOne reports whether one side refused what the other holds.
+func (w *world) refusedOne(person, field int, values [2]string) bool {
+	for i, system := range contact.Systems {
+		if w.refused[refusedValue{system, person, field, values[1-i]}] > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// checkTarget checks a field that flows one way: the target holds the source's
+// value, or its own user's later one.
+func (w *world) checkTarget(person, field int, direction contact.Direction, pair [2]*record) {
+	source, target := pair[0], pair[1]
+	if direction == contact.ToHubSpot {
+		source, target = target, source
+	}
+	want, got := source.value(field), target.value(field)
+	if want == got || w.refused[refusedValue{target.system, person, field, want}] > 0 {
+		w.stats.Decided++
+		return
+	}
+	s, t := source.cells[field], target.cells[field]
+	if s == nil || s.ours || w.unsure(s) != "" || s.first && w.anonymous || s.value == "" && s.first {
+		w.stats.Ambiguous++
+		return // nobody is known to have meant what the source holds
+	}
+	from, _ := w.interval(s)
+	own := t != nil && !t.ours
+	for _, r := range w.records[index(target.system)] {
+		for _, c := range r.past[field] {
+			// Also where we wrote that very value ourselves later.
+			if w.personOf(r) == person && !c.ours && !own && (w.remapped || c.value == got) && c.clock+precision(target.system) >= from {
+				own, t = true, c
+			}
+		}
+	}
+	if !own && w.madeUnknown(target, t) {
+		w.stats.Ambiguous++
+		return
+	}
+	if own {
+		if _, to := w.interval(t); w.remapped || to > from || to == from && target.system == contact.HubSpot || w.unsure(t) != "" {
+			return
+		}
+	}
+	w.stats.Lost++
+	w.fail("one-way", "%s of person %d is %q in %s, set at %d, and %q in %s", fieldKeys[field], person, want, source.system, s.clock, got, target.system)
+}
+
+// madeUnknown reports whether a value came with a contact that we made in a
+// HubSpot that does not tell who made it: until our call is answered, it looks
+// as if somebody had made it by hand.
+func (w *world) madeUnknown(r *record, c *change) bool {
+	return w.anonymous && r.system == contact.HubSpot && r.ours && c != nil && c.ours && c.clock == r.created
+}
+
+// interval is between when and when, by its own system's clock, a change can
+// be taken to have been made.
+func (w *world) interval(c *change) (from, to contact.Millis) {
+	from, to = w.tickOf(c.record.system, c.clock), c.upTo
+	switch {
+	case c.shown == 0:
+		to = from + precision(c.record.system)
+	case w.unsure(c) != "":
+		to = c.latest // not believed at first, it can be taken for a later one
+	}
+	if c.first && (c.record.system == contact.Aloware || w.anonymous || c.doubt == "merged" || c.doubt == "restored") {
+		from = 1
+	}
+	return from, to
+}
+
+// doubtful is how long a value that was left within a tick with several changes
+// can be taken to be there still: until a read tells, and that can be slow.
+const doubtful = 60_000
+
+// unsure says why an observer may take a change for none, or for another time.
+func (w *world) unsure(c *change) string {
+	if c.doubt != "" {
+		return c.doubt
+	}
+	if c.shown == 0 {
+		return "never told"
+	}
+	if c.value == "" && c.first {
+		return "blank from the beginning"
+	}
+	if c.record.system == contact.HubSpot && !w.anonymous {
+		return ""
+	}
+	// The value that was there before, with nothing told in between.
+	past := c.record.past[c.field]
+	at := slices.Index(past, c)
+	if at > 0 && c.record.busy[w.tickOf(c.record.system, c.clock)] && (past[at-1].shown == 0 || past[at-1].shown >= c.shown) {
+		return "same tick, told in disorder"
+	}
+	told := false
+	for i := at - 1; i >= 0; i-- {
+		if past[i].value == c.value {
+			if !told {
+				return "told as unchanged"
+			}
+			left := past[i+1].clock
+			if c.clock-left < doubtful && (past[i].doubt != "" || past[i+1].doubt == "same tick" || c.record.busy[w.tickOf(c.record.system, left)]) {
+				return "again after a doubt"
+			}
+		}
+		told = told || past[i].shown != 0 && past[i].doubt == ""
+	}
+	if c.value == "" && at >= 0 { // it was blank at the beginning
+		left := past[0].clock
+		switch {
+		case !told:
+			return "told as unchanged"
+		case c.clock-left < doubtful && c.record.busy[w.tickOf(c.record.system, left)]:
+			return "again after a doubt"
+		}
+	}
+	return ""
+}
+
+// checkWinner checks that the last edit by the rules has won.
+func (w *world) checkWinner(person, field int, got string, pair [2]*record) {
+	type candidate struct {
+		*change
+		from, to contact.Millis
+		sure     bool
+		place    int
+	}
+	var all []candidate
+	for _, records := range w.records {
+		for _, r := range records {
+			if w.personOf(r) != person {
+				continue
+			}
+			for i, c := range r.past[field] {
+				if c.ours {
+					continue
+				}
+				from, to := w.interval(c)
+				all = append(all, candidate{c, from, to, w.unsure(c) == "" && (r == pair[0] || r == pair[1]), i})
+			}
+		}
+	}
+	possible := map[string]bool{}
+	sure := false
+	for _, c := range all {
+		beaten := false
+		for _, other := range all {
+			if !other.sure || other.change == c.change {
+				continue
+			}
+			sure = true
+			beaten = beaten || other.from > c.to || other.record == c.record && other.place > c.place ||
+				other.from == c.to && other.record.system == contact.HubSpot && c.record.system == contact.Aloware
+		}
+		sure = sure || c.sure
+		if !beaten {
+			possible[c.value] = true
+		}
+	}
+	if !sure {
+		return
+	}
+	w.stats.Decided++
+	if len(possible) > 1 {
+		w.stats.Ambiguous++
+	}
+	if !possible[got] && !w.madeUnknown(pair[0], pair[0].cells[field]) {
+		w.stats.Lost++
+		var edits []string
+		for _, c := range all {
+			edits = append(edits, c.record.system.String()+" "+strconv.Quote(c.value)+" "+strconv.FormatInt(int64(c.from-1_700_000_000_000), 10)+".."+strconv.FormatInt(int64(c.to-1_700_000_000_000), 10)+" "+w.unsure(c.change))
+		}
+		w.fail("lost", "%s of person %d is %q; edits: %q", fieldKeys[field], person, got, edits)
+	}
+}
+
+// checkTotals checks that every communication counts once.
+func (w *world) checkTotals(person int, pair [2]*record) {
+	if !w.rules.Updates.Into(contact.HubSpot) {
+		return
+	}
+	var totals [4]int
+	for _, s := range w.spoken {
+		if s.heard && w.personOf(s.record) == person {
+			totals[s.kind]++
+		}
+	}
+	for kind, total := range totals {
+		want := ""
+		if total > 0 {
+			want = strconv.Itoa(total)
+		}
+		if got := pair[0].value(firstComputed + kind); got != want {
+			w.fail("totals", "%s of person %d is %q, want %q", fieldKeys[firstComputed+kind], person, got, want)
+		}
+	}
+}
+
+// checkErased checks that nothing of an erased person remains.
+func (w *world) checkErased(person int) {
+	for _, r := range w.records[0] {
+		if w.personOf(r) == person && r.gone && !r.erased {
+			return // deleted only, and kept to be restored
+		}
+	}
+	for _, r := range w.records[1] {
+		if w.personOf(r) == person && !w.mapper.erased["aloware:"+r.id] {
+			return // not known to be his when he was erased
+		}
+	}
+	for _, text := range []string{"p" + strconv.Itoa(person) + "v", valueOf(person, phone, 0)} {
+		if w.mapper.remains(text) {
+			w.fail("erased", "something of the erased person %d is stored", person)
+		}
+	}
+	if list := w.living(contact.HubSpot, person); len(list) > 0 {
+		w.fail("erased", "the erased person %d is in HubSpot again", person)
+	}
+}

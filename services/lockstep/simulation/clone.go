@@ -1,0 +1,55 @@
+package simulation
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"lockstep.internal/services/mapper/resolve"
+)
+
+// clone copies a state, as storing and loading it does.
+func clone(s *resolve.State) *resolve.State {
+	c := *s
+	c.Seen = slices.Clone(s.Seen)
+	for i := range c.Sides {
+		side := &c.Sides[i]
+		side.Aliases, side.Candidates = slices.Clone(side.Aliases), slices.Clone(side.Candidates)
+		if side.Refused != nil {
+			refused := *side.Refused
+			side.Refused = &refused
+		}
+	}
+	if s.Fields != nil {
+		c.Fields = make(map[string]*resolve.Field, len(s.Fields))
+		fields := make([]resolve.Field, 0, len(s.Fields))
+		for key, f := range s.Fields {
+			fields = append(fields, *f)
+			mine := &fields[len(fields)-1]
+			for i := range mine.Sides {
+				side := &mine.Sides[i]
+				side.Past, side.Writes = slices.Clone(side.Past), slices.Clone(side.Writes)
+				if side.Rejected != nil {
+					rejected := *side.Rejected
+					side.Rejected = &rejected
+				}
+			}
+			c.Fields[key] = mine
+		}
+	}
+	if s.Activity != nil {
+		activity := *s.Activity
+		c.Activity = &activity
+	}
+	return &c
+}
+
+// dump is all that a state says, as text.
+func dump(s *resolve.State) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%+v %+v", s.Sides, s.Activity)
+	for key, f := range s.Fields {
+		fmt.Fprintf(&b, "\n%s %+v", key, *f)
+	}
+	return b.String()
+}

@@ -1,0 +1,230 @@
+package simulation
+
+import (
+	"math/rand/v2"
+
+	"lockstep.internal/pkg/contact"
+)
+
+// generator makes a schedule of a seed. It knows nothing of what its steps will
+// meet: a step that finds nothing to do does nothing.
+type generator struct {
+	*rand.Rand
+	script  Script
+	persons int
+}
+
+// Generate is the schedule of a seed.
+func Generate(seed uint64) Script {
+	g := &generator{Rand: rand.New(rand.NewPCG(seed, 0x10c57e9))}
+	g.persons = 1 + g.IntN(3)
+	g.settings()
+	g.people()
+	kind := profiles[g.IntN(len(profiles))]
+	for range 10 + g.IntN(70) {
+		g.step("wait", 0, "", 1+g.IntN(waits[g.IntN(len(waits))]))
+		g.pick(kind)
+	}
+	return g.script
+}
+
+var waits = []int{5, 300, 900, 3000}
+
+func (g *generator) step(op string, system contact.System, name string, n ...int) {
+	g.script = append(g.script, Step{Op: op, System: system, Name: name, N: n})
+}
+
+func (g *generator) system() contact.System { return contact.Systems[g.IntN(2)] }
+func (g *generator) person() int            { return g.IntN(g.persons) }
+func (g *generator) field() string          { return fieldKeys[email+g.IntN(firstComputed-email)] }
+func (g *generator) one(of int) bool        { return g.IntN(of) == 0 }
+func (g *generator) stream() int {
+	if g.one(5) {
+		return bulk
+	}
+	return live
+}
+
+func (g *generator) settings() {
+	for _, system := range contact.Systems {
+		switch g.IntN(4) {
+		case 0:
+			g.step("skew", system, "", g.IntN(3000)-1500)
+		case 1:
+			g.step("skew", system, "", g.IntN(120_000)-60_000)
+		}
+	}
+	if g.one(4) {
+		g.step("anonymous", 0, "")
+	}
+	flows := []string{"both", "both", "both", "to_aloware", "to_hubspot"}
+	if flow := flows[g.IntN(len(flows))]; flow != "both" {
+		g.step("updates", 0, flow)
+	}
+	if flow := append(flows, "none")[g.IntN(len(flows)+1)]; flow != "both" {
+		g.step("creation", 0, flow)
+	}
+	for _, field := range []int{firstName, lastName, company, city, leadSource} {
+		g.direct(fieldKeys[field])
+	}
+}
+
+func (g *generator) direct(field string) {
+	g.step([]string{"both", "both", "to_aloware", "to_hubspot"}[g.IntN(4)], 0, field)
+}
+
+// people begins with contacts that are in step, on one side, or on both at
+// once.
+func (g *generator) people() {
+	for person := range g.persons {
+		switch g.IntN(6) {
+		case 0: // made in the course of the schedule
+		case 1:
+			g.create(contact.HubSpot, person)
+			g.create(contact.Aloware, person)
+		default:
+			g.create(g.system(), person)
+		}
+	}
+	if !g.one(4) {
+		g.step("settle", 0, "")
+	}
+}
+
+func (g *generator) create(system contact.System, person int) {
+	g.step("create", system, "", person, g.IntN(6), g.IntN(3))
+}
+
+// profile weighs what happens in a schedule.
+type profile struct {
+	edit, deliver, mapping, writing int
+	disorder                        int // loss, crashes, hand-overs
+	life                            int // creation, merge, deletion
+	rules                           int // mapping changes and refusals
+	talk                            int
+}
+
+var profiles = []profile{
+	{edit: 5, deliver: 6, mapping: 6, writing: 8},
+	{edit: 5, deliver: 6, mapping: 6, writing: 8, disorder: 3},
+	{edit: 4, deliver: 6, mapping: 6, writing: 8, life: 2},
+	{edit: 4, deliver: 6, mapping: 6, writing: 8, life: 1, disorder: 2},
+	{edit: 4, deliver: 6, mapping: 6, writing: 8, rules: 2},
+	{edit: 2, deliver: 6, mapping: 6, writing: 8, talk: 3, disorder: 1},
+	{edit: 4, deliver: 5, mapping: 5, writing: 7, talk: 1, disorder: 2, life: 1, rules: 1},
+}
+
+func (g *generator) pick(p profile) {
+	at := g.IntN(p.edit + p.deliver + p.mapping + p.writing + p.disorder + p.life + p.rules + p.talk)
+	for _, choice := range []struct {
+		weight int
+		do     func()
+	}{
+		{p.edit, g.edit}, {p.deliver, g.deliver}, {p.mapping, g.mapping}, {p.writing, g.writing},
+		{p.disorder, g.disorder}, {p.life, g.life}, {p.rules, g.rules}, {p.talk, g.talk},
+	} {
+		if at < choice.weight {
+			choice.do()
+			return
+		}
+		at -= choice.weight
+	}
+}
+
+func (g *generator) edit() {
+	if g.one(15) {
+		g.step("edit", g.system(), fieldKeys[phone], g.person(), g.IntN(7), g.IntN(3))
+		return
+	}
+	g.step("edit", g.system(), g.field(), g.person(), g.IntN(7), g.IntN(3))
+}
+
+func (g *generator) deliver() {
+	pick := 0
+	if g.one(4) {
+		pick = g.IntN(50)
+	}
+	how := 0
+	if g.one(6) {
+		how = 1
+	}
+	count := 0
+	if g.one(3) {
+		count = g.IntN(4)
+	}
+	g.step("deliver", 0, "", count, pick, how)
+}
+
+func (g *generator) mapping() {
+	if g.one(20) {
+		g.step("poll", g.system(), "", g.stream())
+		return
+	}
+	g.step("map", 0, "", g.stream(), g.IntN(4))
+}
+
+func (g *generator) writing() {
+	system := g.system()
+	switch g.IntN(8) {
+	case 0, 1, 2:
+		g.step("read", system, "", g.stream(), g.IntN(4))
+	case 3:
+		g.step("send", system, "", g.IntN(4))
+	case 4:
+		g.step("land", system, "", g.IntN(4), 0)
+	default:
+		g.step("call", system, "", g.IntN(4), 0)
+	}
+}
+
+func (g *generator) disorder() {
+	system := g.system()
+	switch g.IntN(9) {
+	case 0:
+		g.step("deliver", 0, "", 0, g.IntN(50), 2)
+	case 1, 2:
+		g.step("call", system, "", g.IntN(4), 1+g.IntN(endings-1))
+	case 3:
+		g.step("land", system, "", g.IntN(4), 1+g.IntN(endings-1))
+	case 4, 5:
+		g.step("crash", 0, "", g.stream(), g.IntN(4), g.IntN(4))
+	case 6:
+		g.step("replace", 0, "", g.stream(), g.IntN(4))
+	case 7:
+		g.step("late", 0, "", g.IntN(4))
+	default:
+		g.step("handover", system, "")
+	}
+}
+
+func (g *generator) life() {
+	switch g.IntN(9) {
+	case 0, 1, 2, 3:
+		g.create(g.system(), g.person())
+	case 4, 5:
+		g.step("merge", 0, "", g.person(), g.person(), g.IntN(2), g.IntN(2))
+	case 6:
+		g.step("delete", 0, "", g.person())
+	case 7:
+		g.step("restore", 0, "", g.person())
+	default:
+		g.step("erase", 0, "", g.person())
+	}
+}
+
+func (g *generator) rules() {
+	switch g.IntN(8) {
+	case 0, 1, 2, 3:
+		g.direct(g.field())
+	case 4, 5:
+		g.step("refuse", g.system(), g.field(), g.person(), g.IntN(6))
+	case 6:
+		g.step("accept", g.system(), g.field())
+	default:
+		if g.one(4) {
+			g.step("refuse-contact", g.system(), "", g.person())
+		}
+	}
+}
+
+func (g *generator) talk() { g.step("talk", 0, "", g.person(), g.IntN(4), g.IntN(3)) }

@@ -1,0 +1,172 @@
+package simulation
+
+import (
+	"strconv"
+
+	"lockstep.internal/pkg/contact"
+)
+
+// merge primary secondary form order: somebody merges two contacts in HubSpot.
+// form 0 makes a new contact of them, 1 keeps the primary one; order 1 sends
+// the deletion before the merge. Values that move tell nobody.
+func (w *world) merge(s Step) {
+	one, two := w.same(s.n(0)%people), w.same(s.n(1)%people)
+	if one == two || w.deleted[one] || w.deleted[two] || w.erasedOf[one] || w.erasedOf[two] {
+		return
+	}
+	primary, secondary := w.living(contact.HubSpot, one), w.living(contact.HubSpot, two)
+	if len(primary) != 1 || len(secondary) != 1 {
+		return
+	}
+	first, second := primary[0], secondary[0]
+	w.merged[two] = one
+	for c, list := range w.writes {
+		if c.person == two {
+			c.person = one
+			w.writes[c] = append(w.writes[c], list...)
+		}
+	}
+	survivor := first
+	absorbed := []*record{second}
+	if s.n(2)%2 == 0 {
+		survivor = w.add(contact.HubSpot, one, false)
+		absorbed = []*record{first, second}
+		first.into = survivor
+	}
+	second.into = survivor
+	survivor.modified = w.clock(contact.HubSpot)
+	survivor.mixed = true
+	for field := range fields {
+		from := first.cells[field]
+		if from == nil || from.value == "" {
+			from = second.cells[field]
+		}
+		if from == nil || from == survivor.cells[field] {
+			continue
+		}
+		moved := *from
+		moved.record, moved.shown, moved.doubt = survivor, 0, ""
+		survivor.cells[field] = &moved
+		survivor.past[field] = append(survivor.past[field], &moved)
+	}
+	for _, records := range w.records {
+		for _, r := range records {
+			if w.personOf(r) == one {
+				r.blur("merged")
+			}
+		}
+	}
+	var ids []string
+	for _, r := range absorbed {
+		ids = append(ids, r.id)
+	}
+	if s.n(3)%2 == 0 {
+		w.lifecycle(survivor, contact.Merged, ids)
+	}
+	for _, r := range absorbed {
+		w.lifecycle(r, contact.Deleted, nil)
+	}
+	if s.n(3)%2 == 1 {
+		w.lifecycle(survivor, contact.Merged, ids)
+	}
+}
+
+// blur makes all that a record held so far uncertain to an observer.
+func (r *record) blur(why string) {
+	r.mixed = true
+	for field := range r.past {
+		for _, c := range r.past[field] {
+			c.doubt, c.first = why, true
+		}
+	}
+}
+
+// remove person: somebody deletes the contact in HubSpot.
+func (w *world) remove(s Step) {
+	person := w.same(s.n(0) % people)
+	for _, r := range w.living(contact.HubSpot, person) {
+		r.gone = true
+		w.deleted[person], w.gone = true, true
+		w.lifecycle(r, contact.Deleted, nil)
+	}
+}
+
+// restore person: somebody takes the contact out of HubSpot's recycle bin.
+// What was changed in between is as uncertain as what a merge moved.
+func (w *world) restore(s Step) {
+	person := w.same(s.n(0) % people)
+	if !w.deleted[person] || w.erasedOf[person] {
+		return
+	}
+	for _, r := range w.records[0] {
+		if w.personOf(r) == person && r.gone && r.into == nil {
+			r.gone = false
+			r.modified = w.clock(contact.HubSpot)
+			delete(w.deleted, person)
+			w.restored[person] = true
+			w.lifecycle(r, contact.Restored, nil)
+			for _, records := range w.records {
+				for _, other := range records {
+					if w.personOf(other) == person {
+						other.blur("restored")
+					}
+				}
+			}
+			return
+		}
+	}
+}
+
+// erase person: a privacy deletion in HubSpot.
+func (w *world) erase(s Step) {
+	person := w.same(s.n(0) % people)
+	for _, r := range w.living(contact.HubSpot, person) {
+		r.gone, r.erased = true, true
+		w.erasedOf[person], w.gone = true, true
+		w.lifecycle(r, contact.Erased, nil)
+	}
+}
+
+// spoken is one call or text.
+type spoken struct {
+	id     string
+	record *record
+	kind   int // 0 inbound call, 1 outbound call, 2 inbound text, 3 outbound text
+	at     contact.Millis
+	heard  bool
+}
+
+// talk person kind states: a call or text in Aloware, told state by state, each
+// with the whole contact.
+func (w *world) talk(s Step) {
+	person := w.same(s.n(0) % people)
+	records := w.living(contact.Aloware, person)
+	if len(records) == 0 {
+		return
+	}
+	r := records[0]
+	at := w.tickOf(contact.Aloware, w.clock(contact.Aloware))
+	w.spoken = append(w.spoken, spoken{id: w.id("c"), record: r, kind: s.n(1) % 4, at: at})
+	sp := &w.spoken[len(w.spoken)-1]
+	for state := range 1 + s.n(2)%3 {
+		e := w.snapshot(r, w.id("t"), contact.Webhook)
+		w.transit = append(w.transit, e)
+		c := &contact.Communication{
+			ID: sp.id, ContactID: r.id, EventID: e.in.Change.EventID, Text: sp.kind > 1, Inbound: sp.kind%2 == 0,
+			StartedAt: at, UpdatedAt: at + contact.Millis(state)*tick, Finished: state > 0, Counters: contact.UnknownCounters,
+		}
+		if state == 2 {
+			c.Disposition = "p" + strconv.Itoa(person) + "v" + strconv.Itoa(len(w.spoken)%3+1)
+		}
+		w.transit = append(w.transit, &event{record: nil, in: contact.Incoming{Communication: c}})
+	}
+}
+
+// hear notes that a communication reached us.
+func (w *world) hear(c *contact.Communication) {
+	for i := range w.spoken {
+		if w.spoken[i].id == c.ID {
+			w.spoken[i].heard = true
+		}
+	}
+}

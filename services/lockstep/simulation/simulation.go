@@ -1,0 +1,163 @@
+// Package simulation proves that the two systems come to agree. It plays
+// schedules: people who edit, merge and delete contacts on both sides, webhooks
+// that come late, twice, out of order or never, calls whose answers are lost,
+// services that end between any two steps or are replaced while they still
+// act; then it lets everything come to rest and holds the result against what
+// really happened.
+//
+// The decisions are the real ones, of services/mapper/resolve and
+// services/writer/row. The two systems, the streams and the storing around the
+// decisions are models: without I/O, goroutines or a clock, so that a seed
+// always gives the same schedule and the same end.
+//
+// A schedule is a Script, plain text of one step a line. What fails is shrunk
+// to the few steps that matter, and kept in testdata.
+//
+// What must hold at rest: both sides of a two-way field agree on the last edit,
+// later by its own system's clock, HubSpot's on a tie; the target of a one-way
+// field holds the source's value unless its own user changed it later; what the
+// rules believe of each side is so; nobody is created twice; nothing of an
+// erased person is stored; communications are counted once. And on the way: the
+// writes end within 90 seconds of the last edit, none goes where none may flow,
+// no known edit of a target's own user is overwritten before the source changes,
+// nobody is shown an older winner after a newer one (but over a hand-over, where
+// a former owner's call lands late; it is counted and put right), a value that is
+// on its way is not sent again, and an event that was judged before counts as
+// such.
+//
+// Two cases are ambiguous by nature, and counted: an edit to the very value
+// that we are writing at that moment, and changes of one value within one tick
+// of Aloware's clock. What no delivered message ever told cannot be known
+// either.
+package simulation
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Stats are what happened over some schedules.
+type Stats struct {
+	Schedules   int
+	Edits       int // changes that people made
+	Decided     int // fields at rest with an edit that must have won
+	Ambiguous   int // of them, those with more than one possible winner
+	Lost        int // of them, those that a wrong edit has won
+	Writes      int // values of ours that changed something
+	Calls       int // values that were sent
+	Regressions int // older winners shown after newer ones, over a hand-over
+}
+
+// Add adds what happened over other schedules.
+func (s *Stats) Add(o Stats) {
+	s.Schedules += o.Schedules
+	s.Edits += o.Edits
+	s.Decided += o.Decided
+	s.Ambiguous += o.Ambiguous
+	s.Lost += o.Lost
+	s.Writes += o.Writes
+	s.Calls += o.Calls
+	s.Regressions += o.Regressions
+}
+
+// Failure is an invariant that did not hold.
+type Failure struct{ Invariant, Detail string }
+
+func (f *Failure) Error() string { return f.Invariant + ": " + f.Detail }
+
+// Run plays a script to its end and to rest.
+func Run(script Script) (Stats, *Failure) {
+	w := newWorld()
+	w.play(script)
+	return w.stats, w.failure
+}
+
+// Trace is what happened in a script, line by line, for people.
+func Trace(script Script) string {
+	w := newWorld()
+	w.tracing = true
+	w.play(script)
+	return strings.Join(w.log, "\n")
+}
+
+func (w *world) play(script Script) {
+	for _, step := range script {
+		if w.failure != nil {
+			break
+		}
+		w.trace("%s", step)
+		operations[step.Op](w, step)
+	}
+	if w.failure == nil {
+		w.trace("rest")
+		w.rest()
+	}
+	if w.failure == nil {
+		w.check()
+	}
+	w.stats.Schedules++
+	w.stats.Writes += w.landings
+	w.stats.Calls += w.calls
+}
+
+// Shrink reduces a failing script to steps none of which can be left out.
+func Shrink(script Script) Script {
+	_, failure := Run(script)
+	if failure == nil {
+		return script
+	}
+	fails := func(s Script) bool {
+		_, f := Run(s)
+		return f != nil && f.Invariant == failure.Invariant
+	}
+	return lower(reduce(script, fails), fails)
+}
+
+// reduce leaves steps out, many at once at first, as long as it keeps failing.
+func reduce(script Script, fails func(Script) bool) Script {
+	for size := (len(script) + 1) / 2; size > 0; {
+		removed := false
+		for at := 0; at < len(script); {
+			end := min(at+size, len(script))
+			rest := append(append(Script{}, script[:at]...), script[end:]...)
+			if fails(rest) {
+				script, removed = rest, true
+				continue
+			}
+			at = end
+		}
+		switch {
+		case size > 1:
+			size /= 2
+		case !removed:
+			size = 0
+		}
+	}
+	return script
+}
+
+// lower makes the numbers of a script small where that keeps it failing.
+func lower(script Script, fails func(Script) bool) Script {
+	for i := range script {
+		for k := range script[i].N {
+			for _, n := range []int{0, 1, script[i].N[k] / 2} {
+				if n >= script[i].N[k] && n != 0 || n == script[i].N[k] {
+					continue
+				}
+				changed := append(Script{}, script...)
+				changed[i].N = append([]int{}, script[i].N...)
+				changed[i].N[k] = n
+				if fails(changed) {
+					script = changed
+					break
+				}
+			}
+		}
+	}
+	return script
+}
+
+// Report is a failing schedule as it is kept in testdata.
+func Report(seed uint64, script Script, failure *Failure) string {
+	return fmt.Sprintf("# seed %d\n# %s\n%s", seed, failure, script)
+}

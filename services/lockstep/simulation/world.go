@@ -1,0 +1,217 @@
+package simulation
+
+import (
+	"fmt"
+	"strings"
+
+	"lockstep.internal/pkg/contact"
+	"lockstep.internal/services/mapper/resolve"
+	"lockstep.internal/services/writer/row"
+)
+
+// world is everything: both systems, the way between them and us, the
+// services, and what is known of the truth.
+type world struct {
+	now        contact.Millis // true time, which is our clock
+	skew       [2]contact.Millis
+	anonymous  bool // HubSpot does not tell who made a change
+	directions [fields]contact.Direction
+	rules      *resolve.Rules
+	number     int
+	revision   int // of rows, over all
+	moment     int // counts what changes systems: things done at one time have an order
+
+	records       [2][]*record
+	refuses       [2]map[int]string // a value that a system refuses, by field
+	refusesPerson [2]map[int]bool
+	transit       []*event
+	changes       [2][]message
+	patches       [2][]contact.Patch
+	mapper        mapper
+	lateBatches   []*batch // decided by former owners, not published yet
+	writers       [2]writer
+
+	// The truth.
+	merged    []int // person by person: who he turned out to be
+	deleted   map[int]bool
+	restored  map[int]bool // who can have been made anew in the meantime
+	erasedOf  map[int]bool
+	spoken    []spoken
+	writes    map[cell][]*write
+	refused   map[refusedValue]int
+	known     map[string]contact.Key // contacts by the ids of their judged events
+	handovers int
+	calls     int
+	landings  int
+	remapped  bool
+	gone      bool // some contact was deleted, refused as a whole, or not found
+	failure   *Failure
+	stats     Stats
+
+	tracing bool
+	log     []string
+}
+
+// most people of a schedule.
+const people = 6
+
+func newWorld() *world {
+	w := &world{
+		now:     1_700_000_000_000,
+		refuses: [2]map[int]string{{}, {}}, refusesPerson: [2]map[int]bool{{}, {}},
+		deleted: map[int]bool{}, restored: map[int]bool{}, erasedOf: map[int]bool{}, writes: map[cell][]*write{}, refused: map[refusedValue]int{},
+		known: map[string]contact.Key{},
+	}
+	for i := range catalogue {
+		w.directions[i] = catalogue[i].Direction
+	}
+	w.mapper = mapper{erased: map[string]bool{}, counted: map[string]bool{}, epoch: [2]int64{1, 1}}
+	for i, system := range contact.Systems {
+		w.writers[i] = writer{system: system, sent: map[contact.Key]row.Delivered{}}
+	}
+	for person := range people {
+		w.merged = append(w.merged, person)
+	}
+	w.rules = &resolve.Rules{Region: "US", Creation: resolve.FlowBoth, Updates: resolve.FlowBoth}
+	w.rules.Set = fieldSet(1, w.directions)
+	return w
+}
+
+func (w *world) trace(format string, args ...any) {
+	if w.tracing {
+		w.log = append(w.log, fmt.Sprintf("%d ", w.now-1_700_000_000_000)+fmt.Sprintf(format, args...))
+	}
+}
+
+// arrive brings an event from its way into the stream of changes.
+func (w *world) arrive(stream int, events ...*event) {
+	m := make(message, 0, len(events))
+	for _, e := range events {
+		arrived := *e
+		if c := e.in.Change; c != nil {
+			received := *c
+			received.ReceivedAt = w.now
+			arrived.in.Change = &received
+		}
+		if c := e.in.Communication; c != nil {
+			w.hear(c)
+			received := *c
+			received.ReceivedAt = w.now
+			arrived.in.Communication = &received
+		}
+		m = append(m, &arrived)
+	}
+	w.changes[stream] = append(w.changes[stream], m)
+}
+
+// poll reads all records of a system again.
+func (w *world) poll(system contact.System, stream int) {
+	for _, r := range w.records[index(system)] {
+		if r.alive() && !w.erasedOf[r.person] {
+			w.arrive(stream, w.reading(r))
+		}
+	}
+}
+
+// rest lets everything arrive without further disorder, with a reading of both
+// systems at the end; it fails when that comes to no end.
+func (w *world) rest() {
+	const most = 60
+	quiet := 0
+	for round := 0; round < most; round++ {
+		w.now += 1500
+		before := w.landings
+		w.arriveAll()
+		w.settleAll()
+		if w.landings == before && w.idle() {
+			quiet++
+			switch quiet {
+			case 1, 2:
+				w.poll(contact.HubSpot, live)
+				w.poll(contact.Aloware, live)
+			default:
+				return
+			}
+			continue
+		}
+		if !w.idle() {
+			continue
+		}
+		quiet = min(quiet, 1)
+	}
+	w.fail("rest", "writes come to no end: %d values written since the last edit", w.landings)
+}
+
+func (w *world) arriveAll() {
+	for _, e := range w.transit {
+		w.arrive(live, e)
+	}
+	w.transit = nil
+}
+
+// settleAll runs the services until nothing is to be done at this time.
+func (w *world) settleAll() {
+	for range 40 {
+		for stream := range w.changes {
+			w.handle(stream, len(w.changes[stream]))
+		}
+		for i := range w.writers {
+			wr := &w.writers[i]
+			for stream := range w.patches {
+				w.read(wr, stream, len(w.patches[stream]))
+			}
+			for len(wr.calls) > 0 {
+				w.end(wr, wr.calls[0], answered)
+			}
+			for _, l := range w.due(wr) {
+				if c := w.begin(wr, l); c != nil {
+					w.end(wr, c, answered)
+				}
+			}
+		}
+		w.arriveAll()
+		if w.still() {
+			return
+		}
+		w.now++
+	}
+	w.fail("rest", "the services come to no rest")
+}
+
+// still reports whether nothing can be done at this time.
+func (w *world) still() bool {
+	for stream := range w.changes {
+		if w.mapper.position[stream] < len(w.changes[stream]) {
+			return false
+		}
+		for i := range w.writers {
+			if w.writers[i].position[stream] < len(w.patches[stream]) {
+				return false
+			}
+		}
+	}
+	for i := range w.writers {
+		if len(w.due(&w.writers[i])) > 0 || len(w.writers[i].calls) > 0 {
+			return false
+		}
+	}
+	return len(w.transit) == 0
+}
+
+// idle reports whether nothing is left to be done later either.
+func (w *world) idle() bool {
+	return w.still() && len(w.writers[0].lanes) == 0 && len(w.writers[1].lanes) == 0
+}
+
+func resultName(o *contact.Outcome) string {
+	return [...]string{"", "written", "made", "fetched", "absent", "rejected", "gone", "conflict"}[o.Result]
+}
+
+func outcomeText(o *contact.Outcome) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s@%d", o.TargetID, o.AppliedAt-1_700_000_000_000)
+	for _, v := range o.Holds {
+		fmt.Fprintf(&b, " %s=%q", v.Name, v.Text)
+	}
+	return b.String()
+}

@@ -1,0 +1,185 @@
+package simulation
+
+import (
+	"slices"
+
+	"lockstep.internal/pkg/contact"
+	"lockstep.internal/services/writer/row"
+)
+
+// lane is a writer's row with what the service keeps beside it.
+type lane struct {
+	key      contact.Key
+	patch    contact.Patch
+	revision int
+	next     contact.Millis
+	busy     bool // a call of the present owner is under way
+}
+
+// writer stands for the service around the rows of one system: rows are
+// durable, what was sent last is remembered by the process only. What a row
+// becomes, package row decides.
+type writer struct {
+	system   contact.System
+	position [2]int
+	lanes    []*lane
+	sent     map[contact.Key]row.Delivered
+	calls    []*call // sent and not answered, of this owner or a former one
+}
+
+// putOff is the pause of a row whose call did not reach the system.
+const putOff = 700
+
+// call is one call to the system that is under way.
+type call struct {
+	lane     *lane
+	key      contact.Key
+	revision int
+	sent     contact.Patch
+	whole    bool
+	former   bool // its owner was replaced meanwhile
+}
+
+func (wr *writer) lane(key contact.Key) *lane {
+	for _, l := range wr.lanes {
+		if l.key == key {
+			return l
+		}
+	}
+	return nil
+}
+
+// read merges patches of a stream into rows.
+func (w *world) read(wr *writer, stream, count int) {
+	until := min(wr.position[stream]+count, len(w.patches[stream]))
+	for _, p := range w.patches[stream][wr.position[stream]:until] {
+		if p.System != wr.system {
+			continue
+		}
+		l := wr.lane(p.Contact)
+		if l == nil {
+			l = &lane{key: p.Contact, patch: p}
+			wr.lanes = append(wr.lanes, l)
+		} else {
+			l.patch = row.Merge(l.patch, p)
+		}
+		w.keep(l, l.patch)
+	}
+	wr.position[stream] = until
+}
+
+// keep stores a row, due now or at its read's time.
+func (w *world) keep(l *lane, patch contact.Patch) {
+	l.patch, l.next = patch, 0
+	w.revision++
+	l.revision = w.revision
+	if _, ok := row.Ready(patch, w.now); !ok {
+		l.next = patch.Fetch.NotBefore
+	}
+}
+
+// due are the rows that may be called for now.
+func (w *world) due(wr *writer) (list []*lane) {
+	for _, l := range wr.lanes {
+		if !l.busy && l.next <= w.now {
+			list = append(list, l)
+		}
+	}
+	return list
+}
+
+// begin takes a row and sends its call; nil when there is nothing to send.
+func (w *world) begin(wr *writer, l *lane) *call {
+	fresh, step := row.Next(l.patch, w.now, wr.sent[l.key])
+	switch step {
+	case row.Wait:
+		l.next = l.patch.Fetch.NotBefore
+		return nil
+	case row.Overtaken:
+		wr.drop(l)
+		return nil
+	}
+	known := wr.sent[l.key]
+	if known == nil {
+		known = make(row.Delivered, len(fresh.Properties))
+		wr.sent[l.key] = known
+	}
+	for _, p := range fresh.Properties {
+		known[p.Name] = max(known[p.Name], p.Version)
+	}
+	l.busy = true
+	c := &call{lane: l, key: l.key, revision: l.revision, sent: fresh, whole: l.patch.Fetch == nil || fresh.Fetch != nil}
+	wr.calls = append(wr.calls, c)
+	return c
+}
+
+func (wr *writer) drop(l *lane) {
+	wr.lanes = slices.DeleteFunc(wr.lanes, func(other *lane) bool { return other == l })
+}
+
+// How a call ends.
+const (
+	answered   = iota // all goes well
+	unsent            // the system was not reached: the row stays
+	unanswered        // it was carried out, and nobody knows
+	unfinished        // its outcome is reported, and the row stays
+	endings
+)
+
+// end carries a call out and settles its row.
+func (w *world) end(wr *writer, c *call, how int) {
+	wr.calls = slices.DeleteFunc(wr.calls, func(other *call) bool { return other == c })
+	if !c.former {
+		c.lane.busy = false
+	}
+	if how == unsent {
+		if !c.former {
+			c.lane.next = w.now + putOff
+		}
+		return
+	}
+	e := w.carryOut(wr.system, c.sent)
+	if w.tracing {
+		w.trace("  %s carries out %v of %s: %s %s", wr.system, c.sent.Properties, c.key, resultName(e.in.Outcome), outcomeText(e.in.Outcome))
+	}
+	if how == unanswered {
+		return
+	}
+	o := e.in.Outcome
+	l := wr.lane(c.key)
+	if row.Misled(c.sent, *o) {
+		if l != nil {
+			left, _ := row.Remainder(l.patch, c.sent, *o)
+			w.keep(l, left)
+		}
+		return
+	}
+	o.AnsweredAt = w.now
+	w.changes[live] = append(w.changes[live], message{e})
+	if how == unfinished || l == nil {
+		return
+	}
+	if c.whole && l.revision == c.revision {
+		wr.drop(l)
+		return
+	}
+	left, done := row.Remainder(l.patch, c.sent, *o)
+	if done {
+		wr.drop(l)
+		return
+	}
+	w.keep(l, left)
+}
+
+// replace gives the lanes to a new owner: what was sent last is forgotten, and
+// calls of the former one may still land.
+func (w *world) replace(wr *writer) {
+	wr.sent = make(map[contact.Key]row.Delivered)
+	for _, c := range wr.calls {
+		c.former = true
+	}
+	for _, l := range wr.lanes {
+		l.busy = false
+	}
+	w.handovers++
+}
