@@ -3,6 +3,8 @@ package lockstep_test
 import (
 	"fmt"
 	"maps"
+	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -145,6 +147,7 @@ func TestEveryFieldFlowsAsItIsMapped(t *testing.T) {
 				}
 				return "no contact is on both sides yet"
 			})
+			d.explainAtFailure("hubspot:" + hub)
 			d.settle(30 * time.Second)
 			all := fields()
 			category := func(names ...string) []field {
@@ -210,6 +213,20 @@ func TestEveryFieldFlowsAsItIsMapped(t *testing.T) {
 			d.activity(hub, alo)
 		})
 	}
+}
+
+// explainAtFailure tells of a test that fails why the contact's values are what
+// they are.
+func (d *demo) explainAtFailure(key string) {
+	d.t.Cleanup(func() {
+		if !d.t.Failed() {
+			return
+		}
+		command := exec.Command(os.Args[0], "contact", "explain", "demo", key, "--limit", "200", "--server", "http://"+d.console)
+		command.Env = d.env
+		out, err := command.CombinedOutput()
+		d.t.Logf("why %s holds what it holds (%v):\n%s", key, err, out)
+	})
 }
 
 // dispositions checks the contact's status: HubSpot's options alone, by value,

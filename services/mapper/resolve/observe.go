@@ -123,6 +123,9 @@ func (j *Judge) value(m *mapping.Mapping, system contact.System, text string, re
 		intent, when.At = true, baselineAt
 	case first:
 		intent = true
+	case r.final && fs.Value != text && when.At >= fs.Seen.At && !fs.mayHaveWritten(text, when):
+		// Read after the tick in which another value was seen: it was set again.
+		intent = true
 	default:
 		intent = !fs.mayHaveHeld(text, when) && !(side.Doubt != 0 && fs.doubted(text))
 	}

@@ -2,6 +2,9 @@ package resolve
 
 import (
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"lockstep.internal/pkg/contact"
 	"lockstep.internal/pkg/mapping"
@@ -148,5 +151,107 @@ func TestALateWriteOverTheTargetsOwnEditIsFollowedByTheSource(t *testing.T) {
 	})
 	if will, _ := state.Fields["lead_source"].Sides[0].will(); will != "source again" {
 		t.Errorf("HubSpot will hold %q after %+v, want the source's newest value", will, back)
+	}
+}
+
+// tick is a contact in both systems whose Aloware side is told by snapshots with
+// a clock of whole seconds.
+type tick struct {
+	t       *testing.T
+	rules   *Rules
+	state   *State
+	version contact.Version
+}
+
+const tickBase contact.Millis = 1_700_000_000_000
+
+func newTick(t *testing.T) *tick {
+	set := mapping.Default(nil)
+	set.ByKey("city").Direction = contact.Both
+	return &tick{
+		t: t, rules: &Rules{Set: set, Region: "US", Creation: FlowBoth, Updates: FlowBoth},
+		state: &State{Sides: [2]Side{{ID: "501", Read: true}, {ID: "9", Read: true}}},
+	}
+}
+
+func (k *tick) judge(now contact.Millis, do func(j *Judge)) (cities []string) {
+	k.version += 10
+	j := NewJudge(k.rules, "hubspot:501", k.state, Decision{Version: k.version, Now: tickBase + now, EventID: "event"})
+	do(j)
+	for _, p := range j.Conclude().Patches {
+		for _, property := range p.Properties {
+			cities = append(cities, p.System.String()+" "+property.Value)
+		}
+	}
+	return cities
+}
+
+// hubSpot is somebody's edit there, and the write that follows, applied in
+// Aloware's second of that time.
+func (k *tick) hubSpot(city string, at contact.Millis) {
+	k.judge(at+100, func(j *Judge) {
+		j.Observe(&contact.Change{
+			System: contact.HubSpot, ID: "501", EventID: "h" + city, Event: contact.Changed, Origin: contact.Others, OccurredAt: tickBase + at, ReceivedAt: tickBase + at + 50,
+			Values: []contact.Value{{Name: "city", Text: city}},
+		})
+	})
+	written := k.version
+	k.judge(at+400, func(j *Judge) {
+		j.Settle(&contact.Outcome{
+			System: contact.Aloware, Contact: "hubspot:501", Version: written, TargetID: "9", Result: contact.Written,
+			AppliedAt: tickBase + at/1000*1000, Precision: 999, AnsweredAt: tickBase + at + 300,
+			Properties: []contact.PropertyOutcome{{Name: "city", Version: written, Value: city}},
+		})
+	})
+}
+
+// aloware is a snapshot of the second in which it was received.
+func (k *tick) aloware(city string, received contact.Millis) []string {
+	return k.judge(received, func(j *Judge) {
+		j.Observe(&contact.Change{
+			System: contact.Aloware, ID: "9", EventID: city + time.Duration(received).String(), Event: contact.Snapshot,
+			OccurredAt: tickBase + received/1000*1000, Precision: 999, ReceivedAt: tickBase + received, Values: []contact.Value{{Name: "city", Text: city}},
+		})
+	})
+}
+
+// read is the confirming read's answer, after the second of the last change.
+func (k *tick) read(city string, second, answered contact.Millis) []string {
+	return k.judge(answered, func(j *Judge) {
+		j.Settle(&contact.Outcome{
+			System: contact.Aloware, Contact: "hubspot:501", Version: k.version - 5, TargetID: "9", Result: contact.Fetched,
+			AppliedAt: tickBase + second, Precision: 999, AnsweredAt: tickBase + answered, Holds: []contact.Value{{Name: "city", Text: city}},
+		})
+	})
+}
+
+// TestAValueSetBackWithinOneTickIsFollowed: Elko, Reno and Elko again, the last
+// two within one second of Aloware's clock. The read after it tells which is
+// there, and that somebody set it.
+func TestAValueSetBackWithinOneTickIsFollowed(t *testing.T) {
+	t.Parallel()
+	k := newTick(t)
+	k.hubSpot("Reno", 10_540)
+	k.aloware("Reno", 10_900)
+	k.aloware("Elko", 11_400)
+	k.aloware("Reno", 14_684)
+	k.aloware("Elko", 14_690)
+	written := k.read("Elko", 14_000, 16_280)
+	if diff := cmp.Diff([]string{"hubspot Elko"}, written); diff != "" {
+		t.Errorf("written after the read (-want +got):\n%s", diff)
+	}
+}
+
+// TestADoubtEndsWithTheRead: once a read has told what a second ended with, the
+// other value of that second, set again a little later, is an edit.
+func TestADoubtEndsWithTheRead(t *testing.T) {
+	t.Parallel()
+	k := newTick(t)
+	k.aloware("Elko", 10_100)
+	k.hubSpot("Reno", 10_400)
+	k.read("Reno", 10_000, 12_300)
+	written := k.aloware("Elko", 14_200)
+	if diff := cmp.Diff([]string{"hubspot Elko"}, written); diff != "" {
+		t.Errorf("written after the second edit (-want +got):\n%s", diff)
 	}
 }

@@ -241,6 +241,9 @@ func (f *FieldSide) observe(value string, when Span, final bool) (current, ambig
 			if when.From > f.Seen.To {
 				f.settleDoubt(when)
 			}
+			if final {
+				f.settleDoubt(Span{From: when.To + 1})
+			}
 			f.Seen = when
 		}
 		return true, false
