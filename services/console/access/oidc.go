@@ -51,9 +51,10 @@ func (c OIDC) check() error {
 // provider is what was read of the provider; it is read when it is first
 // needed, so that the console starts without it.
 type provider struct {
-	mu     sync.Mutex // guards found
+	mu     sync.Mutex // guards what follows
 	found  *oidc.Provider
-	failed time.Time // when it could not be read
+	client *oauth2.Config // remembers how the provider wants to be spoken to
+	failed time.Time      // when it could not be read
 }
 
 // signInAgain is for whatever can be put right by beginning again.
@@ -86,12 +87,12 @@ func (s *Service) provided(ctx context.Context) (*oidc.Provider, *oauth2.Config,
 			s.config.Logger.WarnContext(ctx, "the provider of sign-ins could not be read", "issuer", c.Issuer, "error", err)
 			return nil, nil, errProvider
 		}
-		s.oidc.found = found
+		s.oidc.found, s.oidc.client = found, &oauth2.Config{
+			ClientID: c.ClientID, ClientSecret: c.ClientSecret.Reveal(), RedirectURL: c.Redirect,
+			Endpoint: found.Endpoint(), Scopes: []string{oidc.ScopeOpenID, "email", "profile"},
+		}
 	}
-	return s.oidc.found, &oauth2.Config{
-		ClientID: c.ClientID, ClientSecret: c.ClientSecret.Reveal(), RedirectURL: c.Redirect,
-		Endpoint: s.oidc.found.Endpoint(), Scopes: []string{oidc.ScopeOpenID, "email", "profile"},
-	}, nil
+	return s.oidc.found, s.oidc.client, nil
 }
 
 // BeginOIDC gives the address of the provider to send the browser to, and the

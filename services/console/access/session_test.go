@@ -172,31 +172,30 @@ func TestGuessingPasswordsIsSlow(t *testing.T) {
 }
 
 // TestAnUnknownLoginIsAsMuchWork as a known one, so that time does not tell
-// who exists.
+// who exists. It is not parallel, because it compares times.
 func TestAnUnknownLoginIsAsMuchWork(t *testing.T) {
-	t.Parallel()
 	e := newEnv(t)
 	e.person("ada@example.com", nil)
-	_, _, err := e.SavePerson(e.root(), access.PersonChange{Login: "without@example.com"})
-	if err != nil {
+	if _, _, err := e.SavePerson(e.root(), access.PersonChange{Login: "without@example.com"}); err != nil {
 		t.Fatal(err)
 	}
-	quickest := func(login string) time.Duration {
-		least := time.Hour
-		for i := range 7 {
+	quickest := make(map[string]time.Duration)
+	for i := range 9 {
+		for _, login := range []string{"ada@example.com", "nobody@example.com", "without@example.com", "no\x00login"} {
 			start := time.Now()
 			_, err := e.SignIn(t.Context(), login, "a wrong password", fmt.Sprint("203.0.113.", i))
-			least = min(least, time.Since(start))
+			took := time.Since(start)
 			if rule(err) != "sign_in" || err.Error() != "login or password are wrong" {
 				t.Fatal(err)
 			}
+			if least, ok := quickest[login]; !ok || took < least {
+				quickest[login] = took
+			}
 		}
-		return least
 	}
-	known := quickest("ada@example.com")
-	for _, login := range []string{"nobody@example.com", "without@example.com", "no\x00login"} {
-		if got := quickest(login); got < known/2 {
-			t.Errorf("%q takes %v, a known login %v", login, got, known)
+	for login, took := range quickest {
+		if known := quickest["ada@example.com"]; took < known/4 {
+			t.Errorf("%q takes %v, a known login %v", login, took, known)
 		}
 	}
 }
