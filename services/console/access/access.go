@@ -133,14 +133,7 @@ func recognised(name string, kind Kind, id string, stored postgres.Roles) Caller
 // ErrUnknown tells that a credential is nobody's.
 var ErrUnknown = errors.New("the credential is not known; ask an operator for a new token")
 
-// Guard recognises callers.
-type Guard interface {
-	// Bearer recognises the token of an API call; ErrUnknown where it is nobody's.
-	Bearer(ctx context.Context, token string) (Caller, error)
-}
-
-// Token is a Guard that knows one token: the installation's own, for its
-// operator's command line.
+// Token is the installation's own API token, for its operator's command line.
 type Token string
 
 // Bearer compares in constant time.
