@@ -211,10 +211,9 @@ type SessionRow struct {
 
 // AddSession adds a session of Person.ID.
 func (tx *Tx) AddSession(ctx context.Context, s SessionRow) error {
-	_, err := tx.tx.Exec(ctx, `INSERT INTO session (hash, person, created_at, used_at, expires_at) VALUES ($1, $2, $3, $3, $4)`,
-		s.Hash, s.Person.ID, s.Created, s.Expires)
+	_, err := tx.tx.Exec(ctx, `UPDATE person SET seen_at = $2 WHERE person = $1`, s.Person.ID, s.Created)
 	if err == nil {
-		_, err = tx.tx.Exec(ctx, `UPDATE person SET seen_at = $2 WHERE person = $1`, s.Person.ID, s.Created)
+		_, err = tx.tx.Exec(ctx, `INSERT INTO session (hash, person, created_at, used_at, expires_at) VALUES ($1, $2, $3, $3, $4)`, s.Hash, s.Person.ID, s.Created, s.Expires)
 	}
 	if err != nil {
 		return fmt.Errorf("add a session: %w", err)

@@ -99,7 +99,24 @@ func (c Caller) Roles() Roles {
 	return roles
 }
 
-// operates are the tenants whose access the caller manages.
+// within is the caller with those roles only that another one has too.
+func (c Caller) within(most Caller) Caller {
+	tenants := make(map[contact.Tenant]Role)
+	for tenant, role := range c.Tenants {
+		if role = min(role, max(most.Everywhere, most.Tenants[tenant])); role > 0 {
+			tenants[tenant] = role
+		}
+	}
+	for tenant, role := range most.Tenants { // of a token for everywhere
+		if role = min(role, c.Everywhere); role > tenants[tenant] {
+			tenants[tenant] = role
+		}
+	}
+	c.Everywhere, c.Tenants = min(c.Everywhere, most.Everywhere), tenants
+	return c
+}
+
+// operates reports whether the caller manages access to a tenant.
 func (c Caller) operates(tenant contact.Tenant) bool {
 	if tenant == Everywhere {
 		return c.Everywhere >= Operator

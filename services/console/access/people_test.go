@@ -146,6 +146,46 @@ func TestWhoIsDisabledIsOut(t *testing.T) {
 	}
 }
 
+// TestATokenMayNotDoMoreThanItsMaker may at that time, whether a person made
+// it, or a token that goes back to that person.
+func TestATokenMayNotDoMoreThanItsMaker(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t)
+	e.person("root@example.com", access.Roles{access.Everywhere: access.Operator})
+	boss := e.person("boss@example.com", access.Roles{access.Everywhere: access.Operator, acme: access.Administrator})
+	_, wide, err := e.CreateToken(e.as(boss.Caller), "wide", access.Roles{access.Everywhere: access.Operator, beta: access.Agent}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	caller := func(token string) access.Caller {
+		t.Helper()
+		c, err := e.Bearer(t.Context(), token)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	_, child, err := e.CreateToken(e.as(caller(wide)), "child", access.Roles{acme: access.Operator}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := caller(child); !c.May(acme, access.Operator) || c.May(beta, access.Viewer) {
+		t.Errorf("the token of a token is %+v", c)
+	}
+	if _, _, err := e.SavePerson(e.root(), access.PersonChange{Login: "boss@example.com", Roles: access.Roles{acme: access.Administrator}}); err != nil {
+		t.Fatal(err)
+	}
+	if c := caller(wide); c.Everywhere != 0 || c.May(acme, access.Operator) || !c.May(acme, access.Administrator) || c.May(beta, access.Viewer) {
+		t.Errorf("the token of a demoted person is %+v", c)
+	}
+	if c := caller(child); c.May(acme, access.Operator) || !c.May(acme, access.Administrator) {
+		t.Errorf("the token of that token is %+v", c)
+	}
+	if n, err := e.DisablePerson(e.root(), "boss@example.com", true); err != nil || n != 2 {
+		t.Errorf("%d tokens were revoked, %v; want both", n, err)
+	}
+}
+
 // TestRolesHoldAtOnce in the process that changed them, and within five
 // seconds in others.
 func TestRolesHoldAtOnce(t *testing.T) {

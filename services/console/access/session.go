@@ -97,8 +97,18 @@ func (s *Service) begin(ctx context.Context, p *postgres.PersonRow, how, remote 
 	if err != nil {
 		return out, err
 	}
-	err = s.config.DB.InTx(ctx, func(tx *postgres.Tx) (err error) {
-		out, err = s.addSession(ctx, tx, p)
+	err = s.config.DB.InTx(ctx, func(tx *postgres.Tx) error {
+		if err := tx.LockPeople(ctx); err != nil {
+			return err
+		}
+		now, err := tx.Person(ctx, postgres.PersonBy{ID: p.ID})
+		if err != nil {
+			return err
+		}
+		if now == nil || now.Disabled || now.Password != p.Password {
+			return errSignIn // that changed since the proof
+		}
+		out, err = s.addSession(ctx, tx, now)
 		return err
 	})
 	recording.Done(ctx, err)

@@ -36,7 +36,8 @@ func tokenOf(t *postgres.TokenRow) APIToken {
 }
 
 // Bearer recognises an API token, or the installation's own; ErrUnknown where
-// it is nobody's, has expired, or was revoked.
+// it is nobody's, has expired, or was revoked. A token that goes back to a
+// person may never do more than that person may now.
 func (s *Service) Bearer(ctx context.Context, token string) (Caller, error) {
 	if caller, err := s.config.Token.Bearer(ctx, token); err == nil {
 		return caller, nil
@@ -56,12 +57,22 @@ func (s *Service) Bearer(ctx context.Context, token string) (Caller, error) {
 	if t == nil || !t.Revoked.IsZero() || !t.Expires.IsZero() && !now.Before(t.Expires) {
 		return Caller{}, ErrUnknown
 	}
+	caller := recognised(t.Name, Program, t.ID, t.Roles)
+	if t.Maker != "" {
+		maker, err := s.config.DB.Person(ctx, postgres.PersonBy{ID: t.Maker})
+		if err != nil {
+			return Caller{}, err
+		}
+		if maker == nil || maker.Disabled {
+			return Caller{}, ErrUnknown
+		}
+		caller = caller.within(recognised(maker.Login, Human, maker.ID, maker.Roles))
+	}
 	if now.Sub(t.Used) >= touchEvery {
 		if err := s.config.DB.TouchToken(ctx, t.ID, now); err != nil {
 			return Caller{}, err
 		}
 	}
-	caller := recognised(t.Name, Program, t.ID, t.Roles)
 	s.remember(key, caller, t.Expires)
 	return caller, nil
 }
@@ -108,8 +119,18 @@ func (s *Service) CreateToken(ctx context.Context, name string, roles Roles, lif
 	text := tokenPrefix + rand.Text() + rand.Text()
 	key := digest(text)
 	row := postgres.TokenRow{ID: newID(), Hash: key[:], Name: name, CreatedBy: caller.Name, Created: s.now(), Roles: stored(roles)}
-	if caller.Kind == Human {
+	switch caller.Kind {
+	case Human:
 		row.Maker = caller.ID
+	case Program: // what a token makes goes back to who made that one
+		maker, err := s.config.DB.Token(ctx, caller.ID)
+		if err != nil {
+			return APIToken{}, "", err
+		}
+		if maker == nil || !maker.Revoked.IsZero() {
+			return APIToken{}, "", ErrUnknown
+		}
+		row.Maker = maker.Maker
 	}
 	if life > 0 {
 		row.Expires = row.Created.Add(life)
