@@ -150,6 +150,12 @@ func recognised(name string, kind Kind, id string, stored postgres.Roles) Caller
 // ErrUnknown tells that a credential is nobody's.
 var ErrUnknown = errors.New("the credential is not known; ask an operator for a new token")
 
+// Guard recognises callers by a token.
+type Guard interface {
+	// Bearer recognises a token; ErrUnknown where it is nobody's.
+	Bearer(ctx context.Context, token string) (Caller, error)
+}
+
 // Token is the installation's own API token, for its operator's command line.
 type Token string
 

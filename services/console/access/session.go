@@ -3,6 +3,7 @@ package access
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -161,6 +162,21 @@ func (s *Service) Session(ctx context.Context, token string) (Caller, error) {
 	return caller, nil
 }
 
+// Browsers is a Guard for what a browser's cookie holds: the token of a
+// session, or else an API token that somebody typed in.
+func (s *Service) Browsers() Guard { return browsers{s} }
+
+type browsers struct{ service *Service }
+
+// Bearer recognises a session or an API token.
+func (b browsers) Bearer(ctx context.Context, token string) (Caller, error) {
+	caller, err := b.service.Session(ctx, token)
+	if errors.Is(err, ErrUnknown) {
+		return b.service.Bearer(ctx, token)
+	}
+	return caller, err
+}
+
 // session gives a session that has not ended.
 func (s *Service) session(ctx context.Context, token string) (*postgres.SessionRow, error) {
 	key := digest(token)
@@ -178,7 +194,7 @@ func (s *Service) session(ctx context.Context, token string) (*postgres.SessionR
 // SignOut ends a session; one that has ended is no error.
 func (s *Service) SignOut(ctx context.Context, token string) error {
 	caller, err := s.Session(ctx, token)
-	if err == ErrUnknown {
+	if errors.Is(err, ErrUnknown) {
 		return nil
 	}
 	if err != nil {

@@ -74,8 +74,23 @@ func TestASessionEnds(t *testing.T) {
 	if !e.known(other, first.Token) || !e.known(e.Service, second.Token) {
 		t.Fatal("the sessions are not known")
 	}
+	_, program, err := e.CreateToken(e.root(), "reports", access.Roles{acme: access.Viewer}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for token, kind := range map[string]access.Kind{first.Token: access.Human, program: access.Program, "the-installation-token": access.Own} {
+		if c, err := e.Browsers().Bearer(t.Context(), token); err != nil || c.Kind != kind {
+			t.Errorf("a cookie is of %+v, %v, want a %s", c, err, kind)
+		}
+	}
+	if _, err := e.Bearer(t.Context(), first.Token); !errors.Is(err, access.ErrUnknown) {
+		t.Errorf("the API takes the token of a session: %v", err)
+	}
 	if err := e.SignOut(t.Context(), second.Token); err != nil {
 		t.Fatal(err)
+	}
+	if _, err := e.Browsers().Bearer(t.Context(), second.Token); !errors.Is(err, access.ErrUnknown) {
+		t.Errorf("a session that has ended gives %v", err)
 	}
 	if err := e.SignOut(t.Context(), second.Token); err != nil {
 		t.Errorf("signing out twice gives %v", err)

@@ -33,6 +33,18 @@ type Config struct {
 	Inbox    *inbox.Inbox
 }
 
+// Prefixes are the beginnings of the paths that Handler serves, one per service.
+func Prefixes() []string {
+	var all []string
+	for _, name := range []string{
+		consolev1connect.TenantServiceName, consolev1connect.MappingServiceName, consolev1connect.SyncServiceName,
+		consolev1connect.ContactServiceName, consolev1connect.InboxServiceName, consolev1connect.AccessServiceName,
+	} {
+		all = append(all, "/"+name+"/")
+	}
+	return all
+}
+
 // Handler serves all services of the API below "/console.v1.".
 func Handler(config Config) http.Handler {
 	options := connect.WithHandlerOptions(

@@ -19,6 +19,9 @@ func TestEveryProcedureHasARule(t *testing.T) {
 	protoregistry.GlobalFiles.RangeFilesByPackage("console.v1", func(file protoreflect.FileDescriptor) bool {
 		services := file.Services()
 		for i := range services.Len() {
+			if name := string(services.Get(i).FullName()); !slices.Contains(Prefixes(), "/"+name+"/") {
+				t.Errorf("%s is not among the prefixes, so that the console does not serve it", name)
+			}
 			methods := services.Get(i).Methods()
 			for k := range methods.Len() {
 				procedure := "/" + string(services.Get(i).FullName()) + "/" + string(methods.Get(k).Name())
