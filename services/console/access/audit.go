@@ -1,9 +1,11 @@
 package access
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 	"time"
 
 	"lockstep.internal/pkg/contact"
@@ -42,16 +44,31 @@ type Recording struct {
 // Whoever records ends it with Done.
 func (s *Service) Record(ctx context.Context, e Entry) (*Recording, error) {
 	caller := From(ctx)
-	if len(e.Detail) > mostDetail {
-		e.Detail = json.RawMessage(`{"omitted": "the request is too long"}`)
-	}
-	r := &Recording{service: s, row: postgres.AuditRow{
+	r := &Recording{service: s, row: storable(postgres.AuditRow{
 		Tenant: e.Tenant, At: s.now(), Caller: caller.Name, Kind: string(caller.Kind), ID: caller.ID, Action: e.Action, Object: e.Object,
 		Detail: e.Detail, Outcome: outcomeBegun,
-	}}
+	})}
 	var err error
 	r.row.Number, err = s.config.DB.AddAudit(ctx, &r.row)
 	return r, err
+}
+
+// storable is an entry that the database takes, whatever somebody sent.
+func storable(a postgres.AuditRow) postgres.AuditRow {
+	const most = 300 // bytes; an e-mail address fits
+	text := func(s string) string {
+		s = strings.ReplaceAll(strings.ToValidUTF8(s, "\ufffd"), "\x00", "\ufffd")
+		if len(s) > most {
+			s = strings.ToValidUTF8(s[:most], "") + "…"
+		}
+		return s
+	}
+	a.Tenant, a.Object = contact.Tenant(text(string(a.Tenant))), text(a.Object)
+	a.Detail = bytes.ReplaceAll(a.Detail, []byte(`\u0000`), []byte(`\ufffd`))
+	if len(a.Detail) > mostDetail {
+		a.Detail = []byte(`{"omitted": "the request is too long"}`)
+	}
+	return a
 }
 
 // Done tells what came of the change, also when its context has ended.
@@ -92,6 +109,9 @@ func (s *Service) Audit(ctx context.Context, f AuditFilter) ([]AuditEntry, error
 	caller := From(ctx)
 	if caller.Everywhere < Administrator && (f.Tenant == nil || !caller.May(*f.Tenant, Administrator)) {
 		return nil, &Error{"role", "", "you may not do this here: it needs the role administrator"}
+	}
+	if !printable(f.Caller) || !printable(f.Action) || f.Tenant != nil && !printable(string(*f.Tenant)) {
+		return nil, &Error{"invalid", "filter", "tenant, caller and action are lines of text"}
 	}
 	if f.Limit <= 0 || f.Limit > mostEntries {
 		f.Limit = mostEntries

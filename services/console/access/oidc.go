@@ -205,7 +205,7 @@ func (s *Service) claims(ctx context.Context, answer OIDCAnswer) (*claims, error
 		return nil, signInAgain("the organisation's answer belongs to another sign-in")
 	}
 	c := &claims{}
-	if err := verified.Claims(c); err != nil || c.Subject == "" {
+	if err := verified.Claims(c); err != nil || c.Subject == "" || len(c.Subject) > mostLogin || !printable(c.Subject) {
 		return nil, signInAgain("the organisation's answer cannot be read")
 	}
 	return c, nil

@@ -78,7 +78,7 @@ func grantable(caller Caller, roles Roles) error {
 		switch {
 		case role < Viewer || role > Operator:
 			return &Error{"invalid", "role", "a role is viewer, agent, administrator or operator"}
-		case tenant == "":
+		case tenant == "" || !printable(string(tenant)):
 			return &Error{"invalid", "tenant", "a role names a tenant, or * for everywhere"}
 		case !caller.operates(tenant):
 			return &Error{"role", string(tenant), "you may not give roles there: it needs the role operator"}

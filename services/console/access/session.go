@@ -124,7 +124,7 @@ func (s *Service) addSession(ctx context.Context, tx *postgres.Tx, p *postgres.P
 }
 
 func (s *Service) signInRefused(ctx context.Context, login, why, remote string) {
-	row := postgres.AuditRow{At: s.now(), Caller: login, Kind: "none", Action: "SignIn", Object: login, Detail: detail("remote", remote), Outcome: outcomeRefused, Reason: why}
+	row := storable(postgres.AuditRow{At: s.now(), Caller: login, Kind: "none", Action: "SignIn", Object: login, Detail: detail("remote", remote), Outcome: outcomeRefused, Reason: why})
 	if _, err := s.config.DB.AddAudit(ctx, &row); err != nil {
 		s.config.Logger.WarnContext(ctx, "a refused sign-in is missing in the audit", "error", err)
 	}

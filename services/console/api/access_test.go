@@ -12,6 +12,7 @@ import (
 	"connectrpc.com/connect"
 
 	"lockstep.internal/pkg/contact"
+	"lockstep.internal/pkg/postgres"
 	"lockstep.internal/pkg/postgres/dbtest"
 	"lockstep.internal/pkg/seal"
 	"lockstep.internal/pkg/tenant"
@@ -26,6 +27,7 @@ type env struct {
 	t    *testing.T
 	url  string
 	room *access.Service
+	db   *postgres.DB
 }
 
 const own = "the-installation-token"
@@ -53,7 +55,7 @@ func newEnv(t *testing.T) *env {
 	}
 	server := httptest.NewServer(api.Handler(api.Config{Access: room, Logger: slog.New(slog.DiscardHandler)}))
 	t.Cleanup(server.Close)
-	return &env{t: t, url: server.URL, room: room}
+	return &env{t: t, url: server.URL, room: room, db: db}
 }
 
 // as is the API's client with a token.
@@ -243,5 +245,51 @@ func TestChangesAreWrittenDownWithoutSecrets(t *testing.T) {
 	}
 	if own, err := root.ListAudit(ctx, &consolev1.ListAuditRequest{Tenant: "*"}); err != nil || len(own.GetEntries()) != 2 {
 		t.Errorf("of the installation are %v, %v", own, err)
+	}
+}
+
+// TestNothingIsChangedWithoutTheAudit, whatever a request holds: odd texts are
+// written down all the same, and where the audit cannot be written, the call
+// is refused before anything happens.
+func TestNothingIsChangedWithoutTheAudit(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t)
+	ctx := t.Context()
+	root, _ := e.as(own)
+	_, text := e.token("reports", "acme=viewer")
+	_, viewer := e.as(text)
+	long := strings.Repeat("é", 10_000)
+	for name, c := range map[string]struct {
+		call func() error
+		want connect.Code
+	}{
+		"a zero byte in a name": {func() error {
+			_, err := root.DisablePerson(ctx, &consolev1.DisablePersonRequest{Login: "a\x00b"})
+			return err
+		}, connect.CodeInvalidArgument},
+		"a long tenant": {func() error {
+			_, err := viewer.Disconnect(ctx, &consolev1.DisconnectRequest{Tenant: long})
+			return err
+		}, connect.CodePermissionDenied},
+		"a zero byte in a tenant": {func() error {
+			_, err := root.SavePerson(ctx, &consolev1.SavePersonRequest{Login: "ada", Roles: grants("a\x00=viewer")})
+			return err
+		}, connect.CodeInvalidArgument},
+		"a zero byte in a filter": {func() error {
+			_, err := root.ListAudit(ctx, &consolev1.ListAuditRequest{Caller: "a\x00"})
+			return err
+		}, connect.CodeInvalidArgument},
+	} {
+		if err := c.call(); connect.CodeOf(err) != c.want {
+			t.Errorf("%s gives %v, want %v", name, err, c.want)
+		}
+	}
+	all, err := root.ListAudit(ctx, &consolev1.ListAuditRequest{})
+	if err != nil || len(all.GetEntries()) != 4 {
+		t.Errorf("the audit has %d entries, %v; want the token and three", len(all.GetEntries()), err)
+	}
+	e.db.Close()
+	if _, err := root.SavePerson(ctx, &consolev1.SavePersonRequest{Login: "ada"}); connect.CodeOf(err) != connect.CodeUnavailable || !strings.Contains(err.Error(), "audit") {
+		t.Errorf("without an audit the call gives %v", err)
 	}
 }
