@@ -4,6 +4,7 @@
 package console
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -37,8 +38,11 @@ type Config struct {
 	PublicURL string
 	// HTTP calls both systems; nil is the adapters' own.
 	HTTP *http.Client
-	// Token is the operator's API token; "" serves no API to a single token.
+	// Token is the installation's own API token; "" is none.
 	Token access.Token
+	// OIDC is how people sign in by their organisation's provider; without an
+	// issuer they do not.
+	OIDC access.OIDC
 	// Links are shown on the page, such as the simulators' addresses.
 	Links []Link
 }
@@ -50,9 +54,16 @@ type Link = pages.Link
 type Console struct {
 	config   Config
 	mux      *http.ServeMux
+	access   *access.Service
 	tenants  *tenants.Tenants
 	mappings *mappings.Mappings
 }
+
+// Access is the room of people, tokens and the audit.
+func (c *Console) Access() *access.Service { return c.access }
+
+// Run does what is done by itself, until ctx ends.
+func (c *Console) Run(ctx context.Context) error { return c.access.Run(ctx) }
 
 // Tenants is the room of tenants and their connections.
 func (c *Console) Tenants() *tenants.Tenants { return c.tenants }
@@ -65,7 +76,11 @@ func New(config Config) (*Console, error) {
 	if config.Logger == nil {
 		config.Logger = slog.Default()
 	}
-	c := &Console{config: config, mux: http.NewServeMux()}
+	who, err := access.New(access.Config{DB: config.DB, Logger: config.Logger, Token: config.Token, OIDC: config.OIDC})
+	if err != nil {
+		return nil, err
+	}
+	c := &Console{config: config, mux: http.NewServeMux(), access: who}
 	calls := &clients{http: config.HTTP}
 	c.tenants = tenants.New(tenants.Config{
 		DB: config.DB, Bus: config.Bus, Roster: config.Roster, Seal: config.Seal, Logger: config.Logger,
@@ -78,14 +93,14 @@ func New(config Config) (*Console, error) {
 	people := contacts.New(contacts.Config{Bus: config.Bus, DB: config.DB, Roster: config.Roster})
 	problems := inbox.New(inbox.Config{Bus: config.Bus, DB: config.DB})
 	calling := api.Handler(api.Config{
-		Guard: config.Token, Roster: config.Roster, Logger: config.Logger, Tenants: c.tenants, Mappings: c.mappings,
+		Access: who, Roster: config.Roster, Logger: config.Logger, Tenants: c.tenants, Mappings: c.mappings,
 		Syncs: jobs, Contacts: people, Inbox: problems,
 	})
 	for _, prefix := range api.Prefixes() {
 		c.mux.Handle(prefix, calling)
 	}
 	shown, err := pages.Handler(pages.Config{
-		Roster: config.Roster, Logger: config.Logger, Bus: config.Bus, DB: config.DB, Health: config.Health, Guard: config.Token,
+		Roster: config.Roster, Logger: config.Logger, Bus: config.Bus, DB: config.DB, Health: config.Health, Guard: who.Browsers(),
 		Tenants: c.tenants, Mappings: c.mappings, Syncs: jobs, Contacts: people, Inbox: problems, Links: config.Links,
 	})
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"net/http"
@@ -38,6 +39,7 @@ type settings struct {
 	console     string // addresses
 	ingest      string
 	publicURL   string // where the systems reach ingest; "" is its address
+	oidc        access.OIDC
 	pollEvery   time.Duration
 	listsEvery  time.Duration
 	demo        demoSettings
@@ -54,6 +56,7 @@ func readSettings(demo bool) (settings, error) {
 		pollEvery:   env.Duration("LOCKSTEP_POLL_EVERY", time.Minute),
 		listsEvery:  env.Duration("LOCKSTEP_LISTS_EVERY", 5*time.Minute),
 	}
+	s.oidc = console.OIDCFromEnv(&env, env.URL("LOCKSTEP_CONSOLE_URL", "http://"+s.console))
 	if demo {
 		s.demo = readDemoSettings(&env)
 	}
@@ -119,7 +122,7 @@ func standalone(ctx context.Context, demo bool) error {
 		}
 		run = append(run, d.run...)
 	}
-	run = append(run, func(ctx context.Context) error { return announce(ctx, p, s, demo) })
+	run = append(run, func(ctx context.Context) error { return announce(ctx, p, s, demo, services.firstStart) })
 	return p.Run(ctx, run...)
 }
 
@@ -213,6 +216,7 @@ type services struct {
 	run             []func(context.Context) error
 	console, ingest http.Handler
 	tenants         *tenants.Tenants
+	firstStart      func(context.Context, io.Writer) error
 }
 
 // newServices composes the same services that run as processes of their own.
@@ -253,7 +257,7 @@ func newServices(p *platform.Platform, s settings, demo bool) (*services, error)
 	}
 	c, err := console.New(console.Config{
 		Bus: p.Bus, DB: p.DB, Roster: p.Roster, Health: p.Health, Logger: p.Logger, Links: links, Token: access.Token(token),
-		Seal: p.Seal, PublicURL: s.publicURL,
+		Seal: p.Seal, PublicURL: s.publicURL, OIDC: s.oidc,
 	})
 	if err != nil {
 		return nil, err
@@ -261,7 +265,8 @@ func newServices(p *platform.Platform, s settings, demo bool) (*services, error)
 	mux := http.NewServeMux()
 	p.Health.Register(mux, p.Telemetry.Handler())
 	mux.Handle("/", c.Handler())
-	out.console, out.ingest, out.tenants = mux, in.Handler(), c.Tenants()
+	out.console, out.ingest, out.tenants, out.firstStart = mux, in.Handler(), c.Tenants(), c.FirstStart
+	out.run = append(out.run, c.Run)
 	return out, nil
 }
 
@@ -293,8 +298,9 @@ func connected(p *platform.Platform) bool {
 	return false
 }
 
-// announce prints that all is up once every partition is owned.
-func announce(ctx context.Context, p *platform.Platform, s settings, demo bool) error {
+// announce prints that all is up once every partition is owned, and on the
+// first start how to sign in.
+func announce(ctx context.Context, p *platform.Platform, s settings, demo bool, firstStart func(context.Context, io.Writer) error) error {
 	want := 6 * p.Bus.Partitions() // mapper and two writers, live and bulk
 	for {
 		stages, err := p.DB.Stages(ctx)
@@ -315,6 +321,9 @@ func announce(ctx context.Context, p *platform.Platform, s settings, demo bool) 
 		}
 	}
 	fmt.Printf("ready\n  console            http://%s\n  webhooks           %s\n", s.console, s.publicURL)
+	if err := firstStart(ctx, os.Stdout); err != nil && ctx.Err() == nil {
+		return err
+	}
 	if demo {
 		fmt.Printf("  HubSpot simulator  http://%s\n  Aloware simulator  http://%s\n", s.demo.hubspot, s.demo.aloware)
 		fmt.Println("Change a contact in one simulator and watch it in the other. Ctrl-C ends everything; data stays in " + s.data)

@@ -1519,7 +1519,7 @@ const file_console_v1_sync_proto_rawDesc = "" +
 	"\x06system\x18\x02 \x01(\tR\x06system\x12\x14\n" +
 	"\x05value\x18\x03 \x01(\tR\x05value\x12\x18\n" +
 	"\aoutcome\x18\x04 \x01(\tR\aoutcome\x12\x16\n" +
-	"\x06reason\x18\x05 \x01(\tR\x06reason2\x94\x06\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason2\x99\x06\n" +
 	"\vSyncService\x12H\n" +
 	"\tStartSync\x12\x1c.console.v1.StartSyncRequest\x1a\x1d.console.v1.StartSyncResponse\x12M\n" +
 	"\tListSyncs\x12\x1c.console.v1.ListSyncsRequest\x1a\x1d.console.v1.ListSyncsResponse\"\x03\x90\x02\x01\x12G\n" +
@@ -1528,8 +1528,8 @@ const file_console_v1_sync_proto_rawDesc = "" +
 	"\n" +
 	"ResumeSync\x12\x1d.console.v1.ResumeSyncRequest\x1a\x1e.console.v1.ResumeSyncResponse\x12K\n" +
 	"\n" +
-	"CancelSync\x12\x1d.console.v1.CancelSyncRequest\x1a\x1e.console.v1.CancelSyncResponse\x12J\n" +
-	"\tWatchSync\x12\x1c.console.v1.WatchSyncRequest\x1a\x1d.console.v1.WatchSyncResponse0\x01\x12S\n" +
+	"CancelSync\x12\x1d.console.v1.CancelSyncRequest\x1a\x1e.console.v1.CancelSyncResponse\x12O\n" +
+	"\tWatchSync\x12\x1c.console.v1.WatchSyncRequest\x1a\x1d.console.v1.WatchSyncResponse\"\x03\x90\x02\x010\x01\x12S\n" +
 	"\vListRepairs\x12\x1e.console.v1.ListRepairsRequest\x1a\x1f.console.v1.ListRepairsResponse\"\x03\x90\x02\x01\x12N\n" +
 	"\vSetSchedule\x12\x1e.console.v1.SetScheduleRequest\x1a\x1f.console.v1.SetScheduleResponse\x12N\n" +
 	"\vSyncContact\x12\x1e.console.v1.SyncContactRequest\x1a\x1f.console.v1.SyncContactResponseB.Z,lockstep.internal/proto/console/v1;consolev1b\x06proto3"

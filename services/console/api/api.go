@@ -22,7 +22,7 @@ import (
 
 // Config is what the API stands on.
 type Config struct {
-	Guard  access.Guard
+	Access *access.Service
 	Roster *roster.Roster
 	Logger *slog.Logger
 
@@ -38,7 +38,7 @@ func Prefixes() []string {
 	var all []string
 	for _, name := range []string{
 		consolev1connect.TenantServiceName, consolev1connect.MappingServiceName, consolev1connect.SyncServiceName,
-		consolev1connect.ContactServiceName, consolev1connect.InboxServiceName,
+		consolev1connect.ContactServiceName, consolev1connect.InboxServiceName, consolev1connect.AccessServiceName,
 	} {
 		all = append(all, "/"+name+"/")
 	}
@@ -48,10 +48,11 @@ func Prefixes() []string {
 // Handler serves all services of the API below "/console.v1.".
 func Handler(config Config) http.Handler {
 	options := connect.WithHandlerOptions(
-		connect.WithInterceptors(&guard{guard: config.Guard, logger: config.Logger}),
+		connect.WithInterceptors(&guard{access: config.Access, logger: config.Logger}),
 		connect.WithReadMaxBytes(4<<20),
 	)
 	mux := http.NewServeMux()
+	mux.Handle(consolev1connect.NewAccessServiceHandler(&accessService{config.Access}, options))
 	mux.Handle(consolev1connect.NewTenantServiceHandler(&tenantService{config}, options))
 	mux.Handle(consolev1connect.NewMappingServiceHandler(&mappingService{config}, options))
 	mux.Handle(consolev1connect.NewSyncServiceHandler(&syncService{config}, options))

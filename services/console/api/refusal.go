@@ -40,6 +40,10 @@ func (g *guard) refused(ctx context.Context, procedure string, err error) error 
 			code = connect.CodeUnavailable
 		case "invalid":
 			code = connect.CodeInvalidArgument
+		case "role":
+			code = connect.CodePermissionDenied
+		case "too_many":
+			code = connect.CodeResourceExhausted
 		}
 		out := connect.NewError(code, errors.New(message))
 		if detail, err := connect.NewErrorDetail(&consolev1.Refusal{Rule: rule, Subject: subject, Message: message}); err == nil {

@@ -134,6 +134,7 @@ func NewSyncServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 			httpClient,
 			baseURL+SyncServiceWatchSyncProcedure,
 			connect.WithSchema(syncServiceMethods.ByName("WatchSync")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
 		listRepairs: connect.NewClient[v1.ListRepairsRequest, v1.ListRepairsResponse](
@@ -333,6 +334,7 @@ func NewSyncServiceHandler(svc SyncServiceHandler, opts ...connect.HandlerOption
 		SyncServiceWatchSyncProcedure,
 		svc.WatchSync,
 		connect.WithSchema(syncServiceMethods.ByName("WatchSync")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
 	syncServiceListRepairsHandler := connect.NewUnaryHandlerSimple(

@@ -4,6 +4,7 @@ package main
 import (
 	"context"
 	"net/http"
+	"os"
 
 	"lockstep.internal/pkg/daemon"
 	"lockstep.internal/pkg/platform"
@@ -19,6 +20,7 @@ func run(ctx context.Context) error {
 	address := env.String("LOCKSTEP_CONSOLE_ADDR", ":8080")
 	publicURL := env.URL("LOCKSTEP_PUBLIC_URL", "")
 	token := env.String("LOCKSTEP_OPERATOR_TOKEN", "")
+	oidc := console.OIDCFromEnv(&env, env.URL("LOCKSTEP_CONSOLE_URL", ""))
 	if err := env.Err(); err != nil {
 		return err
 	}
@@ -28,9 +30,12 @@ func run(ctx context.Context) error {
 	}
 	defer p.Close(ctx)
 	service, err := console.New(console.Config{Bus: p.Bus, DB: p.DB, Roster: p.Roster, Health: p.Health, Logger: p.Logger, Token: access.Token(token),
-		Seal: p.Seal, PublicURL: publicURL,
+		Seal: p.Seal, PublicURL: publicURL, OIDC: oidc,
 	})
 	if err != nil {
+		return err
+	}
+	if err := service.FirstStart(ctx, os.Stdout); err != nil {
 		return err
 	}
 	listener, err := daemon.Listen("console", address)
@@ -40,5 +45,5 @@ func run(ctx context.Context) error {
 	mux := http.NewServeMux()
 	p.Health.Register(mux, p.Telemetry.Handler())
 	mux.Handle("/", service.Handler())
-	return p.Run(ctx, func(ctx context.Context) error { return daemon.Serve(ctx, listener, mux) })
+	return p.Run(ctx, service.Run, func(ctx context.Context) error { return daemon.Serve(ctx, listener, mux) })
 }
