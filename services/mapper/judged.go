@@ -113,8 +113,8 @@ func (j *judged) gather(survivor *entry, c *contact.Change) *entry {
 		case survivor == nil:
 			survivor = lost
 		default:
-			lost.state.Absorbed(c.System)
-			j.join(survivor, lost, c.EventID)
+			j.judge(survivor, c.EventID).Absorb(lost.state, c.System)
+			j.replace(survivor, lost)
 		}
 	}
 	return survivor
@@ -123,6 +123,11 @@ func (j *judged) gather(survivor *entry, c *contact.Change) *entry {
 // join makes two contacts one. The other's key stays known as a former one.
 func (j *judged) join(into, from *entry, eventID string) {
 	j.judge(into, eventID).Join(from.state)
+	j.replace(into, from)
+}
+
+// replace lets a contact stand for another one that was taken into it.
+func (j *judged) replace(into, from *entry) {
 	from.deleted = true
 	delete(j.judges, from)
 	j.order = slices.DeleteFunc(j.order, func(e *entry) bool { return e == from })

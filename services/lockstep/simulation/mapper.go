@@ -223,8 +223,8 @@ func (b *batch) gather(survivor *entry, c *contact.Change) *entry {
 		case survivor == nil:
 			survivor = lost
 		default:
-			lost.state.Absorbed(c.System)
-			b.join(survivor, lost, c.EventID)
+			b.judge(survivor, c.EventID).Absorb(lost.state, c.System)
+			b.replace(survivor, lost)
 		}
 	}
 	return survivor
@@ -232,6 +232,10 @@ func (b *batch) gather(survivor *entry, c *contact.Change) *entry {
 
 func (b *batch) join(into, from *entry, eventID string) {
 	b.judge(into, eventID).Join(from.state)
+	b.replace(into, from)
+}
+
+func (b *batch) replace(into, from *entry) {
 	from.deleted = true
 	delete(b.judges, from)
 	b.order = slices.DeleteFunc(b.order, func(e *entry) bool { return e == from })

@@ -62,13 +62,17 @@ func (j *Judge) merged(change *contact.Change, side *Side) {
 	j.step(Step{Side: change.System, Rule: "merged", At: change.OccurredAt, Reason: change.Cause})
 }
 
-// Absorbed forgets the edits of a record that was merged into another one of its
-// system: the system has chosen which values survive, and not by their age. What
-// was moved to the surviving record is found by reading it.
-func (s *State) Absorbed(system contact.System) {
-	for _, f := range s.Fields {
-		f.Edits[index(system)] = Edit{}
+// Absorb joins the contact of a record that was merged into this one's, in one
+// system. The other record's edits there are forgotten: the system has chosen
+// which values survive, and not by their age. What was moved to the surviving
+// record is found by reading it.
+func (j *Judge) Absorb(other *State, system contact.System) {
+	if ours, theirs := j.state.Side(system), other.Side(system); ours.Linked() && theirs.ID != "" && theirs.ID != ours.ID {
+		for _, f := range other.Fields {
+			f.Edits[index(system)] = Edit{}
+		}
 	}
+	j.Join(other)
 }
 
 // unsee lets whatever is observed next of a side count as newer than what is

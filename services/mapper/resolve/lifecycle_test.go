@@ -96,10 +96,9 @@ func TestAMergedAwayRecordsValuesDoNotWin(t *testing.T) {
 	judge(person, snapshot("501", "Reno", at, at))
 	judge(twin, snapshot("502", "Elko", at+1000, at+1000))
 
-	twin.Absorbed(contact.HubSpot)
 	version++
 	j := NewJudge(rules, "hubspot:501", person, Decision{Version: version, Now: at + 2000, EventID: "merge"})
-	j.Join(twin)
+	j.Absorb(twin, contact.HubSpot)
 	j.Observe(&contact.Change{System: contact.HubSpot, ID: "503", MergedIDs: []string{"501", "502"}, EventID: "merge", Event: contact.Merged, OccurredAt: at + 2000})
 	verdicts := []Verdict{j.Conclude()}
 	verdicts = append(verdicts,
