@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
+
 	"lockstep.internal/pkg/bus"
 	"lockstep.internal/pkg/daemon"
 	"lockstep.internal/pkg/postgres"
@@ -57,13 +59,19 @@ type Console struct {
 	access   *access.Service
 	tenants  *tenants.Tenants
 	mappings *mappings.Mappings
+	pages    *pages.Pages
 }
 
 // Access is the room of people, tokens and the audit.
 func (c *Console) Access() *access.Service { return c.access }
 
 // Run does what is done by itself, until ctx ends.
-func (c *Console) Run(ctx context.Context) error { return c.access.Run(ctx) }
+func (c *Console) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return c.access.Run(ctx) })
+	group.Go(func() error { return c.pages.Run(ctx) })
+	return group.Wait()
+}
 
 // Tenants is the room of tenants and their connections.
 func (c *Console) Tenants() *tenants.Tenants { return c.tenants }
@@ -99,14 +107,15 @@ func New(config Config) (*Console, error) {
 	for _, prefix := range api.Prefixes() {
 		c.mux.Handle(prefix, calling)
 	}
-	shown, err := pages.Handler(pages.Config{
-		Roster: config.Roster, Logger: config.Logger, Bus: config.Bus, DB: config.DB, Health: config.Health, Guard: who.Browsers(),
+	shown, err := pages.New(pages.Config{
+		Roster: config.Roster, Logger: config.Logger, Bus: config.Bus, DB: config.DB, Health: config.Health, Guard: who.Browsers(), Access: who,
 		Tenants: c.tenants, Mappings: c.mappings, Syncs: jobs, Contacts: people, Inbox: problems, Links: config.Links,
 	})
 	if err != nil {
 		return nil, err
 	}
-	c.mux.Handle("/", shown)
+	c.pages = shown
+	c.mux.Handle("/", shown.Handler())
 	return c, nil
 }
 

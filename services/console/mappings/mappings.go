@@ -152,9 +152,9 @@ type Proposal struct {
 // mostEdits bounds the edits of one request.
 const mostEdits = 1000
 
-// propose works out what edits of the newest version lead to. basedOn is the
+// Propose works out what edits of the newest version lead to. basedOn is the
 // version that the caller looked at.
-func (s *Mappings) propose(ctx context.Context, id contact.Tenant, basedOn int64, edits []Edit) (Proposal, error) {
+func (s *Mappings) Propose(ctx context.Context, id contact.Tenant, basedOn int64, edits []Edit) (Proposal, error) {
 	t, err := s.tenant(id)
 	if err != nil {
 		return Proposal{}, err
@@ -192,8 +192,11 @@ func (s *Mappings) propose(ctx context.Context, id contact.Tenant, basedOn int64
 	return Proposal{Before: now.Set, After: next, Differences: mapping.Diff(now.Set, next)}, nil
 }
 
+// RuleStale refuses edits of a version that is not the newest any more.
+const RuleStale mapping.Rule = "stale"
+
 func stale(newest postgres.MappingVersion) error {
-	return refuse("stale", "", "%s saved version %d meanwhile (%s); look at it, then do your change again", newest.Author, newest.Version, newest.Reason)
+	return refuse(RuleStale, "", "%s saved version %d meanwhile (%s); look at it, then do your change again", newest.Author, newest.Version, newest.Reason)
 }
 
 // mostReason bounds the reason of a version.
@@ -208,7 +211,7 @@ func (s *Mappings) Save(ctx context.Context, id contact.Tenant, basedOn int64, e
 	case len(reason) > mostReason:
 		return postgres.MappingVersion{}, nil, refuse(mapping.RuleInvalid, "reason", "a reason has at most %d bytes", mostReason)
 	}
-	p, err := s.propose(ctx, id, basedOn, edits)
+	p, err := s.Propose(ctx, id, basedOn, edits)
 	if err != nil {
 		return postgres.MappingVersion{}, nil, err
 	}

@@ -37,7 +37,7 @@ func (s *Mappings) Preview(ctx context.Context, id contact.Tenant, basedOn int64
 	if err != nil {
 		return err
 	}
-	p, err := s.propose(ctx, id, basedOn, edits)
+	p, err := s.Propose(ctx, id, basedOn, edits)
 	if err != nil {
 		return err
 	}

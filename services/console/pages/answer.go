@@ -62,6 +62,13 @@ func (a part) send(p *Pages, w http.ResponseWriter, r *http.Request) {
 	_, _ = out.WriteTo(w)
 }
 
+// rendered is a part as text, for a stream.
+func (p *Pages) rendered(r *http.Request, a part) (string, error) {
+	var out bytes.Buffer
+	err := p.templates.block(&out, a.name, a.block, p.frame(r, page{data: a.data}))
+	return out.String(), err
+}
+
 func header(w http.ResponseWriter, status int) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"lockstep.internal/pkg/contact"
+	"lockstep.internal/pkg/mapping"
 )
 
 // functions are what templates may call.
@@ -20,6 +21,30 @@ var functions = template.FuncMap{
 	"iso":     func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 	"set":     set,
 	"join":    strings.Join,
+
+	"rolelines": roleLines,
+	"pick":      pick,
+	"millis":    func(m contact.Millis) time.Time { return time.UnixMilli(int64(m)) },
+	"sentence":  sentence,
+	"decided":   decided,
+	"fieldname": func(name string) string {
+		return pick(name, "aloware", "Aloware's property", "hubspot", "HubSpot's property", "type", "type", "direction", "direction", "policy", "policy", "ignore_blank", "ignores blanks", "transforms", "transforms", "options", "options", "filter", "filter")
+	},
+	"shown":    shown,
+	"minus":    func(a, b int64) int64 { return a - b },
+	"policies": func() []mapping.Policy { return mapping.Policies },
+	"ops":      func() []mapping.Op { return mapping.Ops },
+	"transforms": func() []mapping.TransformKind {
+		return []mapping.TransformKind{mapping.Trim, mapping.Upper, mapping.Lower, mapping.Title, mapping.DefaultText, mapping.Prefix, mapping.Suffix, mapping.DateFormat, mapping.PhoneFormat}
+	},
+	"directions": func() []contact.Direction {
+		return []contact.Direction{contact.ToAloware, contact.Both, contact.ToHubSpot}
+	},
+	"types": func() []contact.Type {
+		return []contact.Type{contact.Text, contact.Multiline, contact.Number, contact.Checkbox, contact.Date, contact.Datetime, contact.Option, contact.Phone}
+	},
+	"category": func(c mapping.Category) string { return categories[c] },
+	"duration": func(d time.Duration) string { return ago(d) },
 }
 
 // systemName is how people call a system.
@@ -28,6 +53,21 @@ func systemName(s contact.System) string {
 		return "HubSpot"
 	}
 	return "Aloware"
+}
+
+// shown is a value of a difference, for people.
+func shown(value string) string {
+	if said := pick(value, "", "nothing", "both", "both ways", "to_hubspot", "to HubSpot", "to_aloware", "to Aloware", "true", "yes", "false", "no"); said != "" {
+		return said
+	}
+	return strings.ReplaceAll(value, "_", " ")
+}
+
+// categories are the headings of the mapping table.
+var categories = map[mapping.Category]string{
+	mapping.Locked: "Locked", mapping.Special: "Special", mapping.Open: "Contact", mapping.AlowareCustom: "Aloware's own fields", mapping.Compliance: "Compliance",
+	mapping.MessagingActivity: "Text messages", mapping.CallActivity: "Calls", mapping.Tracking: "Call and message tracking", mapping.Engagement: "Engagement",
+	mapping.FirstActivity: "First activity", mapping.Custom: "Added here",
 }
 
 // ago is a length of time in one or two words.
@@ -58,6 +98,18 @@ func count(n any) string {
 	return sign + digits
 }
 
+// pick gives what stands behind the first equal text: {{pick .State "done" "good"
+// "failed" "bad"}}; "" for none.
+func pick(of any, pairs ...string) string {
+	text := fmt.Sprint(of)
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if pairs[i] == text {
+			return pairs[i+1]
+		}
+	}
+	return ""
+}
+
 // set makes a map of pairs, for handing several values to a shared part:
 // {{template "badge" (set "Good" true "Text" .Name)}}.
 func set(pairs ...any) (map[string]any, error) {
@@ -75,6 +127,21 @@ func set(pairs ...any) (map[string]any, error) {
 	return m, nil
 }
 
+// sentence makes an error's words one: a capital first, a full stop last.
+func sentence(text string) string {
+	if text == "" {
+		return ""
+	}
+	text = strings.ToUpper(text[:1]) + text[1:]
+	if !strings.HasSuffix(text, ".") {
+		text += "."
+	}
+	return text
+}
+
+// lines are those of a text, which an event's data is sent in.
+func lines(text string) []string { return strings.Split(strings.ReplaceAll(text, "\r", ""), "\n") }
+
 func readFlash(value string) (text string, bad bool) {
 	raw, err := url.QueryUnescape(value)
 	if err != nil {
@@ -85,4 +152,18 @@ func readFlash(value string) (text string, bad bool) {
 		return "", false
 	}
 	return text, kind == "bad"
+}
+
+// values are parameters of an address.
+type values map[string]string
+
+// encode leaves empty ones out.
+func (v values) encode() string {
+	q := make(url.Values)
+	for name, value := range v {
+		if value != "" && value != "0" {
+			q.Set(name, value)
+		}
+	}
+	return q.Encode()
 }

@@ -33,6 +33,8 @@ type Config struct {
 	Health *daemon.Health
 	// Guard recognises the token in a session's cookie.
 	Guard access.Guard
+	// Access signs people in and keeps the audit.
+	Access *access.Service
 
 	Tenants  *tenants.Tenants
 	Mappings *mappings.Mappings
@@ -40,6 +42,9 @@ type Config struct {
 	Contacts *contacts.Contacts
 	Inbox    *inbox.Inbox
 
+	// TraceURL is where a trace is shown, with {trace} where its id goes; ""
+	// shows the id alone.
+	TraceURL string
 	// Links are shown in the frame of every page, such as the simulators'.
 	Links []Link
 }
@@ -51,25 +56,30 @@ type Link struct{ Name, URL string }
 type Pages struct {
 	Config
 	templates *templates
+	sampler   *sampler
 }
 
-// Handler serves all pages.
-func Handler(config Config) (http.Handler, error) {
+// New makes the room.
+func New(config Config) (*Pages, error) {
 	if config.Logger == nil {
 		config.Logger = slog.Default()
 	}
-	t, err := parse()
+	t, err := parse(config.TraceURL)
 	if err != nil {
 		return nil, fmt.Errorf("console's pages: %w", err)
 	}
-	p := &Pages{Config: config, templates: t}
+	return &Pages{Config: config, templates: t, sampler: &sampler{news: make(chan struct{})}}, nil
+}
+
+// Handler serves all pages.
+func (p *Pages) Handler() http.Handler {
 	mux := http.NewServeMux()
 	for _, r := range p.routes() {
 		mux.Handle(r.pattern, p.guard(r))
 	}
 	mux.Handle("/", p.guard(route{need: anyone, serve: p.missing}))
 	// A browser's form or script of another site can change nothing here.
-	return secure(http.NewCrossOriginProtection().Handler(mux)), nil
+	return secure(http.NewCrossOriginProtection().Handler(mux))
 }
 
 // secure sets the headers that every answer has.

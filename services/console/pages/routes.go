@@ -2,8 +2,10 @@ package pages
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"slices"
+	"strings"
 
 	"lockstep.internal/services/console/access"
 )
@@ -25,6 +27,8 @@ const (
 	forAny
 	// forAll: the role for the whole installation.
 	forAll
+	// forCaller: whoever is signed in, even without a role.
+	forCaller
 	// forAnyone: nobody needs to be signed in.
 	forAnyone
 )
@@ -40,22 +44,28 @@ type route struct {
 	pattern string // of http.ServeMux, with its method
 	need    need
 	serve   serve
+	// quiet marks an action that changes nothing, such as a preview.
+	quiet bool
 }
 
 // routes are all pages and actions. A page is GET and changes nothing; an
 // action is POST, and ends in a page.
 func (p *Pages) routes() []route {
-	anywhere := need{role: access.Viewer, where: forAny}
+	anywhere, signed := need{role: access.Viewer, where: forAny}, need{where: forCaller}
 	all := []route{
-		{"GET /static/{file}", anyone, static},
-		{"GET /sign-in", anyone, p.signInPage},
-		{"POST /sign-in", anyone, p.signIn},
-		{"POST /sign-out", anyone, p.signOut},
-		{"POST /theme", anyone, p.theme},
-		{"GET /{$}", anywhere, p.home},
-		{"GET /tenants", anywhere, p.tenantList},
+		{pattern: "GET /static/{file}", need: anyone, serve: static},
+		{pattern: "GET /sign-in", need: anyone, serve: p.signInPage},
+		{pattern: "POST /sign-in", need: anyone, serve: p.signIn},
+		{pattern: "POST /sign-out", need: anyone, serve: p.signOut},
+		{pattern: "POST /theme", need: anyone, serve: p.theme},
+		{pattern: "GET /oidc/start", need: anyone, serve: p.beginOIDC},
+		{pattern: "GET /oidc/callback", need: anyone, serve: p.finishOIDC},
+		{pattern: "GET /password", need: signed, serve: p.passwordPage},
+		{pattern: "POST /password", need: signed, serve: p.changePassword},
+		{pattern: "GET /{$}", need: anywhere, serve: p.home},
+		{pattern: "GET /tenants", need: anywhere, serve: p.tenantList},
 	}
-	return slices.Concat(all)
+	return slices.Concat(all, p.accessRoutes(), p.tenantRoutes(), p.pipelineRoutes(), p.contactRoutes(), p.errorRoutes(), p.syncRoutes(), p.mappingRoutes())
 }
 
 // guard serves a route to those who may use it.
@@ -66,11 +76,13 @@ func (p *Pages) guard(to route) http.Handler {
 		var a answer
 		var err error
 		switch caller := access.From(ctx); {
-		case to.need.where == forAnyone, allowed(caller, to.need, r):
+		case to.need.where == forAnyone, to.need.where == forCaller && known, allowed(caller, to.need, r):
 			if r.Method != http.MethodGet {
 				r.Body = http.MaxBytesReader(w, r.Body, 1<<20)
 			}
-			a, err = to.serve(ctx, r)
+			a, err = p.audited(to, r)
+		case caller.MustChange:
+			a = redirect{to: "/password"}
 		case !known:
 			a = toSignIn(r)
 		default:
@@ -83,12 +95,48 @@ func (p *Pages) guard(to route) http.Handler {
 	})
 }
 
+// audited serves a route; what changes something is in the audit, before it is
+// done. Who signs in or out is recorded by access itself.
+func (p *Pages) audited(to route, r *http.Request) (answer, error) {
+	if r.Method == http.MethodGet || to.need.role == 0 || to.quiet {
+		return to.serve(r.Context(), r)
+	}
+	if err := r.ParseForm(); err != nil {
+		return nil, invalid("the form could not be read: " + err.Error())
+	}
+	detail := make(map[string]string)
+	for name, values := range r.PostForm {
+		if !secretName(name) {
+			detail[name] = strings.Join(values, ", ")
+		}
+	}
+	raw, err := json.Marshal(detail)
+	if err != nil {
+		return nil, err
+	}
+	_, path, _ := strings.Cut(to.pattern, " ")
+	recording, err := p.Access.Record(r.Context(), access.Entry{Tenant: tenantOf(r), Action: path[strings.LastIndex(path, "/")+1:], Object: r.URL.Path, Detail: raw})
+	if err != nil {
+		return nil, err
+	}
+	a, err := to.serve(r.Context(), r)
+	recording.Done(r.Context(), err)
+	return a, err
+}
+
+// secretName reports whether a field of a form holds a secret.
+func secretName(name string) bool {
+	return strings.Contains(name, "token") || strings.Contains(name, "password") || strings.Contains(name, "secret")
+}
+
 func allowed(caller access.Caller, n need, r *http.Request) bool {
 	switch n.where {
 	case forTenant:
 		return caller.May(tenantOf(r), n.role)
 	case forAll:
 		return caller.Everywhere >= n.role
+	case forCaller:
+		return false // being known is what counts
 	}
 	if caller.Everywhere >= n.role {
 		return true

@@ -48,7 +48,7 @@ func TestEveryRouteIsGuarded(t *testing.T) {
 	for role := access.Viewer; role <= access.Operator; role++ {
 		guard["own-"+role.String()] = access.Caller{Name: role.String(), Tenants: map[contact.Tenant]access.Role{"own": role}}
 	}
-	templates, err := parse()
+	templates, err := parse("")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,6 +63,7 @@ func TestEveryRouteIsGuarded(t *testing.T) {
 		}
 		served = ""
 		inner := r
+		inner.quiet = true // the audit has a test of its own
 		inner.serve = func(context.Context, *http.Request) (answer, error) {
 			served = r.pattern
 			return redirect{to: "/"}, nil
@@ -77,6 +78,12 @@ func TestEveryRouteIsGuarded(t *testing.T) {
 		if r.need.where == forAnyone {
 			if _, path, _ := strings.Cut(r.pattern, " "); !open[path] {
 				t.Errorf("%s is open to everybody and not on the list of those", r.pattern)
+			}
+			continue
+		}
+		if r.need.where == forCaller {
+			if answer := ask(r, ""); served != "" || !strings.HasPrefix(answer.Header().Get("Location"), "/sign-in") {
+				t.Errorf("%s is not signed in and gets %d", r.pattern, answer.Code)
 			}
 			continue
 		}
@@ -111,4 +118,4 @@ func TestEveryRouteIsGuarded(t *testing.T) {
 }
 
 // open are the addresses that need no sign-in.
-var open = map[string]bool{"/static/{file}": true, "/sign-in": true, "/sign-out": true, "/theme": true}
+var open = map[string]bool{"/static/{file}": true, "/sign-in": true, "/sign-out": true, "/theme": true, "/oidc/start": true, "/oidc/callback": true}

@@ -24,8 +24,10 @@ type templates struct{ pages map[string]*template.Template }
 
 // parse reads all templates. A file that begins with "_" is shared by all
 // pages; any other is a page, which defines "main" and may define parts.
-func parse() (*templates, error) {
-	shared, err := template.New("").Funcs(functions).ParseFS(files, "templates/_*.html")
+// traceURL is where traces are shown, with {trace} for the id; "" is nowhere.
+func parse(traceURL string) (*templates, error) {
+	trace := template.FuncMap{"trace": func(traceparent string) *traceLink { return traceOf(traceparent, traceURL) }}
+	shared, err := template.New("").Funcs(functions).Funcs(trace).ParseFS(files, "templates/_*.html")
 	if err != nil {
 		return nil, err
 	}
@@ -86,6 +88,12 @@ func (f frame) May(role string) bool {
 		}
 	}
 	return false
+}
+
+// With is the frame around other data, for a shared part.
+func (f frame) With(data any) frame {
+	f.Data = data
+	return f
 }
 
 // URL is an address within the page's tenant: {{.URL "mapping"}}.

@@ -3,13 +3,38 @@ package pages
 import (
 	"context"
 	"net/http"
+	"strconv"
+	"strings"
+	"time"
 
+	"lockstep.internal/pkg/aloware"
 	"lockstep.internal/pkg/contact"
 	"lockstep.internal/pkg/tenant"
+	"lockstep.internal/services/console/access"
+	"lockstep.internal/services/console/tenants"
 )
+
+// tenantRoutes are the pages of tenants and their connections.
+func (p *Pages) tenantRoutes() []route {
+	viewer, administrator := need{role: access.Viewer}, need{role: access.Administrator}
+	everywhere := need{role: access.Operator, where: forAll}
+	return []route{
+		{pattern: "GET /tenants/new", need: everywhere, serve: p.newTenantPage},
+		{pattern: "POST /tenants/new", need: everywhere, serve: p.newTenant},
+		{pattern: "GET /tenants/{tenant}", need: viewer, serve: p.tenantPage},
+		{pattern: "POST /tenants/{tenant}/settings", need: need{role: access.Operator}, serve: p.saveTenant},
+		{pattern: "POST /tenants/{tenant}/connect-hubspot", need: administrator, serve: p.connectHubSpot},
+		{pattern: "POST /tenants/{tenant}/connect-aloware", need: administrator, serve: p.connectAloware},
+		{pattern: "POST /tenants/{tenant}/disconnect", need: administrator, serve: p.disconnect},
+		{pattern: "POST /tenants/{tenant}/test", need: administrator, serve: p.testConnection, quiet: true},
+	}
+}
 
 // home leads to the one tenant that somebody may see, or to the list of them.
 func (p *Pages) home(ctx context.Context, _ *http.Request) (answer, error) {
+	if seen := p.visible(ctx); len(seen) == 1 && access.From(ctx).Everywhere == 0 {
+		return redirect{to: "/tenants/" + string(seen[0].ID)}, nil
+	}
 	return redirect{to: "/tenants"}, nil
 }
 
@@ -17,28 +42,233 @@ func (p *Pages) home(ctx context.Context, _ *http.Request) (answer, error) {
 type tenantRow struct {
 	*tenant.Tenant
 	Stopped, Waiting, Failed int
+	Oldest                   time.Time // of what waits; zero for nothing
+	Pause                    time.Time // until when one of its lanes rests; zero for none
 }
 
-func (p *Pages) tenantList(ctx context.Context, _ *http.Request) (answer, error) {
-	counts, err := p.DB.LaneCounts(ctx)
-	if err != nil {
-		return nil, err
-	}
-	byTenant := make(map[contact.Tenant]*tenantRow)
-	rows := make([]*tenantRow, 0)
+// tenantView is one page of the list of tenants.
+type tenantView struct {
+	Rows           []*tenantRow
+	Search         string
+	From, All      int
+	Before, Behind string // addresses; "" for none
+}
+
+// tenantsOnPage is how many tenants a page of the list has.
+const tenantsOnPage = 50
+
+func (p *Pages) tenantList(ctx context.Context, r *http.Request) (answer, error) {
+	view := tenantView{Search: strings.TrimSpace(r.FormValue("q"))}
+	var found []*tenant.Tenant
 	for _, t := range p.visible(ctx) {
+		if strings.Contains(strings.ToLower(t.Name+" "+string(t.ID)+" "+strconv.FormatInt(t.HubSpot.PortalID, 10)), strings.ToLower(view.Search)) {
+			found = append(found, t)
+		}
+	}
+	view.All = len(found)
+	view.From, _ = strconv.Atoi(r.FormValue("from")) // anything else begins with the first
+	view.From = min(max(view.From, 0), max(view.All-1, 0)) / tenantsOnPage * tenantsOnPage
+	link := func(from int) string {
+		return "/tenants?" + (values{"q": view.Search, "from": strconv.Itoa(from)}).encode()
+	}
+	if view.From > 0 {
+		view.Before = link(view.From - tenantsOnPage)
+	}
+	if view.From+tenantsOnPage < view.All {
+		view.Behind = link(view.From + tenantsOnPage)
+	}
+	byID := make(map[contact.Tenant]*tenantRow)
+	for _, t := range found[view.From:min(view.From+tenantsOnPage, view.All)] {
 		row := &tenantRow{Tenant: t}
 		for i := range t.Mapping.Mappings {
 			if t.Mapping.Mappings[i].Stopped != "" {
 				row.Stopped++
 			}
 		}
-		rows, byTenant[t.ID] = append(rows, row), row
+		view.Rows, byID[t.ID] = append(view.Rows, row), row
 	}
-	for _, n := range counts {
-		if row := byTenant[n.Tenant]; row != nil {
-			row.Waiting, row.Failed = row.Waiting+n.Rows, row.Failed+n.Failed
+	if samples, _ := p.sampler.all(); len(samples) > 0 {
+		for _, lane := range samples[len(samples)-1].Lanes {
+			if row := byID[lane.Tenant]; row != nil {
+				row.add(lane)
+			}
 		}
 	}
-	return page{name: "tenants", title: "Tenants", data: rows}, nil
+	return page{name: "tenants", title: "Tenants", data: view}, nil
+}
+
+func (row *tenantRow) add(lane laneSample) {
+	row.Waiting, row.Failed = row.Waiting+lane.Rows, row.Failed+lane.Failed
+	if !lane.Oldest.IsZero() && (row.Oldest.IsZero() || lane.Oldest.Before(row.Oldest)) {
+		row.Oldest = lane.Oldest
+	}
+	if lane.Pause.After(row.Pause) {
+		row.Pause = lane.Pause
+	}
+}
+
+func (p *Pages) newTenantPage(context.Context, *http.Request) (answer, error) {
+	return page{name: "tenant-new", title: "Add a tenant"}, nil
+}
+
+func (p *Pages) newTenant(ctx context.Context, r *http.Request) (answer, error) {
+	id, err := contact.ParseTenant(strings.TrimSpace(r.FormValue("id")))
+	if err != nil {
+		return nil, invalid(sentence(err.Error()))
+	}
+	if _, err := p.Tenants.Get(id); err == nil {
+		return nil, invalid("There is a tenant " + string(id) + " already.")
+	}
+	if _, err := p.Tenants.Save(ctx, id, settingsOf(r)); err != nil {
+		return nil, err
+	}
+	return redirect{to: "/tenants/" + string(id), say: "The tenant is added; connect both systems now."}, nil
+}
+
+func settingsOf(r *http.Request) tenants.Settings {
+	return tenants.Settings{
+		Name: r.FormValue("name"), Region: strings.ToUpper(strings.TrimSpace(r.FormValue("region"))), TimeZone: strings.TrimSpace(r.FormValue("time_zone")),
+		Active: r.FormValue("active") != "", Creation: tenant.Flow(r.FormValue("creation")), Updates: tenant.Flow(r.FormValue("updates")),
+		DefaultOwner: r.FormValue("default_owner"), DefaultLeadSource: r.FormValue("default_lead_source"),
+	}
+}
+
+// connectionView is what the page of a tenant's connections shows.
+type connectionView struct {
+	Settings   tenants.Settings
+	Webhook    string
+	Can        aloware.Capabilities
+	Lanes      []laneSample
+	Report     *tenants.Report
+	Unmappable map[string]string
+	Flows      []tenant.Flow
+}
+
+func (p *Pages) tenantPage(ctx context.Context, r *http.Request) (answer, error) {
+	return p.tenantAnswer(ctx, tenantOf(r), nil)
+}
+
+func (p *Pages) tenantAnswer(_ context.Context, id contact.Tenant, report *tenants.Report) (answer, error) {
+	t, err := p.Tenants.Get(id)
+	if err != nil {
+		return nil, err
+	}
+	view := connectionView{
+		Settings: tenants.SettingsOf(t), Webhook: p.Tenants.WebhookURL(id), Can: aloware.Profile(t.Aloware.Profile).Capabilities(), Report: report,
+		Flows: []tenant.Flow{tenant.FlowBoth, tenant.FlowToAloware, tenant.FlowToHubSpot, tenant.FlowNone},
+	}
+	if samples, _ := p.sampler.all(); len(samples) > 0 {
+		for _, lane := range samples[len(samples)-1].Lanes {
+			if lane.Tenant == id {
+				view.Lanes = append(view.Lanes, lane)
+			}
+		}
+	}
+	return page{name: "tenant", title: "Connections", data: view}, nil
+}
+
+func (p *Pages) saveTenant(ctx context.Context, r *http.Request) (answer, error) {
+	id := tenantOf(r)
+	if _, err := p.Tenants.Save(ctx, id, settingsOf(r)); err != nil {
+		return nil, err
+	}
+	return redirect{to: "/tenants/" + string(id), say: "The settings are saved and in force."}, nil
+}
+
+func (p *Pages) connectHubSpot(ctx context.Context, r *http.Request) (answer, error) {
+	id := tenantOf(r)
+	t, err := p.Tenants.Get(id)
+	if err != nil {
+		return nil, err
+	}
+	window, err := number(r, "window", 0, 10_000)
+	if err != nil {
+		return nil, err
+	}
+	daily, err := number(r, "daily", 0, 100_000_000)
+	if err != nil {
+		return nil, err
+	}
+	app, err := number(r, "app", 0, 1<<40)
+	if err != nil {
+		return nil, err
+	}
+	next := tenant.HubSpot{
+		BaseURL: strings.TrimSpace(r.FormValue("base_url")), AppID: int64(app), AccessToken: tenant.Secret(strings.TrimSpace(r.FormValue("token"))),
+		WindowLimit: window, DailyLimit: daily,
+	}
+	if next.AccessToken == "" {
+		next.AccessToken, next.RefreshToken = t.HubSpot.AccessToken, t.HubSpot.RefreshToken
+	}
+	if next.AccessToken == "" {
+		return nil, invalid("Enter the access token of the private app.")
+	}
+	_, report, err := p.Tenants.ConnectHubSpot(ctx, id, next, access.From(ctx).Name)
+	if err != nil {
+		return nil, err
+	}
+	return p.tenantAnswer(ctx, id, &report)
+}
+
+func (p *Pages) connectAloware(ctx context.Context, r *http.Request) (answer, error) {
+	id := tenantOf(r)
+	t, err := p.Tenants.Get(id)
+	if err != nil {
+		return nil, err
+	}
+	next := tenant.Aloware{
+		BaseURL: strings.TrimSpace(r.FormValue("base_url")), Token: tenant.Secret(strings.TrimSpace(r.FormValue("token"))), Profile: r.FormValue("profile"),
+		WebhookAuth: r.FormValue("webhook_auth"), WebhookUser: r.FormValue("webhook_user"), Rate: t.Aloware.Rate, Burst: t.Aloware.Burst,
+	}
+	if next.Token == "" {
+		next.Token = t.Aloware.Token
+	}
+	switch secret := tenant.Secret(r.FormValue("webhook_secret")); next.WebhookAuth {
+	case "basic":
+		if next.WebhookPassword = secret; secret == "" {
+			next.WebhookPassword = t.Aloware.WebhookPassword
+		}
+	case "bearer":
+		if next.WebhookToken = secret; secret == "" {
+			next.WebhookToken = t.Aloware.WebhookToken
+		}
+	}
+	if _, err := p.Tenants.ConnectAloware(ctx, id, next); err != nil {
+		return nil, err
+	}
+	return redirect{to: "/tenants/" + string(id), say: "Aloware is connected. Enter the webhook's settings there, if you have not."}, nil
+}
+
+func (p *Pages) disconnect(ctx context.Context, r *http.Request) (answer, error) {
+	id := tenantOf(r)
+	if _, err := p.Tenants.Disconnect(ctx, id); err != nil {
+		return nil, err
+	}
+	return redirect{to: "/tenants/" + string(id), say: "Both connections are ended and their credentials forgotten. What waits is kept, and goes on after the next connect."}, nil
+}
+
+func (p *Pages) testConnection(ctx context.Context, r *http.Request) (answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	test, err := p.Tenants.Try(ctx, tenantOf(r))
+	if err != nil {
+		return nil, err
+	}
+	if isPart(r) {
+		return part{name: "tenant", block: "tested", data: test}, nil
+	}
+	return page{name: "tested", title: "Test of the connections", data: test}, nil
+}
+
+// number reads a whole number of a form; nothing is the least one.
+func number(r *http.Request, name string, least, most int) (int, error) {
+	text := strings.TrimSpace(r.FormValue(name))
+	if text == "" {
+		return least, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < least || n > most {
+		return 0, invalid(name + ": \"" + text + "\" is no whole number from " + strconv.Itoa(least) + " to " + strconv.Itoa(most))
+	}
+	return n, nil
 }

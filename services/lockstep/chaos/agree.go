@@ -3,6 +3,7 @@ package chaos
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -117,6 +118,8 @@ func (a *account) judge(f *findings, p *person, r *rule, inHubSpot, inAloware ma
 		}
 		switch {
 		case !last.made() || held[contact.HubSpot] == last.value:
+		case slices.Contains(last.also, held[contact.HubSpot]):
+			f.ambiguous++
 		case held[contact.HubSpot] == first.value && a.untold(earlier, first, last):
 			f.ambiguous++
 		default:
@@ -131,6 +134,8 @@ func (a *account) judge(f *findings, p *person, r *rule, inHubSpot, inAloware ma
 	case held[source] != was.value:
 		f.add(&f.lost, "%s: the source was overwritten: %s", name, story())
 	case held[target] == was.value:
+	case slices.Contains(was.also, held[target]):
+		f.ambiguous++
 	case own.made() && held[target] == own.value && own.at.After(was.at):
 		f.standing++
 	case own.made() && held[target] == own.value && a.untold(target, own, was):

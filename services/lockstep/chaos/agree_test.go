@@ -72,3 +72,36 @@ func TestJudge(t *testing.T) {
 		})
 	}
 }
+
+// TestEditsOfOneSecond: of edits within one second of Aloware's clock nobody
+// can tell the order once their webhooks were in disorder; of edits in HubSpot,
+// whose clock is finer, and of those further apart, everybody can.
+func TestEditsOfOneSecond(t *testing.T) {
+	t.Parallel()
+	start := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+	for _, test := range []struct {
+		name      string
+		side      contact.System
+		apart     time.Duration
+		ambiguous int
+	}{
+		{"in Aloware, within a second", contact.Aloware, 900 * time.Millisecond, 1},
+		{"in Aloware, further apart", contact.Aloware, time.Second, 0},
+		{"in HubSpot, within a second", contact.HubSpot, 900 * time.Millisecond, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			p, f := newPerson("+14155550100"), findings{}
+			for i := range rules {
+				if r := &rules[i]; r.hubspot == "email" {
+					p.edited(r, test.side, "first", start)
+					p.edited(r, test.side, "second", start.Add(test.apart))
+					(&account{alowareWebhooks: &link{}}).judge(&f, p, r, map[string]string{r.hubspot: "first"}, map[string]string{r.read: "first"})
+				}
+			}
+			if f.ambiguous != test.ambiguous || f.lost != 1-test.ambiguous {
+				t.Errorf("%d ambiguous and %d lost, want %d and %d: %v", f.ambiguous, f.lost, test.ambiguous, 1-test.ambiguous, f.wrong)
+			}
+		})
+	}
+}

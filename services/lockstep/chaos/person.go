@@ -3,6 +3,7 @@ package chaos
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"lockstep.internal/pkg/contact"
@@ -54,6 +55,9 @@ func (r *rule) source() contact.System {
 type edit struct {
 	at    time.Time
 	value string
+	// also are values of edits within the same second of Aloware's clock: where
+	// their webhooks come in disorder, nothing tells which was the last.
+	also []string
 }
 
 func (e edit) made() bool { return !e.at.IsZero() }
@@ -95,5 +99,9 @@ func (p *person) edited(r *rule, side contact.System, value string, at time.Time
 	if p.edits[r.hubspot] == nil {
 		p.edits[r.hubspot] = make(map[contact.System]edit)
 	}
-	p.edits[r.hubspot][side] = edit{at: at, value: value}
+	now := edit{at: at, value: value}
+	if before := p.edits[r.hubspot][side]; side == contact.Aloware && before.made() && at.Sub(before.at) < time.Second {
+		now.also = append(slices.Clone(before.also), before.value)
+	}
+	p.edits[r.hubspot][side] = now
 }

@@ -1,0 +1,41 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Latency is how long edits took from one system to the other, by the systems'
+// own clocks.
+type Latency struct {
+	Writes        int // that were looked at
+	P50, P95, P99 time.Duration
+}
+
+// mostLatencies bounds the writes that are looked at.
+const mostLatencies = 5000
+
+// Latency is of the writes that were answered within the last while; writes of
+// values whose edit nobody saw are left out.
+func (db *DB) Latency(ctx context.Context, last time.Duration) (Latency, error) {
+	var l Latency
+	var at []float64
+	err := db.pool.QueryRow(ctx, `
+		WITH settled AS (
+			SELECT tenant, contact, field, system, version, edited_ms FROM contact_history
+			WHERE at > now() - $1::interval AND rule = 'settled' ORDER BY at DESC LIMIT $2
+		), took AS (
+			SELECT greatest(s.edited_ms - w.edited_ms, 0)::float8 AS ms
+			FROM settled s JOIN contact_history w USING (tenant, contact, field, system, version)
+			WHERE w.rule = 'write' AND w.edited_ms > 1000000000000 AND w.at > now() - $1::interval - interval '1 minute'
+		)
+		SELECT count(*), coalesce(percentile_disc(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY ms), ARRAY[0, 0, 0]::float8[]) FROM took`,
+		last, mostLatencies).Scan(&l.Writes, &at)
+	if err != nil {
+		return Latency{}, fmt.Errorf("measure the latency of writes: %w", err)
+	}
+	ms := func(i int) time.Duration { return time.Duration(at[i] * float64(time.Millisecond)) }
+	l.P50, l.P95, l.P99 = ms(0), ms(1), ms(2)
+	return l, nil
+}

@@ -1,0 +1,217 @@
+package pages
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"lockstep.internal/pkg/contact"
+	"lockstep.internal/pkg/mapping"
+	"lockstep.internal/pkg/postgres"
+	"lockstep.internal/services/console/access"
+	"lockstep.internal/services/console/contacts"
+	"lockstep.internal/services/console/syncs"
+)
+
+// contactRoutes are the pages of contacts.
+func (p *Pages) contactRoutes() []route {
+	viewer, agent, operator := need{role: access.Viewer}, need{role: access.Agent}, need{role: access.Operator}
+	return []route{
+		{pattern: "GET /tenants/{tenant}/contacts", need: viewer, serve: p.contactList},
+		{pattern: "GET /tenants/{tenant}/contacts/{contact}", need: viewer, serve: p.contactPage},
+		{pattern: "GET /tenants/{tenant}/contacts/{contact}/timeline", need: viewer, serve: p.timelinePart},
+		{pattern: "POST /tenants/{tenant}/contacts/{contact}/sync", need: agent, serve: p.syncContact},
+		{pattern: "POST /tenants/{tenant}/contacts/{contact}/choose", need: agent, serve: p.chooseContact},
+		{pattern: "POST /tenants/{tenant}/contacts/{contact}/answer", need: agent, serve: p.answerReview},
+		{pattern: "POST /tenants/{tenant}/contacts/{contact}/erase", need: operator, serve: p.eraseContact},
+	}
+}
+
+// contactListView is the page for finding contacts.
+type contactListView struct {
+	Query     string
+	Asked     bool
+	Found     []*contact.Card
+	Conflicts []contacts.Conflict
+}
+
+func (p *Pages) contactList(ctx context.Context, r *http.Request) (answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	view := contactListView{Query: strings.TrimSpace(r.FormValue("q"))}
+	var err error
+	if view.Asked = view.Query != ""; view.Asked {
+		if view.Found, err = p.Contacts.Find(ctx, tenantOf(r), view.Query); err != nil {
+			return nil, err
+		}
+	} else if view.Conflicts, err = p.Contacts.Conflicts(ctx, tenantOf(r), postgres.ProblemRow{}, 20); err != nil {
+		return nil, err
+	}
+	return page{name: "contacts", title: "Contacts", data: view}, nil
+}
+
+// contactView is the integration card.
+type contactView struct {
+	Card     *contact.Card
+	Name     string // the key, as the address has it
+	Fields   []fieldView
+	Timeline timelineView
+	// Changes are what a sync has just done; nil when there was none.
+	Changes []syncs.Change
+	Synced  bool
+	Settled bool
+}
+
+// fieldView is one line of the card.
+type fieldView struct {
+	contact.CardField
+	Label string
+}
+
+// timelineView is a stretch of the decisions.
+type timelineView struct {
+	Name, Field string
+	Rows        []postgres.HistoryRow
+	More        int64 // number to go on before; 0 for the end
+}
+
+func (p *Pages) contactPage(ctx context.Context, r *http.Request) (answer, error) {
+	return p.contactAnswer(ctx, r, contactView{})
+}
+
+func (p *Pages) contactAnswer(ctx context.Context, r *http.Request, view contactView) (answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	id, name := tenantOf(r), r.PathValue("contact")
+	card, err := p.Contacts.Card(ctx, id, name)
+	if err != nil {
+		return nil, err
+	}
+	view.Card, view.Name = card, string(card.Key)
+	labels := make(map[string]string)
+	for _, row := range mapping.Catalogue() {
+		labels[row.Key] = row.AlowareLabel
+	}
+	for _, f := range card.Fields {
+		if !f.Sides[0].Known && !f.Sides[1].Known && f.State == contact.FieldInStep {
+			continue
+		}
+		label := labels[f.Key]
+		if label == "" {
+			label = f.Key
+		}
+		view.Fields = append(view.Fields, fieldView{f, label})
+	}
+	slices.SortStableFunc(view.Fields, func(a, b fieldView) int { return urgency(a.State) - urgency(b.State) })
+	if view.Timeline, err = p.timeline(ctx, id, view.Name, r.FormValue("field"), 0); err != nil {
+		return nil, err
+	}
+	title := card.Name
+	if title == "" {
+		title = "Contact"
+	}
+	return page{name: "contact", title: title, data: view}, nil
+}
+
+// urgency puts what needs a person first.
+func urgency(s contact.FieldState) int {
+	switch s {
+	case contact.FieldReview:
+		return 0
+	case contact.FieldRefused:
+		return 1
+	case contact.FieldWaiting:
+		return 2
+	}
+	return 3
+}
+
+func (p *Pages) timeline(ctx context.Context, id contact.Tenant, name, field string, before int64) (timelineView, error) {
+	const many = 50
+	rows, err := p.Contacts.Explain(ctx, id, name, field, before, many)
+	view := timelineView{Name: name, Field: field, Rows: rows}
+	if len(rows) == many {
+		view.More = rows[many-1].Number
+	}
+	return view, err
+}
+
+func (p *Pages) timelinePart(ctx context.Context, r *http.Request) (answer, error) {
+	before, _ := strconv.ParseInt(r.FormValue("before"), 10, 64) // anything else is the newest
+	view, err := p.timeline(ctx, tenantOf(r), r.PathValue("contact"), r.FormValue("field"), before)
+	if err != nil {
+		return nil, err
+	}
+	if !isPart(r) {
+		return page{name: "timeline", title: "Decisions", data: view}, nil
+	}
+	return part{name: "contact", block: "timeline-rows", data: view}, nil
+}
+
+// syncContact pulls the contact from HubSpot now, and shows what changed.
+func (p *Pages) syncContact(ctx context.Context, r *http.Request) (answer, error) {
+	changes, settled, err := p.Syncs.Contact(ctx, tenantOf(r), contact.Key(r.PathValue("contact")), 0, "", access.From(ctx).Name)
+	if err != nil {
+		return nil, err
+	}
+	return p.contactAnswer(ctx, r, contactView{Changes: changes, Synced: true, Settled: settled})
+}
+
+func (p *Pages) chooseContact(ctx context.Context, r *http.Request) (answer, error) {
+	system, err := systemOf(r)
+	if err != nil {
+		return nil, err
+	}
+	name := r.PathValue("contact")
+	if err := p.Contacts.Choose(ctx, tenantOf(r), name, system, r.FormValue("id"), access.From(ctx).Name); err != nil {
+		return nil, err
+	}
+	return redirect{to: contactURL(r, name), say: "It is settled; values follow in a moment."}, nil
+}
+
+func (p *Pages) answerReview(ctx context.Context, r *http.Request) (answer, error) {
+	system, err := systemOf(r)
+	if err != nil {
+		return nil, err
+	}
+	name := r.PathValue("contact")
+	_, err = p.Contacts.Answer(ctx, tenantOf(r), name, system, []string{r.FormValue("field")}, access.From(ctx).Name)
+	if err != nil {
+		return nil, err
+	}
+	return redirect{to: contactURL(r, name), say: systemName(system) + "'s value stands; it is written to the other side now."}, nil
+}
+
+func (p *Pages) eraseContact(ctx context.Context, r *http.Request) (answer, error) {
+	name := r.PathValue("contact")
+	if r.FormValue("typed") != "erase" {
+		return nil, invalid("Type the word erase to confirm: it cannot be taken back.")
+	}
+	card, err := p.Contacts.Card(ctx, tenantOf(r), name)
+	if err != nil {
+		return nil, err
+	}
+	whom := contact.ID{System: contact.HubSpot, ID: card.Sides[0].ID}
+	if whom.ID == "" {
+		whom = contact.ID{System: contact.Aloware, ID: card.Sides[1].ID}
+	}
+	if err := p.Contacts.Erase(ctx, tenantOf(r), name, whom, access.From(ctx).Name); err != nil {
+		return nil, err
+	}
+	return redirect{to: "/tenants/" + string(tenantOf(r)) + "/contacts", say: "All that was stored about this person is being erased."}, nil
+}
+
+func contactURL(r *http.Request, name string) string {
+	return "/tenants/" + string(tenantOf(r)) + "/contacts/" + name
+}
+
+func systemOf(r *http.Request) (contact.System, error) {
+	system, err := contact.ParseSystem(r.FormValue("system"))
+	if err != nil {
+		return 0, invalid("\"" + r.FormValue("system") + "\": want hubspot or aloware")
+	}
+	return system, nil
+}

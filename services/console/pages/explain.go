@@ -1,0 +1,61 @@
+package pages
+
+import (
+	"strings"
+
+	"lockstep.internal/pkg/postgres"
+)
+
+// decided says in words what a row of the history decided.
+func decided(h postgres.HistoryRow) string {
+	value, system := h.Value, systemName(h.System)
+	if value == "" {
+		value = "blank"
+	}
+	switch h.Rule {
+	case "intent":
+		return "was set to " + value + " in " + system
+	case "stale":
+		return "an older " + value + " from " + system + " came late and changes nothing"
+	case "write":
+		return "is to be written to " + system + ": " + value
+	case "settled":
+		return system + " has taken " + value
+	case "refused":
+		return system + " refused " + value
+	case "held":
+		return value + " from " + system + " is held back"
+	case "linked":
+		return "linked to " + h.Reason + " in " + system
+	case "sought":
+		return "is looked for in " + system
+	case "joined":
+		return "joined with another contact"
+	case "merged":
+		return "merged in " + system
+	case "deleted":
+		return "deleted in " + system
+	case "restored":
+		return "restored in " + system
+	case "gone":
+		return "is not in " + system + " any more"
+	}
+	return strings.ReplaceAll(h.Rule, "_", " ")
+}
+
+// traceLink is where a decision's trace is shown.
+type traceLink struct{ ID, URL string }
+
+// traceOf is the trace of a W3C traceparent; nil for none. The pattern has
+// {trace} where the id goes; "" gives no address.
+func traceOf(traceparent, pattern string) *traceLink {
+	parts := strings.Split(traceparent, "-")
+	if len(parts) != 4 || len(parts[1]) != 32 {
+		return nil
+	}
+	link := &traceLink{ID: parts[1]}
+	if pattern != "" {
+		link.URL = strings.ReplaceAll(pattern, "{trace}", link.ID)
+	}
+	return link
+}

@@ -1,0 +1,185 @@
+package pages
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+
+	"lockstep.internal/pkg/bus"
+	"lockstep.internal/pkg/contact"
+	"lockstep.internal/pkg/postgres"
+	"lockstep.internal/services/console/access"
+	"lockstep.internal/services/console/inbox"
+)
+
+// errorRoutes are the pages of what could not be written, and of messages that
+// could not be handled.
+func (p *Pages) errorRoutes() []route {
+	viewer, administrator, operator := need{role: access.Viewer}, need{role: access.Administrator}, need{role: access.Operator}
+	return []route{
+		{pattern: "GET /tenants/{tenant}/errors", need: viewer, serve: p.errorsPage},
+		{pattern: "GET /tenants/{tenant}/errors/group", need: viewer, serve: p.groupPage},
+		{pattern: "POST /tenants/{tenant}/errors/retry", need: administrator, serve: p.retry},
+		{pattern: "POST /tenants/{tenant}/errors/dismiss", need: administrator, serve: p.dismiss},
+		{pattern: "POST /tenants/{tenant}/letters/replay", need: operator, serve: p.replay},
+		{pattern: "POST /tenants/{tenant}/letters/discard", need: operator, serve: p.discard},
+	}
+}
+
+// errorsView is the inbox.
+type errorsView struct {
+	Groups    []groupView
+	System    string
+	Dismissed bool
+	Letters   []bus.Letter
+}
+
+// groupView is a group with the parameters that choose it again.
+type groupView struct {
+	postgres.ProblemGroup
+	Query string // of an address
+	Form  values
+}
+
+// chosen reads the filter that an address or a form names.
+func chosen(r *http.Request) (postgres.ProblemFilter, error) {
+	f := postgres.ProblemFilter{
+		Tenant: tenantOf(r), Kind: contact.ProblemKind(r.FormValue("kind")), Reason: r.FormValue("reason"), Contact: contact.Key(r.FormValue("contact")),
+		Dismissed: r.FormValue("dismissed") != "",
+	}
+	if r.FormValue("system") != "" {
+		system, err := systemOf(r)
+		if err != nil {
+			return f, err
+		}
+		f.System = system
+	}
+	if r.Form.Has("field") {
+		field := r.FormValue("field")
+		f.Field = &field
+	}
+	return f, nil
+}
+
+func groupOf(g postgres.ProblemGroup) groupView {
+	form := values{"kind": string(g.Kind), "reason": g.Reason, "system": g.System.String()}
+	query := form.encode()
+	if g.Kind != inbox.Waiting {
+		form["field"] = g.Field
+		query += "&field=" + g.Field // also where it is empty: the contact as a whole
+	}
+	return groupView{g, query, form}
+}
+
+func (p *Pages) errorsPage(ctx context.Context, r *http.Request) (answer, error) {
+	f, err := chosen(r)
+	if err != nil {
+		return nil, err
+	}
+	groups, err := p.Inbox.Groups(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	view := errorsView{System: r.FormValue("system"), Dismissed: f.Dismissed}
+	for _, g := range groups {
+		view.Groups = append(view.Groups, groupOf(g))
+	}
+	if access.From(ctx).May(f.Tenant, access.Operator) {
+		if view.Letters, _, err = p.Inbox.Letters(ctx, bus.LetterFilter{Tenant: f.Tenant}, 0, 50); err != nil {
+			return nil, err
+		}
+	}
+	return page{name: "errors", title: "Errors", data: view}, nil
+}
+
+// problemsView is one group's contacts.
+type problemsView struct {
+	Group    groupView
+	Problems []inbox.Problem
+}
+
+func (p *Pages) groupPage(ctx context.Context, r *http.Request) (answer, error) {
+	f, err := chosen(r)
+	if err != nil {
+		return nil, err
+	}
+	const many = 200
+	problems, err := p.Inbox.Problems(ctx, f, postgres.ProblemRow{}, many)
+	if err != nil {
+		return nil, err
+	}
+	g := postgres.ProblemGroup{Kind: f.Kind, Reason: f.Reason, System: f.System, Contacts: len(problems)}
+	if f.Field != nil {
+		g.Field = *f.Field
+	}
+	return page{name: "group", title: "Errors: " + f.Reason, data: problemsView{groupOf(g), problems}}, nil
+}
+
+func (p *Pages) retry(ctx context.Context, r *http.Request) (answer, error) {
+	f, err := chosen(r)
+	if err != nil {
+		return nil, err
+	}
+	n, err := p.Inbox.Retry(ctx, f, access.From(ctx).Name)
+	if err != nil {
+		return nil, err
+	}
+	return redirect{to: errorsURL(r), say: count(n) + " contacts are tried again; what goes well leaves this list in a moment."}, nil
+}
+
+func (p *Pages) dismiss(ctx context.Context, r *http.Request) (answer, error) {
+	f, err := chosen(r)
+	if err != nil {
+		return nil, err
+	}
+	undo := r.FormValue("undo") != ""
+	f.Dismissed = undo
+	n, err := p.Inbox.Dismiss(ctx, f, undo, access.From(ctx).Name)
+	if err != nil {
+		return nil, err
+	}
+	say := count(n) + " errors are dismissed until their reason changes. \"Dismissed too\" shows them, and takes it back."
+	if undo {
+		say = count(n) + " errors are shown again."
+	}
+	return redirect{to: errorsURL(r), say: say}, nil
+}
+
+func errorsURL(r *http.Request) string { return "/tenants/" + string(tenantOf(r)) + "/errors" }
+
+// selection reads which dead letters a form means.
+func selection(r *http.Request) (inbox.Selection, error) {
+	s := inbox.Selection{Tenant: tenantOf(r), Kind: r.FormValue("kind"), Reason: r.FormValue("reason")}
+	for _, text := range r.Form["number"] {
+		n, err := strconv.ParseUint(text, 10, 64)
+		if err != nil {
+			return s, invalid("\"" + text + "\" is no number of a dead letter")
+		}
+		s.Numbers = append(s.Numbers, n)
+	}
+	return s, nil
+}
+
+func (p *Pages) replay(ctx context.Context, r *http.Request) (answer, error) {
+	s, err := selection(r)
+	if err != nil {
+		return nil, err
+	}
+	n, err := p.Inbox.Replay(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	return redirect{to: errorsURL(r), say: count(n) + " dead letters were put back."}, nil
+}
+
+func (p *Pages) discard(ctx context.Context, r *http.Request) (answer, error) {
+	s, err := selection(r)
+	if err != nil {
+		return nil, err
+	}
+	n, err := p.Inbox.Discard(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	return redirect{to: errorsURL(r), say: count(n) + " dead letters are gone."}, nil
+}

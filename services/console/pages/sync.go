@@ -1,0 +1,153 @@
+package pages
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"lockstep.internal/pkg/contact"
+	"lockstep.internal/pkg/postgres"
+	"lockstep.internal/services/console/access"
+	"lockstep.internal/services/console/syncs"
+)
+
+// syncRoutes are the pages of jobs over all contacts.
+func (p *Pages) syncRoutes() []route {
+	viewer, operator := need{role: access.Viewer}, need{role: access.Operator}
+	return []route{
+		{pattern: "GET /tenants/{tenant}/syncs", need: viewer, serve: p.syncsPage},
+		{pattern: "GET /tenants/{tenant}/syncs/events", need: viewer, serve: p.syncEvents},
+		{pattern: "GET /tenants/{tenant}/syncs/{job}", need: viewer, serve: p.syncPage},
+		{pattern: "POST /tenants/{tenant}/syncs/start", need: operator, serve: p.startSync},
+		{pattern: "POST /tenants/{tenant}/syncs/schedule", need: operator, serve: p.scheduleSync},
+		{pattern: "POST /tenants/{tenant}/syncs/{job}/pause", need: operator, serve: p.wish(postgres.WishPause, "It pauses where it is.")},
+		{pattern: "POST /tenants/{tenant}/syncs/{job}/resume", need: operator, serve: p.wish(postgres.WishRun, "It goes on where it was.")},
+		{pattern: "POST /tenants/{tenant}/syncs/{job}/cancel", need: operator, serve: p.wish(postgres.WishCancel, "It is cancelled; what was written stays.")},
+	}
+}
+
+// syncsView is the list of jobs.
+type syncsView struct {
+	Jobs []syncs.Job
+	// Points are the reconciliations over time, as JSON for the plot.
+	Points string
+}
+
+// point is one reconciliation of the plot.
+type point struct {
+	At      int64            `json:"at"` // seconds since 1970
+	Effects map[string]int64 `json:"effects"`
+}
+
+func (p *Pages) syncsPage(ctx context.Context, r *http.Request) (answer, error) {
+	view, err := p.syncsView(ctx, tenantOf(r))
+	if err != nil {
+		return nil, err
+	}
+	return page{name: "syncs", title: "Syncs", data: view}, nil
+}
+
+func (p *Pages) syncsView(ctx context.Context, id contact.Tenant) (syncsView, error) {
+	jobs, err := p.Syncs.List(ctx, id, 50)
+	if err != nil {
+		return syncsView{}, err
+	}
+	points := make([]point, 0)
+	for _, job := range slices.Backward(jobs) {
+		if job.Kind == postgres.Reconcile && job.State == postgres.SyncDone {
+			points = append(points, point{job.FinishedAt.Unix(), job.Effects})
+		}
+	}
+	raw, err := json.Marshal(points)
+	return syncsView{jobs, string(raw)}, err
+}
+
+// syncEvents streams the list of jobs while it changes.
+func (p *Pages) syncEvents(_ context.Context, r *http.Request) (answer, error) {
+	const every = time.Second
+	return stream(func(ctx context.Context, send func(event, data string) error) error {
+		ticker := time.NewTicker(every)
+		defer ticker.Stop()
+		last := ""
+		for {
+			view, err := p.syncsView(ctx, tenantOf(r))
+			if err != nil {
+				return err
+			}
+			table, err := p.rendered(r, part{name: "syncs", block: "jobs", data: view})
+			if err != nil {
+				return err
+			}
+			if table != last {
+				if err := send("jobs", table); err != nil {
+					return err
+				}
+				last = table
+			}
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-ticker.C:
+			}
+		}
+	}), nil
+}
+
+// syncView is one job with what it repaired.
+type syncView struct {
+	Job     syncs.Job
+	Repairs []postgres.HistoryRow
+}
+
+func (p *Pages) syncPage(ctx context.Context, r *http.Request) (answer, error) {
+	job, err := p.Syncs.Get(ctx, tenantOf(r), r.PathValue("job"))
+	if err != nil {
+		return nil, err
+	}
+	repairs, err := p.Syncs.Repairs(ctx, tenantOf(r), job.ID, 200)
+	if err != nil {
+		return nil, err
+	}
+	return page{name: "sync", title: "Sync", data: syncView{job, repairs}}, nil
+}
+
+func (p *Pages) startSync(ctx context.Context, r *http.Request) (answer, error) {
+	var sides []contact.System
+	for _, text := range r.Form["side"] {
+		system, err := contact.ParseSystem(text)
+		if err != nil {
+			return nil, invalid("\"" + text + "\": want hubspot or aloware")
+		}
+		sides = append(sides, system)
+	}
+	_, err := p.Syncs.Start(ctx, tenantOf(r), postgres.SyncKind(r.FormValue("kind")), sides, r.FormValue("full") != "", access.From(ctx).Name)
+	if err != nil {
+		return nil, err
+	}
+	return redirect{to: syncsURL(r), say: "It begins in a moment; live changes go before it all the time."}, nil
+}
+
+func (p *Pages) scheduleSync(ctx context.Context, r *http.Request) (answer, error) {
+	hours, err := strconv.ParseFloat(r.FormValue("hours"), 64)
+	if err != nil || hours < 0 || hours > 24*366 {
+		return nil, invalid("\"" + r.FormValue("hours") + "\" is no number of hours; 0 ends the schedule")
+	}
+	if err := p.Syncs.Schedule(ctx, tenantOf(r), time.Duration(hours*float64(time.Hour))); err != nil {
+		return nil, err
+	}
+	return redirect{to: syncsURL(r), say: "The schedule is saved."}, nil
+}
+
+func (p *Pages) wish(wish postgres.SyncWish, say string) serve {
+	return func(ctx context.Context, r *http.Request) (answer, error) {
+		if err := p.Syncs.Wish(ctx, tenantOf(r), r.PathValue("job"), wish); err != nil {
+			return nil, err
+		}
+		return redirect{to: syncsURL(r), say: say}, nil
+	}
+}
+
+func syncsURL(r *http.Request) string { return "/tenants/" + string(tenantOf(r)) + "/syncs" }
