@@ -15,7 +15,7 @@ demo: deps build ## Run everything in one process, with both simulated systems
 	@$(BIN)/lockstep standalone --demo
 
 .PHONY: test
-test: deps ## Run all tests: PostgreSQL, NATS and the HubSpot client are real
+test: test-deps ## Run all tests: PostgreSQL, NATS, the browser and the HubSpot client are real
 	@go test -race -timeout 20m $(patsubst %,./%/...,$(MODULES))
 
 .PHONY: chaos
@@ -61,8 +61,12 @@ bench: deps ## Run the benchmarks
 	@for m in $(MODULES); do (cd $$m && go test -run '^$$' -bench . -benchmem ./...); done
 
 .PHONY: deps
-deps: ## Install what the demo and the tests need (PostgreSQL, Node.js) on Debian
+deps: ## Install what the demo needs (PostgreSQL) on Debian
 	@./deploy/install-deps
+
+.PHONY: test-deps
+test-deps: ## Install what the tests need besides (Node.js, Chromium) on Debian
+	@./deploy/install-deps test
 
 .PHONY: clean
 clean: ## Remove built programs (data of the demo stays; see README)

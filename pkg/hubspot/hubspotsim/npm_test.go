@@ -9,69 +9,15 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"strings"
-	"syscall"
 	"testing"
 	"time"
+
+	"lockstep.internal/pkg/npmtest"
 )
-
-// officialClient is HubSpot's own client for Node, which judges the simulator.
-const officialClient = "@hubspot/api-client@13.5.0"
-
-// installClient gives a folder whose node_modules holds the client. Parallel
-// runs wait for each other at a lock file.
-func installClient(t *testing.T) string {
-	t.Helper()
-	for _, program := range []string{"node", "npm"} {
-		if _, err := exec.LookPath(program); err != nil {
-			t.Fatalf("%s is not on the PATH: install the package nodejs (version 20 or newer, with npm), then run the test again", program)
-		}
-	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		t.Fatalf("no user cache directory for the npm client: %v: set HOME or XDG_CACHE_HOME", err)
-	}
-	dir := filepath.Join(cache, "lockstep", "npm-hubspot")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o644)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer lock.Close() // gives the lock up as well
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
-		t.Fatalf("locking %s: %v", lock.Name(), err)
-	}
-	if installed(dir) {
-		return dir
-	}
-	if err := os.WriteFile(filepath.Join(dir, "package.json"), []byte(`{"name":"lockstep-hubspotsim-test","private":true}`), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, "npm", "install", "--no-audit", "--no-fund", "--no-save", officialClient)
-	cmd.Dir = dir
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("npm install %s in %s: %v: check the network and npm's own settings:\n%s", officialClient, dir, err, out)
-	}
-	if !installed(dir) {
-		t.Fatalf("npm install %s left no client in %s: delete the folder and run the test again", officialClient, dir)
-	}
-	return dir
-}
-
-func installed(dir string) bool {
-	raw, err := os.ReadFile(filepath.Join(dir, "node_modules", "@hubspot", "api-client", "package.json"))
-	var p struct{ Version string }
-	return err == nil && json.Unmarshal(raw, &p) == nil && strings.HasSuffix(officialClient, "@"+p.Version)
-}
 
 func TestOfficialClientWorksWithTheSimulator(t *testing.T) {
 	t.Parallel()
-	dir := installClient(t)
+	dir := npmtest.Install(t, "@hubspot/api-client", "13.5.0") // HubSpot's own client judges the simulator
 	b, in := hooked(t, Config{}, nil)
 	b.run()
 
