@@ -7,6 +7,7 @@ package tenant
 import (
 	"fmt"
 	"io"
+	"time"
 
 	"lockstep.internal/pkg/contact"
 	"lockstep.internal/pkg/mapping"
@@ -79,9 +80,11 @@ type HubSpot struct {
 	AppID        int64
 	AccessToken  Secret // static token
 	RefreshToken Secret // of OAuth; "" with a static token
-	WindowLimit  int    // calls in 10 s; 0 means 100
-	DailyLimit   int    // calls a day that may be used; 0 means no limit
-	State        State
+	// Expires is the end of AccessToken; the zero time is never.
+	Expires     time.Time
+	WindowLimit int // calls in 10 s; 0 means 100
+	DailyLimit  int // calls a day that may be used; 0 means no limit
+	State       State
 }
 
 // Aloware is the connection to an account.

@@ -47,6 +47,8 @@ func (c *clients) budget(t *tenant.Tenant, system contact.System) quota.Budget {
 	return gate
 }
 
+func (c *clients) tokens(t *tenant.Tenant) quota.Budget { return c.budget(t, contact.HubSpot) }
+
 func (c *clients) portal(t *tenant.Tenant) tenants.Portal {
 	return connection.HubSpot(t, c.budget(t, contact.HubSpot), c.http)
 }

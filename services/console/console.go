@@ -38,6 +38,12 @@ type Config struct {
 	// PublicURL is where the systems reach ingest, such as
 	// https://hooks.example.com.
 	PublicURL string
+	// ConsoleURL is where people reach the console, such as
+	// https://lockstep.example.com.
+	ConsoleURL string
+	// TraceURL is where a trace is shown, with {trace} where its id goes; "" is
+	// nowhere.
+	TraceURL string
 	// HTTP calls both systems; nil is the adapters' own.
 	HTTP *http.Client
 	// Token is the installation's own API token; "" is none.
@@ -70,6 +76,7 @@ func (c *Console) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return c.access.Run(ctx) })
 	group.Go(func() error { return c.pages.Run(ctx) })
+	group.Go(func() error { return c.tenants.Run(ctx) })
 	return group.Wait()
 }
 
@@ -92,7 +99,8 @@ func New(config Config) (*Console, error) {
 	calls := &clients{http: config.HTTP}
 	c.tenants = tenants.New(tenants.Config{
 		DB: config.DB, Bus: config.Bus, Roster: config.Roster, Seal: config.Seal, Logger: config.Logger,
-		PublicURL: strings.TrimRight(config.PublicURL, "/"), Portal: calls.portal, Account: calls.account,
+		PublicURL: strings.TrimRight(config.PublicURL, "/"), ConsoleURL: strings.TrimRight(config.ConsoleURL, "/"), Portal: calls.portal, Account: calls.account,
+		Budget: calls.tokens, HTTP: config.HTTP,
 	})
 	c.mappings = mappings.New(mappings.Config{
 		DB: config.DB, Bus: config.Bus, Roster: config.Roster, Logger: config.Logger, Portal: calls.schema, Account: calls.attributes,
@@ -109,7 +117,7 @@ func New(config Config) (*Console, error) {
 	}
 	shown, err := pages.New(pages.Config{
 		Roster: config.Roster, Logger: config.Logger, Bus: config.Bus, DB: config.DB, Health: config.Health, Guard: who.Browsers(), Access: who,
-		Tenants: c.tenants, Mappings: c.mappings, Syncs: jobs, Contacts: people, Inbox: problems, Links: config.Links,
+		Tenants: c.tenants, Mappings: c.mappings, Syncs: jobs, Contacts: people, Inbox: problems, Links: config.Links, TraceURL: config.TraceURL,
 	})
 	if err != nil {
 		return nil, err

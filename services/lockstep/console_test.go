@@ -24,6 +24,7 @@ func TestPeopleWorkInTheConsole(t *testing.T) {
 		walk func(*browser)
 	}{
 		{"disconnect and connect the tenant", (*browser).connect},
+		{"connect by OAuth", (*browser).consent},
 		{"change a direction with preview", (*browser).changeDirection},
 		{"be refused on a locked mapping", (*browser).refused},
 		{"add a mapping and create its property", (*browser).addMapping},
@@ -120,6 +121,35 @@ func (b *browser) connect() {
 	b.sees("#report", "all were there")
 	b.sees("#hubspot h2", "connected")
 	b.sees("#aloware", "Copy")
+}
+
+// consent connects the tenant by OAuth: HubSpot asks, the token is renewed.
+func (b *browser) consent() {
+	b.open("/tenants/demo")
+	b.press(`#hubspot summary`)
+	b.press(`#consent`)
+	b.press(`button[value=deny]`)
+	b.sees("main", "HubSpot gave no access")
+	b.open("/tenants/demo")
+	b.press(`#hubspot summary`)
+	b.press(`#consent`)
+	b.sees("body", "crm.objects.contacts.write")
+	b.press(`button[value=approve]`)
+	b.sees("#notices", "connected by OAuth")
+	b.sees("#hubspot", "renewed ahead of")
+	b.open("/hubspot/callback?state=forged&code=1")
+	b.sees("main", "was not begun here by you")
+	// A token that is refused before its time is renewed, and writing goes on.
+	who := b.d.anyPair()
+	b.d.mustPost(b.d.hubspot, "/_sim/faults", []map[string]any{{"path": "/crm/objects/*/contacts/batch/update", "status": 401, "count": 1}, {"path": "/crm/objects/*/contacts/" + who[0], "method": "PATCH", "status": 401, "count": 1}}, nil)
+	b.d.mustPost(b.d.aloware, "/_sim/edit", map[string]any{"id": who[1], "fields": map[string]any{"email": "renewed@example.com"}}, nil)
+	eventually(b.t, patience, func() string {
+		if got := b.d.one(b.d.hubspot, who[0])["email"]; got != "renewed@example.com" {
+			return fmt.Sprintf("HubSpot holds %q", got)
+		}
+		return ""
+	})
+	b.d.mustPost(b.d.hubspot, "/_sim/faults", []map[string]any{}, nil)
 }
 
 func (b *browser) changeDirection() {

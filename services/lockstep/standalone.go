@@ -40,6 +40,8 @@ type settings struct {
 	ingest      string
 	publicURL   string // where the systems reach ingest; "" is its address
 	oidc        access.OIDC
+	consoleURL  string
+	traceURL    string
 	pollEvery   time.Duration
 	listsEvery  time.Duration
 	demo        demoSettings
@@ -56,7 +58,9 @@ func readSettings(demo bool) (settings, error) {
 		pollEvery:   env.Duration("LOCKSTEP_POLL_EVERY", time.Minute),
 		listsEvery:  env.Duration("LOCKSTEP_LISTS_EVERY", 5*time.Minute),
 	}
-	s.oidc = console.OIDCFromEnv(&env, env.URL("LOCKSTEP_CONSOLE_URL", "http://"+s.console))
+	s.consoleURL = env.URL("LOCKSTEP_CONSOLE_URL", "http://"+s.console)
+	s.oidc = console.OIDCFromEnv(&env, s.consoleURL)
+	s.traceURL = env.String("LOCKSTEP_TRACE_URL", "")
 	if demo {
 		s.demo = readDemoSettings(&env)
 	}
@@ -257,7 +261,7 @@ func newServices(p *platform.Platform, s settings, demo bool) (*services, error)
 	}
 	c, err := console.New(console.Config{
 		Bus: p.Bus, DB: p.DB, Roster: p.Roster, Health: p.Health, Logger: p.Logger, Links: links, Token: access.Token(token),
-		Seal: p.Seal, PublicURL: s.publicURL, OIDC: s.oidc,
+		Seal: p.Seal, PublicURL: s.publicURL, ConsoleURL: s.consoleURL, OIDC: s.oidc, TraceURL: s.traceURL,
 	})
 	if err != nil {
 		return nil, err

@@ -56,7 +56,8 @@ func (p *Pages) contactList(ctx context.Context, r *http.Request) (answer, error
 // contactView is the integration card.
 type contactView struct {
 	Card     *contact.Card
-	Name     string // the key, as the address has it
+	Name     string   // the key, as the address has it
+	Known    []string // phone numbers and e-mail addresses, each once
 	Fields   []fieldView
 	Timeline timelineView
 	// Changes are what a sync has just done; nil when there was none.
@@ -91,6 +92,13 @@ func (p *Pages) contactAnswer(ctx context.Context, r *http.Request, view contact
 		return nil, err
 	}
 	view.Card, view.Name = card, string(card.Key)
+	for _, side := range card.Sides {
+		for _, text := range append(slices.Clone(side.Phones), side.Email) {
+			if text != "" && !slices.Contains(view.Known, text) {
+				view.Known = append(view.Known, text)
+			}
+		}
+	}
 	labels := make(map[string]string)
 	for _, row := range mapping.Catalogue() {
 		labels[row.Key] = row.AlowareLabel

@@ -23,6 +23,8 @@ func (p *Pages) tenantRoutes() []route {
 		{pattern: "POST /tenants/new", need: everywhere, serve: p.newTenant},
 		{pattern: "GET /tenants/{tenant}", need: viewer, serve: p.tenantPage},
 		{pattern: "POST /tenants/{tenant}/settings", need: need{role: access.Operator}, serve: p.saveTenant},
+		{pattern: "GET /tenants/{tenant}/hubspot-consent", need: administrator, serve: p.beginConsent},
+		{pattern: "GET /hubspot/callback", need: need{where: forCaller}, serve: p.finishConsent},
 		{pattern: "POST /tenants/{tenant}/connect-hubspot", need: administrator, serve: p.connectHubSpot},
 		{pattern: "POST /tenants/{tenant}/connect-aloware", need: administrator, serve: p.connectAloware},
 		{pattern: "POST /tenants/{tenant}/disconnect", need: administrator, serve: p.disconnect},
@@ -142,6 +144,7 @@ type connectionView struct {
 	Report     *tenants.Report
 	Unmappable map[string]string
 	Flows      []tenant.Flow
+	Apps       []tenant.App // whose access can be given by consent
 }
 
 func (p *Pages) tenantPage(ctx context.Context, r *http.Request) (answer, error) {
@@ -155,6 +158,7 @@ func (p *Pages) tenantAnswer(_ context.Context, id contact.Tenant, report *tenan
 	}
 	view := connectionView{
 		Settings: tenants.SettingsOf(t), Webhook: p.Tenants.WebhookURL(id), Can: aloware.Profile(t.Aloware.Profile).Capabilities(), Report: report,
+		Apps:  p.Roster.Apps(),
 		Flows: []tenant.Flow{tenant.FlowBoth, tenant.FlowToAloware, tenant.FlowToHubSpot, tenant.FlowNone},
 	}
 	if samples, _ := p.sampler.all(); len(samples) > 0 {
@@ -198,7 +202,7 @@ func (p *Pages) connectHubSpot(ctx context.Context, r *http.Request) (answer, er
 		WindowLimit: window, DailyLimit: daily,
 	}
 	if next.AccessToken == "" {
-		next.AccessToken, next.RefreshToken = t.HubSpot.AccessToken, t.HubSpot.RefreshToken
+		next.AccessToken, next.RefreshToken, next.Expires = t.HubSpot.AccessToken, t.HubSpot.RefreshToken, t.HubSpot.Expires
 	}
 	if next.AccessToken == "" {
 		return nil, invalid("Enter the access token of the private app.")
@@ -208,6 +212,41 @@ func (p *Pages) connectHubSpot(ctx context.Context, r *http.Request) (answer, er
 		return nil, err
 	}
 	return p.tenantAnswer(ctx, id, &report)
+}
+
+// beginConsent leads to HubSpot, where somebody gives the app access.
+func (p *Pages) beginConsent(ctx context.Context, r *http.Request) (answer, error) {
+	app, err := number(r, "app", 0, 1<<40)
+	if err != nil {
+		return nil, err
+	}
+	address, err := p.Tenants.BeginConsent(ctx, tenantOf(r), int64(app), access.From(ctx).Name)
+	if err != nil {
+		return nil, err
+	}
+	return redirect{to: address}, nil
+}
+
+// finishConsent takes what HubSpot sent the browser back with. The tenant is
+// that of the consent; who may administrate it is asked for here.
+func (p *Pages) finishConsent(ctx context.Context, r *http.Request) (answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	caller := access.From(ctx)
+	may := func(id contact.Tenant) bool { return caller.May(id, access.Administrator) }
+	refused := r.FormValue("error_description")
+	if refused == "" {
+		refused = r.FormValue("error")
+	}
+	id, report, err := p.Tenants.FinishConsent(ctx, r.FormValue("state"), r.FormValue("code"), refused, caller.Name, may)
+	if err != nil {
+		return nil, err
+	}
+	say := "HubSpot is connected by OAuth; " + strconv.Itoa(len(report.Created)) + " properties were created there."
+	if n := len(report.Incompatible); n > 0 {
+		say += " " + strconv.Itoa(n) + " mappings rest, because the portal's property does not fit; the mapping page says why."
+	}
+	return redirect{to: "/tenants/" + string(id), say: say}, nil
 }
 
 func (p *Pages) connectAloware(ctx context.Context, r *http.Request) (answer, error) {

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"strings"
 	"time"
 
@@ -22,6 +23,7 @@ import (
 	"lockstep.internal/pkg/hubspot"
 	"lockstep.internal/pkg/mapping"
 	"lockstep.internal/pkg/postgres"
+	"lockstep.internal/pkg/quota"
 	"lockstep.internal/pkg/roster"
 	"lockstep.internal/pkg/seal"
 	"lockstep.internal/pkg/tenant"
@@ -48,8 +50,14 @@ type Config struct {
 	Logger *slog.Logger
 	// PublicURL is where the systems reach ingest, without a slash at the end.
 	PublicURL string
-	Portal    func(*tenant.Tenant) Portal
-	Account   func(*tenant.Tenant) (Account, error)
+	// ConsoleURL is where people reach the console, without a slash at the end.
+	ConsoleURL string
+	// Budget is what token calls take their tickets from.
+	Budget func(*tenant.Tenant) quota.Budget
+	// HTTP makes token calls; nil is the adapter's own.
+	HTTP    *http.Client
+	Portal  func(*tenant.Tenant) Portal
+	Account func(*tenant.Tenant) (Account, error)
 }
 
 // Tenants is the room.
@@ -258,6 +266,7 @@ func (s *Tenants) Disconnect(ctx context.Context, id contact.Tenant) (*tenant.Te
 	}
 	t := *known
 	t.HubSpot.State, t.HubSpot.AccessToken, t.HubSpot.RefreshToken = tenant.Disconnected, "", ""
+	t.HubSpot.Expires = time.Time{}
 	t.Aloware.State, t.Aloware.Token = tenant.Disconnected, ""
 	return s.save(ctx, t)
 }

@@ -20,7 +20,9 @@ func run(ctx context.Context) error {
 	address := env.String("LOCKSTEP_CONSOLE_ADDR", ":8080")
 	publicURL := env.URL("LOCKSTEP_PUBLIC_URL", "")
 	token := env.String("LOCKSTEP_OPERATOR_TOKEN", "")
-	oidc := console.OIDCFromEnv(&env, env.URL("LOCKSTEP_CONSOLE_URL", ""))
+	consoleURL := env.URL("LOCKSTEP_CONSOLE_URL", "")
+	oidc := console.OIDCFromEnv(&env, consoleURL)
+	traceURL := env.String("LOCKSTEP_TRACE_URL", "")
 	if err := env.Err(); err != nil {
 		return err
 	}
@@ -30,7 +32,7 @@ func run(ctx context.Context) error {
 	}
 	defer p.Close(ctx)
 	service, err := console.New(console.Config{Bus: p.Bus, DB: p.DB, Roster: p.Roster, Health: p.Health, Logger: p.Logger, Token: access.Token(token),
-		Seal: p.Seal, PublicURL: publicURL, OIDC: oidc,
+		Seal: p.Seal, PublicURL: publicURL, ConsoleURL: consoleURL, OIDC: oidc, TraceURL: traceURL,
 	})
 	if err != nil {
 		return err

@@ -1,0 +1,206 @@
+package tenants
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"time"
+
+	"golang.org/x/oauth2"
+	"golang.org/x/sync/errgroup"
+
+	"lockstep.internal/pkg/contact"
+	"lockstep.internal/pkg/fault"
+	"lockstep.internal/pkg/hubspot"
+	"lockstep.internal/pkg/mapping"
+	"lockstep.internal/pkg/postgres"
+	"lockstep.internal/pkg/tenant"
+)
+
+// consentLife is how long a consent may take.
+const consentLife = 10 * time.Minute
+
+// app finds an app; id 0 is the only one there is.
+func (s *Tenants) app(id int64) (tenant.App, error) {
+	apps := s.config.Roster.Apps()
+	if id == 0 && len(apps) == 1 {
+		return apps[0], nil
+	}
+	for _, a := range apps {
+		if a.AppID == id && id != 0 {
+			return a, nil
+		}
+	}
+	return tenant.App{}, refuse(mapping.RuleNotFound, "app", "no app %d is configured here: an operator adds it with its client id and secret", id)
+}
+
+// authority makes token calls for a tenant.
+func (s *Tenants) authority(t *tenant.Tenant, app tenant.App) hubspot.OAuthApp {
+	return hubspot.OAuthApp{
+		BaseURL: t.HubSpot.BaseURL, ClientID: app.ClientID, ClientSecret: app.ClientSecret.Reveal(), Budget: s.config.Budget(t), HTTP: s.config.HTTP,
+	}
+}
+
+func (s *Tenants) redirect() string { return s.config.ConsoleURL + "/hubspot/callback" }
+
+// BeginConsent gives the address of HubSpot where a person gives the app access
+// to the tenant's portal.
+func (s *Tenants) BeginConsent(ctx context.Context, id contact.Tenant, appID int64, person string) (string, error) {
+	t, err := s.Get(id)
+	if err != nil {
+		return "", err
+	}
+	app, err := s.app(appID)
+	if err != nil {
+		return "", err
+	}
+	state := rand.Text()
+	key := sha256.Sum256([]byte(state))
+	consent := postgres.Consent{State: key[:], Tenant: id, AppID: app.AppID, Person: person, Verifier: oauth2.GenerateVerifier(), Expires: time.Now().Add(consentLife)}
+	if err := s.config.DB.AddConsent(ctx, consent); err != nil {
+		return "", err
+	}
+	client := oauth2.Config{ClientID: app.ClientID, RedirectURL: s.redirect(), Scopes: hubspot.Scopes, Endpoint: oauth2.Endpoint{AuthURL: hubspot.AuthorizeURL(t.HubSpot.BaseURL)}}
+	return client.AuthCodeURL(state, oauth2.S256ChallengeOption(consent.Verifier)), nil
+}
+
+// FinishConsent connects the portal whose consent a browser brings back: once,
+// by the person who began it, within ten minutes. It gives the tenant also with
+// an error, where it is known.
+func (s *Tenants) FinishConsent(ctx context.Context, state, code, refused, person string, may func(contact.Tenant) bool) (contact.Tenant, Report, error) {
+	key := sha256.Sum256([]byte(state))
+	consent, err := s.config.DB.TakeConsent(ctx, key[:])
+	switch {
+	case err != nil:
+		return "", Report{}, err
+	case consent == nil || consent.Person != person || !may(consent.Tenant):
+		return "", Report{}, refuse(mapping.RuleInvalid, "state", "this consent was not begun here by you, or was finished already, or took longer than ten minutes; begin again")
+	case refused != "" || code == "":
+		return consent.Tenant, Report{}, refuse("refused", "hubspot", "HubSpot gave no access (%s); begin again, and approve the app there", refused)
+	}
+	t, err := s.Get(consent.Tenant)
+	if err != nil {
+		return "", Report{}, err
+	}
+	app, err := s.app(consent.AppID)
+	if err != nil {
+		return consent.Tenant, Report{}, err
+	}
+	tokens, err := s.authority(t, app).Exchange(ctx, code, s.redirect(), consent.Verifier)
+	if err != nil {
+		return consent.Tenant, Report{}, said("HubSpot", err)
+	}
+	next := t.HubSpot
+	next.AppID = app.AppID
+	next.AccessToken, next.RefreshToken, next.Expires = tenant.Secret(tokens.Access), tenant.Secret(tokens.Refresh), tokens.Expires
+	_, report, err := s.ConnectHubSpot(ctx, consent.Tenant, next, person)
+	return consent.Tenant, report, err
+}
+
+// How tokens are kept alive: looked at every renewEvery, renewed renewAhead of
+// their end, and one that was refused before its end at most every renewAgain.
+const (
+	renewEvery = 2 * time.Second
+	renewAhead = 5 * time.Minute
+	renewAgain = time.Minute
+)
+
+// Run renews access tokens ahead of their end, for all processes, until ctx
+// ends. A token that a lane was refused with is renewed at once.
+func (s *Tenants) Run(ctx context.Context) error {
+	ticker := time.NewTicker(renewEvery)
+	defer ticker.Stop()
+	tried := make(map[contact.Tenant]time.Time)
+	for {
+		var refused []postgres.Pause
+		if len(tried) > 0 || s.anyOAuth() {
+			var err error
+			if refused, err = s.config.DB.Pauses(ctx, contact.HubSpot); err != nil && ctx.Err() == nil {
+				s.config.Logger.WarnContext(ctx, "the pauses of lanes could not be read; tokens are renewed by their age alone", "error", err)
+			}
+		}
+		group, renewing := errgroup.WithContext(ctx)
+		group.SetLimit(8)
+		for _, t := range s.config.Roster.All() {
+			if !due(t, refused, tried[t.ID], time.Now()) {
+				continue
+			}
+			tried[t.ID] = time.Now()
+			group.Go(func() error {
+				if err := s.renew(renewing, t.ID, t.HubSpot.AccessToken); err != nil && renewing.Err() == nil {
+					s.config.Logger.WarnContext(renewing, "a token could not be renewed; it is tried again", "tenant", t.ID, "error", err)
+				}
+				return nil
+			})
+		}
+		_ = group.Wait() // its functions give no errors
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
+}
+
+func (s *Tenants) anyOAuth() bool {
+	for _, t := range s.config.Roster.All() {
+		if t.HubSpot.RefreshToken != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// due reports whether a tenant's token is to be renewed now.
+func due(t *tenant.Tenant, pauses []postgres.Pause, tried, now time.Time) bool {
+	if t.HubSpot.RefreshToken == "" || t.HubSpot.State != tenant.Connected {
+		return false
+	}
+	if now.Add(renewAhead).After(t.HubSpot.Expires) {
+		return now.Sub(tried) > 5*time.Second
+	}
+	for _, p := range pauses {
+		if p.Tenant == t.ID && p.Class == fault.Unauthorized.String() {
+			return now.Sub(tried) > renewAgain
+		}
+	}
+	return false
+}
+
+// renew asks for a new token in place of an old one, unless another process
+// does or did.
+func (s *Tenants) renew(ctx context.Context, id contact.Tenant, old tenant.Secret) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	err := s.config.DB.RefreshingToken(ctx, id, func(ctx context.Context) error {
+		if err := s.config.Roster.Refresh(ctx); err != nil {
+			return err
+		}
+		t, err := s.Get(id)
+		if err != nil || t.HubSpot.AccessToken != old {
+			return err
+		}
+		app, err := s.app(t.HubSpot.AppID)
+		if err != nil {
+			return err
+		}
+		tokens, err := s.authority(t, app).Refresh(ctx, t.HubSpot.RefreshToken.Reveal())
+		next := *t
+		switch {
+		case fault.Is(err, fault.Unauthorized):
+			s.config.Logger.ErrorContext(ctx, "HubSpot has ended the access of a tenant; somebody must connect it again", "tenant", id, "error", err)
+			next.HubSpot.State = tenant.Unauthorized
+		case err != nil:
+			return err
+		default:
+			next.HubSpot.AccessToken, next.HubSpot.RefreshToken, next.HubSpot.Expires = tenant.Secret(tokens.Access), tenant.Secret(tokens.Refresh), tokens.Expires
+		}
+		_, err = s.save(ctx, next)
+		return err
+	})
+	if errors.Is(err, postgres.ErrLocked) {
+		return nil
+	}
+	return err
+}
