@@ -113,7 +113,7 @@ func (j *judged) gather(survivor *entry, c *contact.Change) *entry {
 		case survivor == nil:
 			survivor = lost
 		default:
-			j.judge(survivor, c.EventID).Absorb(lost.state, c.System)
+			j.judge(survivor, c.EventID).Absorb(lost.state, lost.key, c.System)
 			j.replace(survivor, lost)
 		}
 	}
@@ -122,7 +122,7 @@ func (j *judged) gather(survivor *entry, c *contact.Change) *entry {
 
 // join makes two contacts one. The other's key stays known as a former one.
 func (j *judged) join(into, from *entry, eventID string) {
-	j.judge(into, eventID).Join(from.state)
+	j.judge(into, eventID).Join(from.state, from.key)
 	j.replace(into, from)
 }
 

@@ -223,7 +223,7 @@ func (b *batch) gather(survivor *entry, c *contact.Change) *entry {
 		case survivor == nil:
 			survivor = lost
 		default:
-			b.judge(survivor, c.EventID).Absorb(lost.state, c.System)
+			b.judge(survivor, c.EventID).Absorb(lost.state, lost.key, c.System)
 			b.replace(survivor, lost)
 		}
 	}
@@ -231,7 +231,7 @@ func (b *batch) gather(survivor *entry, c *contact.Change) *entry {
 }
 
 func (b *batch) join(into, from *entry, eventID string) {
-	b.judge(into, eventID).Join(from.state)
+	b.judge(into, eventID).Join(from.state, from.key)
 	b.replace(into, from)
 }
 

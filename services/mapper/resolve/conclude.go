@@ -18,6 +18,7 @@ func (j *Judge) Conclude() Verdict {
 		return j.verdict
 	}
 	j.reopen()
+	j.redirect()
 	for _, system := range contact.Systems {
 		side := j.state.Side(system)
 		switch {

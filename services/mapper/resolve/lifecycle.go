@@ -65,14 +65,14 @@ func (j *Judge) merged(change *contact.Change, side *Side) {
 // Absorb joins the contact of a record that was merged into this one's, in one
 // system. The other record's edits there are forgotten: the system has chosen
 // which values survive, and not by their age. What was moved to the surviving
-// record is found by reading it.
-func (j *Judge) Absorb(other *State, system contact.System) {
+// record is found by reading it. key is the name of the other.
+func (j *Judge) Absorb(other *State, key contact.Key, system contact.System) {
 	if ours, theirs := j.state.Side(system), other.Side(system); ours.Linked() && theirs.ID != "" && theirs.ID != ours.ID {
 		for _, f := range other.Fields {
 			f.Edits[index(system)] = Edit{}
 		}
 	}
-	j.Join(other)
+	j.Join(other, key)
 }
 
 // unsee lets whatever is observed next of a side count as newer than what is
@@ -141,8 +141,17 @@ func (j *Judge) Conflict(system contact.System, candidates []string) {
 }
 
 // Join takes over all that is known of another state, which has turned out to
-// be the same person: its links, its values, and its writes under way.
-func (j *Judge) Join(other *State) {
+// be the same person: its links, its values, and its writes under way. key is
+// the name that the writer knows the other by.
+func (j *Judge) Join(other *State, key contact.Key) {
+	for i, system := range contact.Systems {
+		if ours := &j.state.Sides[i]; !ours.Linked() && ours.Creating != 0 {
+			j.searches = append(j.searches, search{system, j.key})
+		}
+		if theirs := &other.Sides[i]; !theirs.Linked() && theirs.Creating != 0 {
+			j.searches = append(j.searches, search{system, key})
+		}
+	}
 	j.state.Version = max(j.state.Version, other.Version)
 	var apart [2]bool // two contacts of one system: what one holds says nothing of the other
 	for i := range j.state.Sides {
@@ -198,6 +207,28 @@ func joinSide(ours, theirs *Side) {
 	}
 	for _, id := range theirs.Aliases {
 		ours.alias(id)
+	}
+	if theirs.ID == "" && ours.ID == "" && theirs.Creating > ours.Creating {
+		ours.Creating, ours.Sought = theirs.Creating, theirs.Sought // one search is enough
+	}
+}
+
+// redirect tells the writer where a contact is that it still looks for under
+// one of its names: else it could make the contact a second time, when it
+// looks late and the keys have changed meanwhile. What it would write was
+// decided before anything was known of that contact, so it is read instead.
+func (j *Judge) redirect() {
+	for _, s := range j.searches {
+		side := j.state.Side(s.system)
+		if !side.Linked() {
+			continue
+		}
+		patch := j.patch(s.system, nil, 0)
+		patch.Contact = s.key
+		patch.Fetch = &contact.Fetch{Properties: j.rules.readable(s.system)}
+		patch.Create = j.keys(s.system, false)
+		side.Creating, side.Fetching = 0, patch.Version
+		j.verdict.Patches = append(j.verdict.Patches, patch)
 	}
 }
 

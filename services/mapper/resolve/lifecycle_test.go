@@ -1,6 +1,7 @@
 package resolve
 
 import (
+	"slices"
 	"testing"
 
 	"lockstep.internal/pkg/contact"
@@ -98,7 +99,7 @@ func TestAMergedAwayRecordsValuesDoNotWin(t *testing.T) {
 
 	version++
 	j := NewJudge(rules, "hubspot:501", person, Decision{Version: version, Now: at + 2000, EventID: "merge"})
-	j.Absorb(twin, contact.HubSpot)
+	j.Absorb(twin, "hubspot:502", contact.HubSpot)
 	j.Observe(&contact.Change{System: contact.HubSpot, ID: "503", MergedIDs: []string{"501", "502"}, EventID: "merge", Event: contact.Merged, OccurredAt: at + 2000})
 	verdicts := []Verdict{j.Conclude()}
 	verdicts = append(verdicts,
@@ -123,5 +124,51 @@ func TestAMergedAwayRecordsValuesDoNotWin(t *testing.T) {
 	}
 	if got, _ := person.Fields["city"].Sides[1].will(); got != "Reno" {
 		t.Errorf("Aloware will hold %q, want what the surviving record holds", got)
+	}
+}
+
+// TestASearchUnderWayIsToldOfTheContact: somebody made a person in HubSpot, and
+// its counterpart in Aloware was heard of first, so that it is looked for in
+// HubSpot under its own name. As soon as the two are known to be one, the
+// writer is told: a search that runs late, with keys that have changed, would
+// make the person a second time.
+func TestASearchUnderWayIsToldOfTheContact(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name       string
+		into, from Side // in HubSpot
+		redirected []contact.Key
+	}{
+		{"the other one is looked for", Side{ID: "501", Read: true}, Side{Creating: 7, Sought: "x"}, []contact.Key{"aloware:9"}},
+		{"this one is looked for", Side{Creating: 7, Sought: "x"}, Side{ID: "501", Read: true}, []contact.Key{"hubspot:501"}},
+		{"nobody is looked for", Side{ID: "501", Read: true}, Side{}, nil},
+		{"both are there", Side{ID: "501", Read: true}, Side{ID: "502", Read: true, Creating: 7}, nil},
+		{"both are looked for, and nobody is there", Side{Creating: 7, Sought: "x"}, Side{Creating: 8, Sought: "x"}, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			rules := &Rules{Set: mapping.Default(nil), Region: "US", Creation: FlowBoth, Updates: FlowBoth}
+			into, from := &State{Version: 9}, &State{Version: 8}
+			into.Sides[0], from.Sides[0] = test.into, test.from
+			into.Sides[1] = Side{ID: "9", Read: true}
+			j := NewJudge(rules, "hubspot:501", into, Decision{Version: 20, Now: 1_700_000_000_000, EventID: "match"})
+			j.Join(from, "aloware:9")
+			verdict := j.Conclude()
+			var redirected []contact.Key
+			for _, p := range verdict.Patches {
+				switch {
+				case p.System == contact.HubSpot && p.TargetID == "" && p.Create != nil && p.Create.MayCreate:
+					t.Errorf("the contact is looked for again, as %s", p.Contact)
+				case p.System == contact.HubSpot && p.Fetch != nil && len(p.Properties) == 0:
+					if p.TargetID != "501" {
+						t.Errorf("the writer is sent to %q", p.TargetID)
+					}
+					redirected = append(redirected, p.Contact)
+				}
+			}
+			if !slices.Equal(redirected, test.redirected) {
+				t.Errorf("the writer is told of %v, want %v", redirected, test.redirected)
+			}
+		})
 	}
 }

@@ -109,6 +109,13 @@ type Judge struct {
 	version  contact.Version // 0 until the first decision
 	received contact.Millis  // when ingest received the newest intent
 	asked    map[string]bool // questions that were open before
+	searches []search        // under way for what was joined
+}
+
+// search is a find-or-create that is under way under a name.
+type search struct {
+	system contact.System
+	key    contact.Key
 }
 
 // NewJudge starts the judgement of one contact. The state is changed in place.
