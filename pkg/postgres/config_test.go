@@ -51,6 +51,8 @@ func filled(id contact.Tenant, portal int64) tenant.Tenant {
 				field.SetFloat(2.5)
 			case reflect.Bool:
 				field.SetBool(true)
+			case reflect.Struct:
+				field.Set(reflect.ValueOf(time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)))
 			default:
 				panic("a field of a kind that this test does not fill: " + v.Type().Field(i).Name)
 			}

@@ -328,3 +328,48 @@ func (db *DB) LaneCounts(ctx context.Context) ([]LaneCount, error) {
 	}
 	return counts, nil
 }
+
+// LaneUse is how much of its quota a lane uses.
+type LaneUse struct {
+	Tenant contact.Tenant
+	System contact.System
+	Used   int // calls in the last ten seconds
+	Most   int // that the lane may make in ten seconds; 0 is not known
+	Today  int // calls since the account's midnight, where the day is limited
+}
+
+// SaveLaneUses stores what lanes use now, for people to see.
+func (db *DB) SaveLaneUses(ctx context.Context, uses []LaneUse) error {
+	tenants, systems := make([]string, len(uses)), make([]string, len(uses))
+	used, most, today := make([]int32, len(uses)), make([]int32, len(uses)), make([]int32, len(uses))
+	for i, u := range uses {
+		tenants[i], systems[i], used[i], most[i], today[i] = string(u.Tenant), u.System.String(), int32(u.Used), int32(u.Most), int32(u.Today)
+	}
+	if _, err := db.pool.Exec(ctx, `
+		INSERT INTO lane_use (tenant, system, used, most, today) SELECT * FROM unnest($1::text[], $2::text[], $3::int[], $4::int[], $5::int[])
+		ON CONFLICT (tenant, system) DO UPDATE SET used = excluded.used, most = excluded.most, today = excluded.today, at = now()`,
+		tenants, systems, used, most, today); err != nil {
+		return fmt.Errorf("save what lanes use: %w", err)
+	}
+	return nil
+}
+
+// LaneUses gives what lanes that called within a time use of their quotas.
+func (db *DB) LaneUses(ctx context.Context, within time.Duration) ([]LaneUse, error) {
+	rows, err := db.pool.Query(ctx, `SELECT tenant, system, used, most, today FROM lane_use WHERE at > now() - $1::interval AND used > 0`, within)
+	if err != nil {
+		return nil, fmt.Errorf("load what lanes use: %w", err)
+	}
+	uses, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (u LaneUse, err error) {
+		var system string
+		if err = row.Scan(&u.Tenant, &system, &u.Used, &u.Most, &u.Today); err != nil {
+			return u, err
+		}
+		u.System, err = contact.ParseSystem(system)
+		return u, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("load what lanes use: %w", err)
+	}
+	return uses, nil
+}

@@ -145,7 +145,7 @@ func (l *lanes) sweep(ctx context.Context) error {
 	const longest, shortest, saveDays = time.Second, 20 * time.Millisecond, 30 * time.Second
 	timer := time.NewTimer(longest)
 	defer timer.Stop()
-	saved := time.Now()
+	saved, shown := time.Now(), time.Now()
 	for {
 		select {
 		case <-ctx.Done():
@@ -154,6 +154,10 @@ func (l *lanes) sweep(ctx context.Context) error {
 		case <-l.kick:
 		}
 		timer.Reset(max(shortest, min(longest, l.wakeDue(ctx))))
+		if time.Since(shown) > useEvery {
+			shown = time.Now()
+			l.showUse(ctx)
+		}
 		if time.Since(saved) > saveDays {
 			saved = time.Now()
 			for _, lane := range l.all() {

@@ -61,6 +61,8 @@ type laneSample struct {
 	Oldest  time.Time
 	Pause   time.Time
 	Because string
+	// Used calls of Most in ten seconds, and Today; Most 0 is not known.
+	Used, Most, Today int
 }
 
 // sampler takes samples for all viewers.
@@ -135,6 +137,14 @@ func (p *Pages) look(ctx context.Context) (*sample, error) {
 			at := one.lane(pause.Tenant, system)
 			at.Pause, at.Because = pause.Until, pause.Class+" "+pause.Reason
 		}
+	}
+	uses, err := p.DB.LaneUses(ctx, 10*time.Second)
+	if err != nil {
+		return nil, err
+	}
+	for _, use := range uses {
+		at := one.lane(use.Tenant, use.System)
+		at.Used, at.Most, at.Today = use.Used, use.Most, use.Today
 	}
 	latency, err := p.DB.Latency(ctx, time.Minute)
 	if err != nil {
