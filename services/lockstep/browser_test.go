@@ -24,14 +24,14 @@ const screenshotVariable = "LOCKSTEP_SCREENSHOTS"
 
 // browser is a real one, showing the console of a demonstration.
 type browser struct {
-	t   *testing.T
+	t   testing.TB
 	d   *demo
 	ctx context.Context
 	axe string // axe-core's script
 }
 
 // openBrowser starts Chromium.
-func openBrowser(t *testing.T, d *demo) *browser {
+func openBrowser(t testing.TB, d *demo) *browser {
 	t.Helper()
 	program, err := exec.LookPath("chromium")
 	if err != nil {

@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 
 // demo is one running demonstration: a process with everything in it.
 type demo struct {
-	t       *testing.T
+	t       testing.TB
 	data    string
 	env     []string
 	console string
@@ -49,7 +49,7 @@ type demo struct {
 }
 
 // startDemo starts the demonstration on free ports and waits until it is ready.
-func startDemo(t *testing.T, env ...string) *demo {
+func startDemo(t testing.TB, env ...string) *demo {
 	t.Helper()
 	d := &demo{t: t, data: dataFolder(t), console: freeAddress(t), ingest: freeAddress(t), hubspot: freeAddress(t), aloware: freeAddress(t)}
 	d.env = append(os.Environ(), childVariable+"=1",
@@ -74,7 +74,7 @@ func startDemo(t *testing.T, env ...string) *demo {
 
 // dataFolder is a folder that a server running as another account can reach:
 // t.TempDir lies in a folder that only its owner may enter.
-func dataFolder(t *testing.T) string {
+func dataFolder(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "lockstep-test-")
 	if err != nil {
@@ -89,7 +89,7 @@ func dataFolder(t *testing.T) string {
 
 // freeAddress is an address below the range that the kernel gives to outgoing
 // connections, which could take it while the process is down.
-func freeAddress(t *testing.T) string {
+func freeAddress(t testing.TB) string {
 	t.Helper()
 	for range 100 {
 		address := fmt.Sprintf("127.0.0.1:%d", 20_000+rand.IntN(12_000))
@@ -240,7 +240,7 @@ func (d *demo) stats(address string) map[string]any {
 }
 
 // eventually waits until a condition holds; it reports the last reason why not.
-func eventually(t *testing.T, within time.Duration, holds func() string) {
+func eventually(t testing.TB, within time.Duration, holds func() string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
