@@ -6,8 +6,10 @@ import (
 
 	"lockstep.internal/pkg/connection"
 	"lockstep.internal/pkg/contact"
+	"lockstep.internal/pkg/hubspot"
 	"lockstep.internal/pkg/quota"
 	"lockstep.internal/pkg/tenant"
+	"lockstep.internal/services/console/contacts"
 	"lockstep.internal/services/console/mappings"
 	"lockstep.internal/services/console/tenants"
 )
@@ -49,15 +51,19 @@ func (c *clients) budget(t *tenant.Tenant, system contact.System) quota.Budget {
 
 func (c *clients) tokens(t *tenant.Tenant) quota.Budget { return c.budget(t, contact.HubSpot) }
 
-func (c *clients) portal(t *tenant.Tenant) tenants.Portal {
+func (c *clients) hubspot(t *tenant.Tenant) *hubspot.Client {
 	return connection.HubSpot(t, c.budget(t, contact.HubSpot), c.http)
 }
+
+func (c *clients) portal(t *tenant.Tenant) tenants.Portal { return c.hubspot(t) }
+
+func (c *clients) setter(t *tenant.Tenant) contacts.Portal { return c.hubspot(t) }
 
 func (c *clients) account(t *tenant.Tenant) (tenants.Account, error) {
 	return connection.Aloware(t, c.budget(t, contact.Aloware), c.http)
 }
 
-func (c *clients) schema(t *tenant.Tenant) mappings.Portal { return c.portal(t) }
+func (c *clients) schema(t *tenant.Tenant) mappings.Portal { return c.hubspot(t) }
 
 func (c *clients) attributes(t *tenant.Tenant) (mappings.Account, error) {
 	return connection.Aloware(t, c.budget(t, contact.Aloware), c.http)

@@ -106,7 +106,7 @@ func New(config Config) (*Console, error) {
 		DB: config.DB, Bus: config.Bus, Roster: config.Roster, Logger: config.Logger, Portal: calls.schema, Account: calls.attributes,
 	})
 	jobs := syncs.New(syncs.Config{DB: config.DB, Bus: config.Bus, Roster: config.Roster, Logger: config.Logger})
-	people := contacts.New(contacts.Config{Bus: config.Bus, DB: config.DB, Roster: config.Roster})
+	people := contacts.New(contacts.Config{Bus: config.Bus, DB: config.DB, Roster: config.Roster, Mappings: c.mappings, Portal: calls.setter})
 	problems := inbox.New(inbox.Config{Bus: config.Bus, DB: config.DB})
 	calling := api.Handler(api.Config{
 		Access: who, Roster: config.Roster, Logger: config.Logger, Tenants: c.tenants, Mappings: c.mappings,

@@ -286,6 +286,16 @@ func (b *browser) syncContact() {
 	if got := d.one(d.aloware, who[1])["first_name"]; got != "Unheard" {
 		b.t.Errorf("Aloware holds %q", got)
 	}
+	b.press("#status")
+	b.run("pick a lead status", chromedp.SetValue("#status", "OPEN"))
+	b.press("#dispose")
+	b.sees("#notices", "is set in HubSpot")
+	eventually(b.t, patience, func() string {
+		if h, a := d.one(d.hubspot, who[0])["hs_lead_status"], d.one(d.aloware, who[1])["disposition_status_id"]; h != "OPEN" || a == "" {
+			return fmt.Sprintf("HubSpot holds %q, Aloware %q", h, a)
+		}
+		return ""
+	})
 }
 
 // anyPair is one contact that both systems have: its HubSpot and Aloware ids.

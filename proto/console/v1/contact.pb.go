@@ -1135,6 +1135,104 @@ func (x *AnswerReviewResponse) GetFields() []string {
 	return nil
 }
 
+// SetDispositionRequest names an option by its value in HubSpot.
+type SetDispositionRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenant        string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Contact       string                 `protobuf:"bytes,2,opt,name=contact,proto3" json:"contact,omitempty"`
+	Value         string                 `protobuf:"bytes,3,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetDispositionRequest) Reset() {
+	*x = SetDispositionRequest{}
+	mi := &file_console_v1_contact_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetDispositionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetDispositionRequest) ProtoMessage() {}
+
+func (x *SetDispositionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_console_v1_contact_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetDispositionRequest.ProtoReflect.Descriptor instead.
+func (*SetDispositionRequest) Descriptor() ([]byte, []int) {
+	return file_console_v1_contact_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *SetDispositionRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *SetDispositionRequest) GetContact() string {
+	if x != nil {
+		return x.Contact
+	}
+	return ""
+}
+
+func (x *SetDispositionRequest) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
+// SetDispositionResponse is empty.
+type SetDispositionResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetDispositionResponse) Reset() {
+	*x = SetDispositionResponse{}
+	mi := &file_console_v1_contact_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetDispositionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetDispositionResponse) ProtoMessage() {}
+
+func (x *SetDispositionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_console_v1_contact_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetDispositionResponse.ProtoReflect.Descriptor instead.
+func (*SetDispositionResponse) Descriptor() ([]byte, []int) {
+	return file_console_v1_contact_proto_rawDescGZIP(), []int{17}
+}
+
 // ExplainContactRequest asks for a page of decisions.
 type ExplainContactRequest struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
@@ -1150,7 +1248,7 @@ type ExplainContactRequest struct {
 
 func (x *ExplainContactRequest) Reset() {
 	*x = ExplainContactRequest{}
-	mi := &file_console_v1_contact_proto_msgTypes[16]
+	mi := &file_console_v1_contact_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1162,7 +1260,7 @@ func (x *ExplainContactRequest) String() string {
 func (*ExplainContactRequest) ProtoMessage() {}
 
 func (x *ExplainContactRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_contact_proto_msgTypes[16]
+	mi := &file_console_v1_contact_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1175,7 +1273,7 @@ func (x *ExplainContactRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainContactRequest.ProtoReflect.Descriptor instead.
 func (*ExplainContactRequest) Descriptor() ([]byte, []int) {
-	return file_console_v1_contact_proto_rawDescGZIP(), []int{16}
+	return file_console_v1_contact_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ExplainContactRequest) GetTenant() string {
@@ -1224,7 +1322,7 @@ type ExplainContactResponse struct {
 
 func (x *ExplainContactResponse) Reset() {
 	*x = ExplainContactResponse{}
-	mi := &file_console_v1_contact_proto_msgTypes[17]
+	mi := &file_console_v1_contact_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1236,7 +1334,7 @@ func (x *ExplainContactResponse) String() string {
 func (*ExplainContactResponse) ProtoMessage() {}
 
 func (x *ExplainContactResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_contact_proto_msgTypes[17]
+	mi := &file_console_v1_contact_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1249,7 +1347,7 @@ func (x *ExplainContactResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainContactResponse.ProtoReflect.Descriptor instead.
 func (*ExplainContactResponse) Descriptor() ([]byte, []int) {
-	return file_console_v1_contact_proto_rawDescGZIP(), []int{17}
+	return file_console_v1_contact_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ExplainContactResponse) GetDecisions() []*Decision {
@@ -1292,7 +1390,7 @@ type Decision struct {
 
 func (x *Decision) Reset() {
 	*x = Decision{}
-	mi := &file_console_v1_contact_proto_msgTypes[18]
+	mi := &file_console_v1_contact_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1304,7 +1402,7 @@ func (x *Decision) String() string {
 func (*Decision) ProtoMessage() {}
 
 func (x *Decision) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_contact_proto_msgTypes[18]
+	mi := &file_console_v1_contact_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1317,7 +1415,7 @@ func (x *Decision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Decision.ProtoReflect.Descriptor instead.
 func (*Decision) Descriptor() ([]byte, []int) {
-	return file_console_v1_contact_proto_rawDescGZIP(), []int{18}
+	return file_console_v1_contact_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Decision) GetAtMs() int64 {
@@ -1411,7 +1509,7 @@ type EraseContactRequest struct {
 
 func (x *EraseContactRequest) Reset() {
 	*x = EraseContactRequest{}
-	mi := &file_console_v1_contact_proto_msgTypes[19]
+	mi := &file_console_v1_contact_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1423,7 +1521,7 @@ func (x *EraseContactRequest) String() string {
 func (*EraseContactRequest) ProtoMessage() {}
 
 func (x *EraseContactRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_contact_proto_msgTypes[19]
+	mi := &file_console_v1_contact_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1436,7 +1534,7 @@ func (x *EraseContactRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EraseContactRequest.ProtoReflect.Descriptor instead.
 func (*EraseContactRequest) Descriptor() ([]byte, []int) {
-	return file_console_v1_contact_proto_rawDescGZIP(), []int{19}
+	return file_console_v1_contact_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *EraseContactRequest) GetTenant() string {
@@ -1476,7 +1574,7 @@ type EraseContactResponse struct {
 
 func (x *EraseContactResponse) Reset() {
 	*x = EraseContactResponse{}
-	mi := &file_console_v1_contact_proto_msgTypes[20]
+	mi := &file_console_v1_contact_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1488,7 +1586,7 @@ func (x *EraseContactResponse) String() string {
 func (*EraseContactResponse) ProtoMessage() {}
 
 func (x *EraseContactResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_contact_proto_msgTypes[20]
+	mi := &file_console_v1_contact_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1501,7 +1599,7 @@ func (x *EraseContactResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EraseContactResponse.ProtoReflect.Descriptor instead.
 func (*EraseContactResponse) Descriptor() ([]byte, []int) {
-	return file_console_v1_contact_proto_rawDescGZIP(), []int{20}
+	return file_console_v1_contact_proto_rawDescGZIP(), []int{22}
 }
 
 var File_console_v1_contact_proto protoreflect.FileDescriptor
@@ -1595,7 +1693,12 @@ const file_console_v1_contact_proto_rawDesc = "" +
 	"\x06system\x18\x03 \x01(\tR\x06system\x12\x16\n" +
 	"\x06fields\x18\x04 \x03(\tR\x06fields\".\n" +
 	"\x14AnswerReviewResponse\x12\x16\n" +
-	"\x06fields\x18\x01 \x03(\tR\x06fields\"\x9b\x01\n" +
+	"\x06fields\x18\x01 \x03(\tR\x06fields\"_\n" +
+	"\x15SetDispositionRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x18\n" +
+	"\acontact\x18\x02 \x01(\tR\acontact\x12\x14\n" +
+	"\x05value\x18\x03 \x01(\tR\x05value\"\x18\n" +
+	"\x16SetDispositionResponse\"\x9b\x01\n" +
 	"\x15ExplainContactRequest\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x18\n" +
 	"\acontact\x18\x02 \x01(\tR\acontact\x12\x14\n" +
@@ -1624,14 +1727,15 @@ const file_console_v1_contact_proto_rawDesc = "" +
 	"\acontact\x18\x02 \x01(\tR\acontact\x12\x16\n" +
 	"\x06system\x18\x03 \x01(\tR\x06system\x12\x0e\n" +
 	"\x02id\x18\x04 \x01(\tR\x02id\"\x16\n" +
-	"\x14EraseContactResponse2\xfb\x04\n" +
+	"\x14EraseContactResponse2\xd4\x05\n" +
 	"\x0eContactService\x12V\n" +
 	"\fFindContacts\x12\x1f.console.v1.FindContactsRequest\x1a .console.v1.FindContactsResponse\"\x03\x90\x02\x01\x12P\n" +
 	"\n" +
 	"GetContact\x12\x1d.console.v1.GetContactRequest\x1a\x1e.console.v1.GetContactResponse\"\x03\x90\x02\x01\x12Y\n" +
 	"\rListConflicts\x12 .console.v1.ListConflictsRequest\x1a!.console.v1.ListConflictsResponse\"\x03\x90\x02\x01\x12`\n" +
 	"\x11ChooseCounterpart\x12$.console.v1.ChooseCounterpartRequest\x1a%.console.v1.ChooseCounterpartResponse\x12Q\n" +
-	"\fAnswerReview\x12\x1f.console.v1.AnswerReviewRequest\x1a .console.v1.AnswerReviewResponse\x12\\\n" +
+	"\fAnswerReview\x12\x1f.console.v1.AnswerReviewRequest\x1a .console.v1.AnswerReviewResponse\x12W\n" +
+	"\x0eSetDisposition\x12!.console.v1.SetDispositionRequest\x1a\".console.v1.SetDispositionResponse\x12\\\n" +
 	"\x0eExplainContact\x12!.console.v1.ExplainContactRequest\x1a\".console.v1.ExplainContactResponse\"\x03\x90\x02\x01\x12Q\n" +
 	"\fEraseContact\x12\x1f.console.v1.EraseContactRequest\x1a .console.v1.EraseContactResponseB.Z,lockstep.internal/proto/console/v1;consolev1b\x06proto3"
 
@@ -1647,7 +1751,7 @@ func file_console_v1_contact_proto_rawDescGZIP() []byte {
 	return file_console_v1_contact_proto_rawDescData
 }
 
-var file_console_v1_contact_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_console_v1_contact_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_console_v1_contact_proto_goTypes = []any{
 	(*FindContactsRequest)(nil),       // 0: console.v1.FindContactsRequest
 	(*FindContactsResponse)(nil),      // 1: console.v1.FindContactsResponse
@@ -1665,11 +1769,13 @@ var file_console_v1_contact_proto_goTypes = []any{
 	(*ChooseCounterpartResponse)(nil), // 13: console.v1.ChooseCounterpartResponse
 	(*AnswerReviewRequest)(nil),       // 14: console.v1.AnswerReviewRequest
 	(*AnswerReviewResponse)(nil),      // 15: console.v1.AnswerReviewResponse
-	(*ExplainContactRequest)(nil),     // 16: console.v1.ExplainContactRequest
-	(*ExplainContactResponse)(nil),    // 17: console.v1.ExplainContactResponse
-	(*Decision)(nil),                  // 18: console.v1.Decision
-	(*EraseContactRequest)(nil),       // 19: console.v1.EraseContactRequest
-	(*EraseContactResponse)(nil),      // 20: console.v1.EraseContactResponse
+	(*SetDispositionRequest)(nil),     // 16: console.v1.SetDispositionRequest
+	(*SetDispositionResponse)(nil),    // 17: console.v1.SetDispositionResponse
+	(*ExplainContactRequest)(nil),     // 18: console.v1.ExplainContactRequest
+	(*ExplainContactResponse)(nil),    // 19: console.v1.ExplainContactResponse
+	(*Decision)(nil),                  // 20: console.v1.Decision
+	(*EraseContactRequest)(nil),       // 21: console.v1.EraseContactRequest
+	(*EraseContactResponse)(nil),      // 22: console.v1.EraseContactResponse
 }
 var file_console_v1_contact_proto_depIdxs = []int32{
 	2,  // 0: console.v1.FindContactsResponse.contacts:type_name -> console.v1.ContactSummary
@@ -1685,23 +1791,25 @@ var file_console_v1_contact_proto_depIdxs = []int32{
 	11, // 10: console.v1.ListConflictsResponse.conflicts:type_name -> console.v1.Conflict
 	2,  // 11: console.v1.Conflict.contact:type_name -> console.v1.ContactSummary
 	2,  // 12: console.v1.Conflict.candidates:type_name -> console.v1.ContactSummary
-	18, // 13: console.v1.ExplainContactResponse.decisions:type_name -> console.v1.Decision
+	20, // 13: console.v1.ExplainContactResponse.decisions:type_name -> console.v1.Decision
 	0,  // 14: console.v1.ContactService.FindContacts:input_type -> console.v1.FindContactsRequest
 	3,  // 15: console.v1.ContactService.GetContact:input_type -> console.v1.GetContactRequest
 	9,  // 16: console.v1.ContactService.ListConflicts:input_type -> console.v1.ListConflictsRequest
 	12, // 17: console.v1.ContactService.ChooseCounterpart:input_type -> console.v1.ChooseCounterpartRequest
 	14, // 18: console.v1.ContactService.AnswerReview:input_type -> console.v1.AnswerReviewRequest
-	16, // 19: console.v1.ContactService.ExplainContact:input_type -> console.v1.ExplainContactRequest
-	19, // 20: console.v1.ContactService.EraseContact:input_type -> console.v1.EraseContactRequest
-	1,  // 21: console.v1.ContactService.FindContacts:output_type -> console.v1.FindContactsResponse
-	4,  // 22: console.v1.ContactService.GetContact:output_type -> console.v1.GetContactResponse
-	10, // 23: console.v1.ContactService.ListConflicts:output_type -> console.v1.ListConflictsResponse
-	13, // 24: console.v1.ContactService.ChooseCounterpart:output_type -> console.v1.ChooseCounterpartResponse
-	15, // 25: console.v1.ContactService.AnswerReview:output_type -> console.v1.AnswerReviewResponse
-	17, // 26: console.v1.ContactService.ExplainContact:output_type -> console.v1.ExplainContactResponse
-	20, // 27: console.v1.ContactService.EraseContact:output_type -> console.v1.EraseContactResponse
-	21, // [21:28] is the sub-list for method output_type
-	14, // [14:21] is the sub-list for method input_type
+	16, // 19: console.v1.ContactService.SetDisposition:input_type -> console.v1.SetDispositionRequest
+	18, // 20: console.v1.ContactService.ExplainContact:input_type -> console.v1.ExplainContactRequest
+	21, // 21: console.v1.ContactService.EraseContact:input_type -> console.v1.EraseContactRequest
+	1,  // 22: console.v1.ContactService.FindContacts:output_type -> console.v1.FindContactsResponse
+	4,  // 23: console.v1.ContactService.GetContact:output_type -> console.v1.GetContactResponse
+	10, // 24: console.v1.ContactService.ListConflicts:output_type -> console.v1.ListConflictsResponse
+	13, // 25: console.v1.ContactService.ChooseCounterpart:output_type -> console.v1.ChooseCounterpartResponse
+	15, // 26: console.v1.ContactService.AnswerReview:output_type -> console.v1.AnswerReviewResponse
+	17, // 27: console.v1.ContactService.SetDisposition:output_type -> console.v1.SetDispositionResponse
+	19, // 28: console.v1.ContactService.ExplainContact:output_type -> console.v1.ExplainContactResponse
+	22, // 29: console.v1.ContactService.EraseContact:output_type -> console.v1.EraseContactResponse
+	22, // [22:30] is the sub-list for method output_type
+	14, // [14:22] is the sub-list for method input_type
 	14, // [14:14] is the sub-list for extension type_name
 	14, // [14:14] is the sub-list for extension extendee
 	0,  // [0:14] is the sub-list for field type_name
@@ -1718,7 +1826,7 @@ func file_console_v1_contact_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_console_v1_contact_proto_rawDesc), len(file_console_v1_contact_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   21,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -216,6 +216,14 @@ func (s *people) AnswerReview(ctx context.Context, r *consolev1.AnswerReviewRequ
 	return &consolev1.AnswerReviewResponse{Fields: fields}, nil
 }
 
+// SetDisposition gives a contact another contact disposition.
+func (s *people) SetDisposition(ctx context.Context, r *consolev1.SetDispositionRequest) (*consolev1.SetDispositionResponse, error) {
+	if err := s.room.Dispose(ctx, contact.Tenant(r.GetTenant()), r.GetContact(), r.GetValue()); err != nil {
+		return nil, err
+	}
+	return &consolev1.SetDispositionResponse{}, nil
+}
+
 // ExplainContact gives the decisions about a contact.
 func (s *people) ExplainContact(ctx context.Context, r *consolev1.ExplainContactRequest) (*consolev1.ExplainContactResponse, error) {
 	var before int64

@@ -67,6 +67,7 @@ var needs = map[string]need{
 	consolev1connect.ContactServiceExplainContactProcedure:    {role: access.Viewer},
 	consolev1connect.ContactServiceChooseCounterpartProcedure: {role: access.Agent},
 	consolev1connect.ContactServiceAnswerReviewProcedure:      {role: access.Agent},
+	consolev1connect.ContactServiceSetDispositionProcedure:    {role: access.Agent},
 	consolev1connect.ContactServiceEraseContactProcedure:      {role: access.Operator},
 
 	consolev1connect.InboxServiceListProblemGroupsProcedure:  {role: access.Viewer},

@@ -19,6 +19,7 @@ import (
 	"lockstep.internal/pkg/roster"
 	"lockstep.internal/pkg/tenant"
 	"lockstep.internal/services/console/command"
+	"lockstep.internal/services/console/mappings"
 )
 
 // Config is what the room stands on.
@@ -26,6 +27,9 @@ type Config struct {
 	Bus    *bus.Bus
 	DB     *postgres.DB
 	Roster *roster.Roster
+	// Mappings tell what agents may pick.
+	Mappings *mappings.Mappings
+	Portal   func(*tenant.Tenant) Portal
 }
 
 // Contacts is the room. It is safe for concurrent use.

@@ -13,6 +13,7 @@ import (
 	"lockstep.internal/pkg/postgres"
 	"lockstep.internal/services/console/access"
 	"lockstep.internal/services/console/contacts"
+	"lockstep.internal/services/console/mappings"
 	"lockstep.internal/services/console/syncs"
 )
 
@@ -24,6 +25,7 @@ func (p *Pages) contactRoutes() []route {
 		{pattern: "GET /tenants/{tenant}/contacts/{contact}", need: viewer, serve: p.contactPage},
 		{pattern: "GET /tenants/{tenant}/contacts/{contact}/timeline", need: viewer, serve: p.timelinePart},
 		{pattern: "POST /tenants/{tenant}/contacts/{contact}/sync", need: agent, serve: p.syncContact},
+		{pattern: "POST /tenants/{tenant}/contacts/{contact}/dispose", need: agent, serve: p.disposeContact},
 		{pattern: "POST /tenants/{tenant}/contacts/{contact}/choose", need: agent, serve: p.chooseContact},
 		{pattern: "POST /tenants/{tenant}/contacts/{contact}/answer", need: agent, serve: p.answerReview},
 		{pattern: "POST /tenants/{tenant}/contacts/{contact}/erase", need: operator, serve: p.eraseContact},
@@ -64,6 +66,10 @@ type contactView struct {
 	Changes []syncs.Change
 	Synced  bool
 	Settled bool
+	// Statuses are the contact dispositions, Outcomes those of calls; Status is
+	// the present one's value in HubSpot.
+	Statuses, Outcomes []mappings.Disposition
+	Status             string
 }
 
 // fieldView is one line of the card.
@@ -117,6 +123,17 @@ func (p *Pages) contactAnswer(ctx context.Context, r *http.Request, view contact
 	if view.Timeline, err = p.timeline(ctx, id, view.Name, r.FormValue("field"), 0); err != nil {
 		return nil, err
 	}
+	if view.Statuses, _, _, err = p.Mappings.Dispositions(ctx, id, false); err != nil {
+		return nil, err
+	}
+	if view.Outcomes, _, _, err = p.Mappings.Dispositions(ctx, id, true); err != nil {
+		return nil, err
+	}
+	for _, f := range card.Fields {
+		if f.Key == "contact_disposition_status" {
+			view.Status = f.Sides[0].Value
+		}
+	}
 	title := card.Name
 	if title == "" {
 		title = "Contact"
@@ -166,6 +183,14 @@ func (p *Pages) syncContact(ctx context.Context, r *http.Request) (answer, error
 		return nil, err
 	}
 	return p.contactAnswer(ctx, r, contactView{Changes: changes, Synced: true, Settled: settled})
+}
+
+func (p *Pages) disposeContact(ctx context.Context, r *http.Request) (answer, error) {
+	name := r.PathValue("contact")
+	if err := p.Contacts.Dispose(ctx, tenantOf(r), name, r.FormValue("value")); err != nil {
+		return nil, err
+	}
+	return redirect{to: contactURL(r, name), say: "The lead status is set in HubSpot; Aloware follows in a moment."}, nil
 }
 
 func (p *Pages) chooseContact(ctx context.Context, r *http.Request) (answer, error) {

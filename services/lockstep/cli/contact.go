@@ -70,7 +70,7 @@ func (c *CLI) contacts() *cobra.Command {
 				return s.print(cmd, answer, cardRows(answer))
 			}),
 		},
-		s.conflicts(), s.choose(), s.answer(), s.explain(), s.erase(),
+		s.conflicts(), s.choose(), s.answer(), s.dispose(), s.explain(), s.erase(),
 	)
 	return group
 }
@@ -188,6 +188,19 @@ func (s *scope) answer() *cobra.Command {
 	command.Flags().StringVar(&system, "system", "", "system whose values stand: hubspot or aloware")
 	_ = command.MarkFlagRequired("system")
 	return command
+}
+
+func (s *scope) dispose() *cobra.Command {
+	return &cobra.Command{
+		Use: "dispose TENANT CONTACT VALUE", Short: "Give a contact another disposition, by its value in HubSpot (see: dispositions TENANT)", Args: from(2, 2),
+		RunE: s.run(func(cmd *cobra.Command, client consolev1connect.ContactServiceClient, args []string) error {
+			answer, err := client.SetDisposition(cmd.Context(), &consolev1.SetDispositionRequest{Tenant: s.tenant, Contact: args[0], Value: args[1]})
+			if err != nil {
+				return err
+			}
+			return s.print(cmd, answer, [][]string{{"set in HubSpot; Aloware follows"}})
+		}),
+	}
 }
 
 func (s *scope) explain() *cobra.Command {

@@ -51,6 +51,9 @@ const (
 	// ContactServiceAnswerReviewProcedure is the fully-qualified name of the ContactService's
 	// AnswerReview RPC.
 	ContactServiceAnswerReviewProcedure = "/console.v1.ContactService/AnswerReview"
+	// ContactServiceSetDispositionProcedure is the fully-qualified name of the ContactService's
+	// SetDisposition RPC.
+	ContactServiceSetDispositionProcedure = "/console.v1.ContactService/SetDisposition"
 	// ContactServiceExplainContactProcedure is the fully-qualified name of the ContactService's
 	// ExplainContact RPC.
 	ContactServiceExplainContactProcedure = "/console.v1.ContactService/ExplainContact"
@@ -73,6 +76,10 @@ type ContactServiceClient interface {
 	ChooseCounterpart(context.Context, *v1.ChooseCounterpartRequest) (*v1.ChooseCounterpartResponse, error)
 	// AnswerReview says which side's values stand, where a mapping's policy asks.
 	AnswerReview(context.Context, *v1.AnswerReviewRequest) (*v1.AnswerReviewResponse, error)
+	// SetDisposition gives a contact another contact disposition: one of
+	// HubSpot's options that agents may pick. It is set in HubSpot, and follows in
+	// Aloware by the mapping.
+	SetDisposition(context.Context, *v1.SetDispositionRequest) (*v1.SetDispositionResponse, error)
 	// ExplainContact gives the decisions about a contact, the newest first.
 	ExplainContact(context.Context, *v1.ExplainContactRequest) (*v1.ExplainContactResponse, error)
 	// EraseContact forgets a person: everything stored goes, and only a hash
@@ -124,6 +131,12 @@ func NewContactServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			connect.WithSchema(contactServiceMethods.ByName("AnswerReview")),
 			connect.WithClientOptions(opts...),
 		),
+		setDisposition: connect.NewClient[v1.SetDispositionRequest, v1.SetDispositionResponse](
+			httpClient,
+			baseURL+ContactServiceSetDispositionProcedure,
+			connect.WithSchema(contactServiceMethods.ByName("SetDisposition")),
+			connect.WithClientOptions(opts...),
+		),
 		explainContact: connect.NewClient[v1.ExplainContactRequest, v1.ExplainContactResponse](
 			httpClient,
 			baseURL+ContactServiceExplainContactProcedure,
@@ -147,6 +160,7 @@ type contactServiceClient struct {
 	listConflicts     *connect.Client[v1.ListConflictsRequest, v1.ListConflictsResponse]
 	chooseCounterpart *connect.Client[v1.ChooseCounterpartRequest, v1.ChooseCounterpartResponse]
 	answerReview      *connect.Client[v1.AnswerReviewRequest, v1.AnswerReviewResponse]
+	setDisposition    *connect.Client[v1.SetDispositionRequest, v1.SetDispositionResponse]
 	explainContact    *connect.Client[v1.ExplainContactRequest, v1.ExplainContactResponse]
 	eraseContact      *connect.Client[v1.EraseContactRequest, v1.EraseContactResponse]
 }
@@ -196,6 +210,15 @@ func (c *contactServiceClient) AnswerReview(ctx context.Context, req *v1.AnswerR
 	return nil, err
 }
 
+// SetDisposition calls console.v1.ContactService.SetDisposition.
+func (c *contactServiceClient) SetDisposition(ctx context.Context, req *v1.SetDispositionRequest) (*v1.SetDispositionResponse, error) {
+	response, err := c.setDisposition.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // ExplainContact calls console.v1.ContactService.ExplainContact.
 func (c *contactServiceClient) ExplainContact(ctx context.Context, req *v1.ExplainContactRequest) (*v1.ExplainContactResponse, error) {
 	response, err := c.explainContact.CallUnary(ctx, connect.NewRequest(req))
@@ -228,6 +251,10 @@ type ContactServiceHandler interface {
 	ChooseCounterpart(context.Context, *v1.ChooseCounterpartRequest) (*v1.ChooseCounterpartResponse, error)
 	// AnswerReview says which side's values stand, where a mapping's policy asks.
 	AnswerReview(context.Context, *v1.AnswerReviewRequest) (*v1.AnswerReviewResponse, error)
+	// SetDisposition gives a contact another contact disposition: one of
+	// HubSpot's options that agents may pick. It is set in HubSpot, and follows in
+	// Aloware by the mapping.
+	SetDisposition(context.Context, *v1.SetDispositionRequest) (*v1.SetDispositionResponse, error)
 	// ExplainContact gives the decisions about a contact, the newest first.
 	ExplainContact(context.Context, *v1.ExplainContactRequest) (*v1.ExplainContactResponse, error)
 	// EraseContact forgets a person: everything stored goes, and only a hash
@@ -275,6 +302,12 @@ func NewContactServiceHandler(svc ContactServiceHandler, opts ...connect.Handler
 		connect.WithSchema(contactServiceMethods.ByName("AnswerReview")),
 		connect.WithHandlerOptions(opts...),
 	)
+	contactServiceSetDispositionHandler := connect.NewUnaryHandlerSimple(
+		ContactServiceSetDispositionProcedure,
+		svc.SetDisposition,
+		connect.WithSchema(contactServiceMethods.ByName("SetDisposition")),
+		connect.WithHandlerOptions(opts...),
+	)
 	contactServiceExplainContactHandler := connect.NewUnaryHandlerSimple(
 		ContactServiceExplainContactProcedure,
 		svc.ExplainContact,
@@ -300,6 +333,8 @@ func NewContactServiceHandler(svc ContactServiceHandler, opts ...connect.Handler
 			contactServiceChooseCounterpartHandler.ServeHTTP(w, r)
 		case ContactServiceAnswerReviewProcedure:
 			contactServiceAnswerReviewHandler.ServeHTTP(w, r)
+		case ContactServiceSetDispositionProcedure:
+			contactServiceSetDispositionHandler.ServeHTTP(w, r)
 		case ContactServiceExplainContactProcedure:
 			contactServiceExplainContactHandler.ServeHTTP(w, r)
 		case ContactServiceEraseContactProcedure:
@@ -331,6 +366,10 @@ func (UnimplementedContactServiceHandler) ChooseCounterpart(context.Context, *v1
 
 func (UnimplementedContactServiceHandler) AnswerReview(context.Context, *v1.AnswerReviewRequest) (*v1.AnswerReviewResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("console.v1.ContactService.AnswerReview is not implemented"))
+}
+
+func (UnimplementedContactServiceHandler) SetDisposition(context.Context, *v1.SetDispositionRequest) (*v1.SetDispositionResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("console.v1.ContactService.SetDisposition is not implemented"))
 }
 
 func (UnimplementedContactServiceHandler) ExplainContact(context.Context, *v1.ExplainContactRequest) (*v1.ExplainContactResponse, error) {
