@@ -4,6 +4,8 @@ package connection
 
 import (
 	"net/http"
+	"sync"
+	"time"
 
 	"lockstep.internal/pkg/aloware"
 	"lockstep.internal/pkg/contact"
@@ -19,12 +21,43 @@ const (
 	ConsoleShare = 0.03
 )
 
-// Limits are the part of a system's limits that a role may use.
+// Limits are the part of a system's limits that a role may use, below the
+// ceiling that the tenant sets. A day ends at the portal's midnight.
 func Limits(t *tenant.Tenant, system contact.System, share float64) quota.Limits {
 	if system == contact.HubSpot {
-		return quota.HubSpot(t.HubSpot.WindowLimit, t.HubSpot.DailyLimit, share)
+		limits := quota.HubSpot(t.HubSpot.WindowLimit, t.HubSpot.DailyLimit, share*part(t.HubSpot.Ceiling))
+		limits.Zone = zone(t.HubSpot.TimeZone)
+		return limits
 	}
-	return quota.Aloware(t.Aloware.Rate, t.Aloware.Burst, share)
+	return quota.Aloware(t.Aloware.Rate, t.Aloware.Burst, share*part(t.Aloware.Ceiling))
+}
+
+func part(percent int) float64 {
+	if percent <= 0 || percent > 100 {
+		return 1
+	}
+	return float64(percent) / 100
+}
+
+// zones are the time zones that were asked for: equal limits must be equal
+// values.
+var zones sync.Map
+
+// zone is a time zone by its IANA name, nil (UTC) for one that is not known
+// here.
+func zone(name string) *time.Location {
+	if name == "" {
+		return nil
+	}
+	known, ok := zones.Load(name)
+	if !ok {
+		loaded, err := time.LoadLocation(name)
+		if err != nil {
+			loaded = nil
+		}
+		known, _ = zones.LoadOrStore(name, loaded)
+	}
+	return known.(*time.Location)
 }
 
 // HubSpot makes a client of the tenant's portal; a nil http is the adapter's

@@ -13,13 +13,23 @@ import (
 
 // Reads of the mapper's and the writers' tables, for people.
 
-// ContactsNamed gives the keys of a tenant's contacts whose names hold a text,
-// in the order of the names.
+// ContactsNamed gives the keys of a tenant's contacts whose names begin with a
+// text, or have it after the first word, in the order of the names.
 func (db *DB) ContactsNamed(ctx context.Context, tenant contact.Tenant, text string, limit int) ([]contact.Key, error) {
-	pattern := "%" + strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`).Replace(strings.ToLower(text)) + "%"
+	from := strings.ToLower(text)
+	upTo := from + "\U0010FFFF" // no text that begins with it is greater
+	// The order by bytes is that of the indices, so that no more is looked at
+	// than is given.
 	rows, err := db.pool.Query(ctx, `
-		SELECT contact FROM contact_state WHERE tenant = $1 AND name <> '' AND lower(name) LIKE $2
-		ORDER BY lower(name), contact LIMIT $3`, string(tenant), pattern, limit)
+		SELECT contact FROM (
+			(SELECT contact, lower(name) AS name FROM contact_state
+			WHERE tenant = $1 AND name <> '' AND lower(name) ~>=~ $2 AND lower(name) ~<=~ $3
+			ORDER BY lower(name) USING ~<~ LIMIT $4)
+			UNION
+			(SELECT contact, lower(name) FROM contact_state
+			WHERE tenant = $1 AND name LIKE '% %' AND lower(substring(name from ' (.*)$')) ~>=~ $2 AND lower(substring(name from ' (.*)$')) ~<=~ $3
+			ORDER BY lower(substring(name from ' (.*)$')) USING ~<~ LIMIT $4)) found
+		ORDER BY name, contact LIMIT $4`, string(tenant), from, upTo, limit)
 	if err != nil {
 		return nil, fmt.Errorf("find contacts by name: %w", err)
 	}

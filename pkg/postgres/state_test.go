@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -82,5 +83,34 @@ func TestHistoryIsKeptByContact(t *testing.T) {
 	}
 	if err := db.KeepHistory(t.Context(), 24*time.Hour); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestContactsAreFoundByTheBeginningOfAName: of the first name or of what
+// follows it, in any case, of one tenant only, and a text that means something
+// to SQL means nothing.
+func TestContactsAreFoundByTheBeginningOfAName(t *testing.T) {
+	t.Parallel()
+	db := dbtest.Open(t)
+	var rows []postgres.StoredContact
+	for key, name := range map[contact.Key]string{"a:1": "Zoë Müller", "a:2": "Zora van der Berg", "a:3": "Berg", "a:4": "100% sure", "a:5": ""} {
+		rows = append(rows, postgres.StoredContact{Tenant: "demo", Key: key, Name: name, State: []byte("x")})
+	}
+	rows = append(rows, postgres.StoredContact{Tenant: "other", Key: "a:9", Name: "Zoë Other", State: []byte("x")})
+	if err := db.InTx(t.Context(), func(tx *postgres.Tx) error { return tx.SaveContacts(t.Context(), rows) }); err != nil {
+		t.Fatal(err)
+	}
+	for query, want := range map[string][]contact.Key{
+		"zo": {"a:1", "a:2"}, "ZOË": {"a:1"}, "mül": {"a:1"}, "van d": {"a:2"}, "berg": {"a:3"}, "zoë müller": {"a:1"},
+		"%": nil, "100%": {"a:4"}, "_": nil, "nobody": nil,
+	} {
+		got, err := db.ContactsNamed(t.Context(), "demo", query, 10)
+		slices.Sort(got)
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("%q finds %v and %v, want %v", query, got, err, want)
+		}
+	}
+	if got, err := db.ContactsNamed(t.Context(), "demo", "zo", 1); err != nil || len(got) != 1 {
+		t.Errorf("one of two gives %v and %v", got, err)
 	}
 }

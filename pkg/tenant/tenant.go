@@ -84,7 +84,10 @@ type HubSpot struct {
 	Expires     time.Time
 	WindowLimit int // calls in 10 s; 0 means 100
 	DailyLimit  int // calls a day that may be used; 0 means no limit
-	State       State
+	Ceiling     int // percent of the limits that Lockstep may use; 0 means all
+	// TimeZone is the portal's, whose midnight ends a day; "" is UTC.
+	TimeZone string
+	State    State
 }
 
 // Aloware is the connection to an account.
@@ -98,6 +101,7 @@ type Aloware struct {
 	WebhookToken    Secret
 	Rate            float64 // calls a second; 0 means 5
 	Burst           int     // calls at once; 0 means 10
+	Ceiling         int     // percent of the limits that Lockstep may use; 0 means all
 	State           State
 }
 

@@ -593,7 +593,9 @@ type ConnectHubSpotRequest struct {
 	// Calls in ten seconds that the portal allows; 0 means 100.
 	WindowLimit int32 `protobuf:"varint,5,opt,name=window_limit,json=windowLimit,proto3" json:"window_limit,omitempty"`
 	// Calls a day that Lockstep may use of the portal's; 0 means no limit.
-	DailyLimit    int32 `protobuf:"varint,6,opt,name=daily_limit,json=dailyLimit,proto3" json:"daily_limit,omitempty"`
+	DailyLimit int32 `protobuf:"varint,6,opt,name=daily_limit,json=dailyLimit,proto3" json:"daily_limit,omitempty"`
+	// Percent of these limits that Lockstep may use, 1 to 100; 0 means all.
+	Ceiling       int32 `protobuf:"varint,7,opt,name=ceiling,proto3" json:"ceiling,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -666,6 +668,13 @@ func (x *ConnectHubSpotRequest) GetWindowLimit() int32 {
 func (x *ConnectHubSpotRequest) GetDailyLimit() int32 {
 	if x != nil {
 		return x.DailyLimit
+	}
+	return 0
+}
+
+func (x *ConnectHubSpotRequest) GetCeiling() int32 {
+	if x != nil {
+		return x.Ceiling
 	}
 	return 0
 }
@@ -745,8 +754,10 @@ type ConnectAlowareRequest struct {
 	WebhookSecret string `protobuf:"bytes,6,opt,name=webhook_secret,json=webhookSecret,proto3" json:"webhook_secret,omitempty"`
 	BaseUrl       string `protobuf:"bytes,7,opt,name=base_url,json=baseUrl,proto3" json:"base_url,omitempty"`
 	// Calls a second that the account allows, and at once; 0 means 5 and 10.
-	Rate          float64 `protobuf:"fixed64,8,opt,name=rate,proto3" json:"rate,omitempty"`
-	Burst         int32   `protobuf:"varint,9,opt,name=burst,proto3" json:"burst,omitempty"`
+	Rate  float64 `protobuf:"fixed64,8,opt,name=rate,proto3" json:"rate,omitempty"`
+	Burst int32   `protobuf:"varint,9,opt,name=burst,proto3" json:"burst,omitempty"`
+	// Percent of these limits that Lockstep may use, 1 to 100; 0 means all.
+	Ceiling       int32 `protobuf:"varint,10,opt,name=ceiling,proto3" json:"ceiling,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -840,6 +851,13 @@ func (x *ConnectAlowareRequest) GetRate() float64 {
 func (x *ConnectAlowareRequest) GetBurst() int32 {
 	if x != nil {
 		return x.Burst
+	}
+	return 0
+}
+
+func (x *ConnectAlowareRequest) GetCeiling() int32 {
+	if x != nil {
+		return x.Ceiling
 	}
 	return 0
 }
@@ -1415,7 +1433,7 @@ const file_console_v1_tenant_proto_rawDesc = "" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x126\n" +
 	"\bsettings\x18\x02 \x01(\v2\x1a.console.v1.TenantSettingsR\bsettings\"@\n" +
 	"\x12SaveTenantResponse\x12*\n" +
-	"\x06tenant\x18\x01 \x01(\v2\x12.console.v1.TenantR\x06tenant\"\xc8\x01\n" +
+	"\x06tenant\x18\x01 \x01(\v2\x12.console.v1.TenantR\x06tenant\"\xe2\x01\n" +
 	"\x15ConnectHubSpotRequest\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12!\n" +
 	"\faccess_token\x18\x02 \x01(\tR\vaccessToken\x12\x15\n" +
@@ -1423,14 +1441,15 @@ const file_console_v1_tenant_proto_rawDesc = "" +
 	"\bbase_url\x18\x04 \x01(\tR\abaseUrl\x12!\n" +
 	"\fwindow_limit\x18\x05 \x01(\x05R\vwindowLimit\x12\x1f\n" +
 	"\vdaily_limit\x18\x06 \x01(\x05R\n" +
-	"dailyLimit\"\xf9\x01\n" +
+	"dailyLimit\x12\x18\n" +
+	"\aceiling\x18\a \x01(\x05R\aceiling\"\xf9\x01\n" +
 	"\x16ConnectHubSpotResponse\x12*\n" +
 	"\x06tenant\x18\x01 \x01(\v2\x12.console.v1.TenantR\x06tenant\x12\x18\n" +
 	"\acreated\x18\x02 \x03(\tR\acreated\x12X\n" +
 	"\fincompatible\x18\x03 \x03(\v24.console.v1.ConnectHubSpotResponse.IncompatibleEntryR\fincompatible\x1a?\n" +
 	"\x11IncompatibleEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x91\x02\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xab\x02\n" +
 	"\x15ConnectAlowareRequest\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x14\n" +
 	"\x05token\x18\x02 \x01(\tR\x05token\x12\x18\n" +
@@ -1440,7 +1459,9 @@ const file_console_v1_tenant_proto_rawDesc = "" +
 	"\x0ewebhook_secret\x18\x06 \x01(\tR\rwebhookSecret\x12\x19\n" +
 	"\bbase_url\x18\a \x01(\tR\abaseUrl\x12\x12\n" +
 	"\x04rate\x18\b \x01(\x01R\x04rate\x12\x14\n" +
-	"\x05burst\x18\t \x01(\x05R\x05burst\"e\n" +
+	"\x05burst\x18\t \x01(\x05R\x05burst\x12\x18\n" +
+	"\aceiling\x18\n" +
+	" \x01(\x05R\aceiling\"e\n" +
 	"\x16ConnectAlowareResponse\x12*\n" +
 	"\x06tenant\x18\x01 \x01(\v2\x12.console.v1.TenantR\x06tenant\x12\x1f\n" +
 	"\vwebhook_url\x18\x02 \x01(\tR\n" +

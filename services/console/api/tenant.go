@@ -57,7 +57,7 @@ func (s *tenantService) SaveTenant(ctx context.Context, r *consolev1.SaveTenantR
 func (s *tenantService) ConnectHubSpot(ctx context.Context, r *consolev1.ConnectHubSpotRequest) (*consolev1.ConnectHubSpotResponse, error) {
 	t, report, err := s.Tenants.ConnectHubSpot(ctx, contact.Tenant(r.GetTenant()), tenant.HubSpot{
 		BaseURL: r.GetBaseUrl(), AppID: r.GetAppId(), AccessToken: tenant.Secret(r.GetAccessToken()),
-		WindowLimit: int(r.GetWindowLimit()), DailyLimit: int(r.GetDailyLimit()),
+		WindowLimit: int(r.GetWindowLimit()), DailyLimit: int(r.GetDailyLimit()), Ceiling: int(r.GetCeiling()),
 	}, access.From(ctx).Name)
 	if err != nil {
 		return nil, err
@@ -69,7 +69,7 @@ func (s *tenantService) ConnectHubSpot(ctx context.Context, r *consolev1.Connect
 func (s *tenantService) ConnectAloware(ctx context.Context, r *consolev1.ConnectAlowareRequest) (*consolev1.ConnectAlowareResponse, error) {
 	connection := tenant.Aloware{
 		BaseURL: r.GetBaseUrl(), Token: tenant.Secret(r.GetToken()), Profile: r.GetProfile(), WebhookAuth: r.GetWebhookAuth(),
-		Rate: r.GetRate(), Burst: int(r.GetBurst()),
+		Rate: r.GetRate(), Burst: int(r.GetBurst()), Ceiling: int(r.GetCeiling()),
 	}
 	switch r.GetWebhookAuth() {
 	case "basic":

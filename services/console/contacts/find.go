@@ -43,7 +43,7 @@ func (c *Contacts) Find(ctx context.Context, id contact.Tenant, query string) ([
 }
 
 // keys are the keys of the contacts that fit a query: those that it names
-// exactly first, then those whose names hold it.
+// exactly first, then those who are named so.
 func (c *Contacts) keys(ctx context.Context, t *tenant.Tenant, query string) ([]contact.Key, error) {
 	refs := refs(t, query)
 	found, err := c.DB.ContactKeys(ctx, refs)

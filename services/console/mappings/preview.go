@@ -7,6 +7,7 @@ import (
 	"math"
 	"time"
 
+	"lockstep.internal/pkg/connection"
 	"lockstep.internal/pkg/contact"
 	"lockstep.internal/pkg/mapping"
 	"lockstep.internal/pkg/tenant"
@@ -64,21 +65,14 @@ func costs(t *tenant.Tenant, tally *mapping.Tally) (cost [2]Cost) {
 	const batch = 100
 	hundreds := func(n int64) int64 { return (n + batch - 1) / batch }
 	cost[0].Calls = hundreds(tally.Written[0]) + 2*hundreds(tally.Created[0]) + hundreds(2*tally.Reads[0])
-	window := t.HubSpot.WindowLimit
-	if window == 0 {
-		window = 100
-	}
-	cost[0].Minutes = minutes(cost[0].Calls, float64(window)/10)
+	limits := connection.Limits(t, contact.HubSpot, connection.WriterShare)
+	cost[0].Minutes = minutes(cost[0].Calls, float64(limits.Max)/limits.Window.Seconds())
 	each := int64(1)
 	if t.Aloware.Profile != "full" {
 		each = 2
 	}
 	cost[1].Calls = each*tally.Written[1] + 3*tally.Created[1] + tally.Reads[1]
-	rate := t.Aloware.Rate
-	if rate == 0 {
-		rate = 5
-	}
-	cost[1].Minutes = minutes(cost[1].Calls, rate)
+	cost[1].Minutes = minutes(cost[1].Calls, connection.Limits(t, contact.Aloware, connection.WriterShare).Rate)
 	return cost
 }
 

@@ -197,9 +197,13 @@ func (p *Pages) connectHubSpot(ctx context.Context, r *http.Request) (answer, er
 	if err != nil {
 		return nil, err
 	}
+	ceiling, err := number(r, "ceiling", 0, 100)
+	if err != nil {
+		return nil, err
+	}
 	next := tenant.HubSpot{
 		BaseURL: strings.TrimSpace(r.FormValue("base_url")), AppID: int64(app), AccessToken: tenant.Secret(strings.TrimSpace(r.FormValue("token"))),
-		WindowLimit: window, DailyLimit: daily,
+		WindowLimit: window, DailyLimit: daily, Ceiling: ceiling,
 	}
 	if next.AccessToken == "" {
 		next.AccessToken, next.RefreshToken, next.Expires = t.HubSpot.AccessToken, t.HubSpot.RefreshToken, t.HubSpot.Expires
@@ -255,9 +259,13 @@ func (p *Pages) connectAloware(ctx context.Context, r *http.Request) (answer, er
 	if err != nil {
 		return nil, err
 	}
+	ceiling, err := number(r, "ceiling", 0, 100)
+	if err != nil {
+		return nil, err
+	}
 	next := tenant.Aloware{
 		BaseURL: strings.TrimSpace(r.FormValue("base_url")), Token: tenant.Secret(strings.TrimSpace(r.FormValue("token"))), Profile: r.FormValue("profile"),
-		WebhookAuth: r.FormValue("webhook_auth"), WebhookUser: r.FormValue("webhook_user"), Rate: t.Aloware.Rate, Burst: t.Aloware.Burst,
+		WebhookAuth: r.FormValue("webhook_auth"), WebhookUser: r.FormValue("webhook_user"), Rate: t.Aloware.Rate, Burst: t.Aloware.Burst, Ceiling: ceiling,
 	}
 	if next.Token == "" {
 		next.Token = t.Aloware.Token

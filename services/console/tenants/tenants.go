@@ -158,6 +158,9 @@ func (s *Tenants) ConnectHubSpot(ctx context.Context, id contact.Tenant, connect
 	if err != nil {
 		return nil, Report{}, err
 	}
+	if err := ceiling(connection.Ceiling); err != nil {
+		return nil, Report{}, err
+	}
 	t := *known
 	connection.State, connection.PortalID = tenant.Connected, t.HubSpot.PortalID
 	again := t.HubSpot.State == tenant.Disconnected && t.Mapping.Version > 0
@@ -173,7 +176,7 @@ func (s *Tenants) ConnectHubSpot(ctx context.Context, id contact.Tenant, connect
 	if other, ok := s.config.Roster.ByPortal(account.PortalID); ok && other.ID != id {
 		return nil, Report{}, refuse(mapping.RuleTaken, "access_token", "portal %d is connected to another tenant; a portal belongs to one", account.PortalID)
 	}
-	t.HubSpot.PortalID = account.PortalID
+	t.HubSpot.PortalID, t.HubSpot.TimeZone = account.PortalID, account.TimeZone
 	set, report, err := Prepare(ctx, portal)
 	if err != nil {
 		return nil, report, said("HubSpot", err)
@@ -195,6 +198,13 @@ func (s *Tenants) ConnectHubSpot(ctx context.Context, id contact.Tenant, connect
 	}
 	saved, err := s.save(ctx, t)
 	return saved, report, err
+}
+
+func ceiling(percent int) error {
+	if percent < 0 || percent > 100 {
+		return refuse(mapping.RuleInvalid, "ceiling", "a ceiling of %d %%: want 1 to 100, or 0 for all", percent)
+	}
+	return nil
 }
 
 // said turns what a system answered into words for who connects.
@@ -221,6 +231,9 @@ func said(system string, err error) error {
 func (s *Tenants) ConnectAloware(ctx context.Context, id contact.Tenant, connection tenant.Aloware) (*tenant.Tenant, error) {
 	known, err := s.Get(id)
 	if err != nil {
+		return nil, err
+	}
+	if err := ceiling(connection.Ceiling); err != nil {
 		return nil, err
 	}
 	switch connection.WebhookAuth {

@@ -123,6 +123,7 @@ func (c *CLI) connectHubSpot() *cobra.Command {
 	f.StringVar(&r.BaseUrl, "base-url", "", "address of the API, where it is not HubSpot's own")
 	f.Int32Var(&r.WindowLimit, "window-limit", 0, "calls in ten seconds that the portal allows; 0 means 100")
 	f.Int32Var(&r.DailyLimit, "daily-limit", 0, "calls a day that Lockstep may use; 0 means no limit")
+	f.Int32Var(&r.Ceiling, "ceiling", 0, "percent of the limits that Lockstep may use, 1 to 100; 0 means all")
 	return cmd
 }
 
@@ -145,6 +146,7 @@ func (c *CLI) connectAloware() *cobra.Command {
 	f.StringVar(&r.BaseUrl, "base-url", "", "address of the API, where it is not Aloware's own")
 	f.Float64Var(&r.Rate, "rate", 0, "calls a second that the account allows; 0 means 5")
 	f.Int32Var(&r.Burst, "burst", 0, "calls at once; 0 means 10")
+	f.Int32Var(&r.Ceiling, "ceiling", 0, "percent of the limits that Lockstep may use, 1 to 100; 0 means all")
 	return cmd
 }
 
