@@ -110,6 +110,13 @@ func TestContactsAreFoundByTheBeginningOfAName(t *testing.T) {
 			t.Errorf("%q finds %v and %v, want %v", query, got, err, want)
 		}
 	}
+	for query, want := range map[string][]contact.Key{"ber": {"a:2", "a:3"}, "ÜLL": {"a:1"}, "%": {"a:4"}, "_": nil, `\\`: nil} {
+		got, err := db.ContactsNamedLike(t.Context(), "demo", query, 10)
+		slices.Sort(got)
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("%q is held by %v and %v, want %v", query, got, err, want)
+		}
+	}
 	if got, err := db.ContactsNamed(t.Context(), "demo", "zo", 1); err != nil || len(got) != 1 {
 		t.Errorf("one of two gives %v and %v", got, err)
 	}

@@ -43,7 +43,8 @@ func (c *Contacts) Find(ctx context.Context, id contact.Tenant, query string) ([
 }
 
 // keys are the keys of the contacts that fit a query: those that it names
-// exactly first, then those who are named so.
+// exactly first, then those whose names begin
+// with it, or, where there is nobody else, hold it.
 func (c *Contacts) keys(ctx context.Context, t *tenant.Tenant, query string) ([]contact.Key, error) {
 	refs := refs(t, query)
 	found, err := c.DB.ContactKeys(ctx, refs)
@@ -62,6 +63,9 @@ func (c *Contacts) keys(ctx context.Context, t *tenant.Tenant, query string) ([]
 		}
 	}
 	named, err := c.DB.ContactsNamed(ctx, t.ID, query, most)
+	if err == nil && len(named) == 0 && len(keys) == 1 {
+		named, err = c.DB.ContactsNamedLike(ctx, t.ID, query, most) // nothing else fits
+	}
 	if err != nil {
 		return nil, err
 	}
