@@ -127,7 +127,7 @@ func (j *Judge) value(m *mapping.Mapping, system contact.System, text string, re
 		// Read after the tick in which another value was seen: it was set again.
 		intent = true
 	default:
-		intent = !fs.mayHaveHeld(text, when) && !(side.Doubt != 0 && fs.doubted(text))
+		intent = fs.Value != text && fs.setSince(text, when) || !fs.mayHaveHeld(text, when) && !(side.Doubt != 0 && fs.doubted(text))
 	}
 	at := r.edited(when)
 	if intent && when.At == baselineAt {

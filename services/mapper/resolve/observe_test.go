@@ -242,6 +242,25 @@ func TestAValueSetBackWithinOneTickIsFollowed(t *testing.T) {
 	}
 }
 
+// TestAnEditInTheSecondAfterOurWritesIsOne: Elko and Reno were written within
+// one second of Aloware's clock, and Reno was the last. Who sets Elko again in
+// the next second means it, also while the read that was asked for is under way.
+func TestAnEditInTheSecondAfterOurWritesIsOne(t *testing.T) {
+	t.Parallel()
+	k := newTick(t)
+	k.hubSpot("Elko", 10_100)
+	k.hubSpot("Reno", 10_540)
+	k.aloware("Elko", 10_950)
+	k.aloware("Reno", 10_960)
+	written := k.aloware("Elko", 11_837)
+	if diff := cmp.Diff([]string{"hubspot Elko"}, written); diff != "" {
+		t.Errorf("written after the edit (-want +got):\n%s", diff)
+	}
+	if written := k.read("Elko", 11_000, 12_300); len(written) != 0 {
+		t.Errorf("the read leads to %v", written)
+	}
+}
+
 // TestADoubtEndsWithTheRead: once a read has told what a second ended with, the
 // other value of that second, set again a little later, is an edit.
 func TestADoubtEndsWithTheRead(t *testing.T) {

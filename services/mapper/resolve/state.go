@@ -184,6 +184,26 @@ func (f *FieldSide) mayHaveHeld(value string, when Span) bool {
 	return f.mayHaveWritten(value, when)
 }
 
+// setSince reports whether a value that was seen within a span was surely set
+// after a write of ours of another value: that one was applied before, no
+// write of ours of this value can have come after it, and the value was not seen
+// after it yet. What was doubtful in the tick of the write is none any more.
+func (f *FieldSide) setSince(value string, when Span) bool {
+	for i, w := range f.Writes {
+		if w.Sought || w.Applied == 0 || w.Applied >= when.From || w.Value == value {
+			continue
+		}
+		again := slices.ContainsFunc(f.Writes, func(other Write) bool {
+			return other.Value == value && (other.Applied == 0 || other.Version > f.Writes[i].Version)
+		})
+		known := slices.ContainsFunc(f.Past, func(p Past) bool { return p.Value == value && p.Last > f.Writes[i].Applied })
+		if !again && !known {
+			return true
+		}
+	}
+	return false
+}
+
 // cameAfter is when a value came that was not a write of ours and was seen after
 // a span; 0 for none.
 func (f *FieldSide) cameAfter(value string, when Span) (at contact.Millis) {
