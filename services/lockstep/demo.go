@@ -135,6 +135,9 @@ func (d *demo) connect(ctx context.Context) error {
 // fill loads the first contacts into an empty simulated CRM, once the lists of
 // users and options are known, so that they can be mapped at once.
 func (d *demo) fill(ctx context.Context) error {
+	if d.settings.demo.contacts == 0 {
+		return nil
+	}
 	base := "http://" + d.settings.demo.hubspot + "/_sim/"
 	held, err := get(ctx, base+"contacts")
 	if err != nil || len(bytes.TrimSpace(held)) > 0 {
