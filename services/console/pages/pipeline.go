@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strconv"
 	"sync"
 	"time"
 
@@ -45,12 +46,14 @@ type sample struct {
 }
 
 type stageSample struct {
-	Name       string  `json:"name"`
-	Partitions int     `json:"partitions"`
-	Owned      int     `json:"owned"`
-	Applied    uint64  `json:"applied"`
-	Behind     uint64  `json:"behind"`
-	Rate       float64 `json:"rate"` // messages a second since the sample before
+	Name       string `json:"name"`
+	Partitions int    `json:"partitions"`
+	Owned      int    `json:"owned"`
+	Applied    uint64 `json:"applied"`
+	Behind     uint64 `json:"behind"`
+	// Age is for how long what waits has waited at least; 0 for nothing.
+	Age  time.Duration `json:"-"`
+	Rate float64       `json:"rate"` // messages a second since the sample before
 }
 
 type laneSample struct {
@@ -69,7 +72,8 @@ type laneSample struct {
 type sampler struct {
 	mu      sync.Mutex
 	samples []*sample
-	news    chan struct{} // closed with the next sample
+	marks   map[string]mark // by stage and partition; used by the sampling alone
+	news    chan struct{}   // closed with the next sample
 }
 
 func (s *sampler) all() ([]*sample, <-chan struct{}) {
@@ -166,6 +170,27 @@ func (s *sample) lane(tenant contact.Tenant, system contact.System) *laneSample 
 	return &s.Lanes[len(s.Lanes)-1]
 }
 
+// mark is a message that waited when it was looked at.
+type mark struct {
+	seq uint64
+	at  time.Time
+}
+
+// waits is for how long a partition has had something that waits, as far as
+// looking at it now and then tells.
+func (s *sampler) waits(part postgres.Progress, last uint64, now time.Time) time.Duration {
+	name := part.Stage + "/" + strconv.Itoa(part.Partition)
+	m, ok := s.marks[name]
+	if !ok || part.Seq >= m.seq {
+		m = mark{last, now} // what waited then is done
+		if s.marks == nil {
+			s.marks = make(map[string]mark)
+		}
+		s.marks[name] = m
+	}
+	return now.Sub(m.at)
+}
+
 // stages sums the partitions of each stage.
 func (p *Pages) stages(ctx context.Context) ([]stageSample, error) {
 	progress, err := p.DB.Stages(ctx)
@@ -185,6 +210,7 @@ func (p *Pages) stages(ctx context.Context) ([]stageSample, error) {
 		s.Applied += part.Seq
 		if last, _, err := p.Bus.Last(ctx, streamOf(part), part.Partition); err == nil && last > part.Seq {
 			s.Behind += last - part.Seq
+			s.Age = max(s.Age, p.sampler.waits(part, last, time.Now()))
 		}
 	}
 	return stages, nil

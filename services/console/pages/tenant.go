@@ -46,6 +46,7 @@ type tenantRow struct {
 	Stopped, Waiting, Failed int
 	Oldest                   time.Time // of what waits; zero for nothing
 	Pause                    time.Time // until when one of its lanes rests; zero for none
+	Lanes                    []laneSample
 }
 
 // tenantView is one page of the list of tenants.
@@ -100,7 +101,7 @@ func (p *Pages) tenantList(ctx context.Context, r *http.Request) (answer, error)
 }
 
 func (row *tenantRow) add(lane laneSample) {
-	row.Waiting, row.Failed = row.Waiting+lane.Rows, row.Failed+lane.Failed
+	row.Waiting, row.Failed, row.Lanes = row.Waiting+lane.Rows, row.Failed+lane.Failed, append(row.Lanes, lane)
 	if !lane.Oldest.IsZero() && (row.Oldest.IsZero() || lane.Oldest.Before(row.Oldest)) {
 		row.Oldest = lane.Oldest
 	}
