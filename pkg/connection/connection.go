@@ -14,11 +14,13 @@ import (
 	"lockstep.internal/pkg/tenant"
 )
 
-// The parts of a system's limits: what the writer does not need is for reading.
+// The parts of a system's limits. The owner of the lane gives out its part to
+// all who ask it; the others are what a reader and a console have for
+// themselves while no owner answers (package grant).
 const (
-	WriterShare  = 0.9
-	ReaderShare  = 0.07
-	ConsoleShare = 0.03
+	WriterShare  = 0.98
+	ReaderShare  = 0.01
+	ConsoleShare = 0.01
 )
 
 // Limits are the part of a system's limits that a role may use, below the

@@ -4,8 +4,10 @@ import (
 	"net/http"
 	"sync"
 
+	"lockstep.internal/pkg/bus"
 	"lockstep.internal/pkg/connection"
 	"lockstep.internal/pkg/contact"
+	"lockstep.internal/pkg/grant"
 	"lockstep.internal/pkg/hubspot"
 	"lockstep.internal/pkg/quota"
 	"lockstep.internal/pkg/tenant"
@@ -16,8 +18,9 @@ import (
 
 // clients makes the clients that the console's own calls go through. Each
 // connection has one budget in this process: all of the quota while nothing
-// else calls it, a small part afterwards.
+// else calls it; afterwards what its owner grants, and a small part besides.
 type clients struct {
+	bus  *bus.Bus
 	http *http.Client
 
 	mu    sync.Mutex
@@ -31,9 +34,9 @@ type gateKey struct {
 }
 
 func (c *clients) budget(t *tenant.Tenant, system contact.System) quota.Budget {
-	share := connection.ConsoleShare
+	share, alone := connection.ConsoleShare, false
 	if state := t.HubSpot.State; system == contact.HubSpot && t.Mapping.Version == 0 || state == tenant.Disconnected {
-		share = connection.WriterShare // nothing else calls it yet
+		share, alone = connection.WriterShare, true // nothing else calls it yet
 	}
 	key := gateKey{t.ID, system, connection.Limits(t, system, share)}
 	c.mu.Lock()
@@ -46,7 +49,10 @@ func (c *clients) budget(t *tenant.Tenant, system contact.System) quota.Budget {
 		gate = quota.NewGate(key.limits)
 		c.gates[key] = gate
 	}
-	return gate
+	if alone {
+		return gate
+	}
+	return &grant.Budget{Bus: c.bus, Tenant: t.ID, System: system, Own: gate}
 }
 
 func (c *clients) tokens(t *tenant.Tenant) quota.Budget { return c.budget(t, contact.HubSpot) }

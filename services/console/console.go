@@ -96,7 +96,7 @@ func New(config Config) (*Console, error) {
 		return nil, err
 	}
 	c := &Console{config: config, mux: http.NewServeMux(), access: who}
-	calls := &clients{http: config.HTTP}
+	calls := &clients{bus: config.Bus, http: config.HTTP}
 	c.tenants = tenants.New(tenants.Config{
 		DB: config.DB, Bus: config.Bus, Roster: config.Roster, Seal: config.Seal, Logger: config.Logger,
 		PublicURL: strings.TrimRight(config.PublicURL, "/"), ConsoleURL: strings.TrimRight(config.ConsoleURL, "/"), Portal: calls.portal, Account: calls.account,

@@ -3,16 +3,21 @@ package ingest
 import (
 	"sync"
 
+	"lockstep.internal/pkg/bus"
 	"lockstep.internal/pkg/connection"
 	"lockstep.internal/pkg/contact"
+	"lockstep.internal/pkg/grant"
 	"lockstep.internal/pkg/quota"
 	"lockstep.internal/pkg/tenant"
 )
 
-// budgets are the budgets for reading, one per connection: a fixed part of the
-// system's limits. One process at a time reads from a connection (it holds the
-// reading's cursor), so the parts add up to no more than the limits.
+// budgets are the budgets for reading, one per connection: what the owner of the
+// quota grants, and a small fixed part of the system's limits. One process at a
+// time reads from a connection (it holds the reading's cursor), so that the
+// parts add up to no more than the limits.
 type budgets struct {
+	bus *bus.Bus
+
 	mu    sync.Mutex
 	gates map[budgetKey]*quota.Gate
 }
@@ -35,5 +40,5 @@ func (b *budgets) of(t *tenant.Tenant, system contact.System) quota.Budget {
 		gate = quota.NewGate(key.limits)
 		b.gates[key] = gate
 	}
-	return gate
+	return &grant.Budget{Bus: b.bus, Tenant: t.ID, System: system, Own: gate}
 }

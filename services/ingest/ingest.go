@@ -102,7 +102,7 @@ func New(config Config) (*Ingest, error) {
 	if err != nil {
 		return nil, err
 	}
-	in := &Ingest{config: config, spool: spool, mux: http.NewServeMux()}
+	in := &Ingest{config: config, spool: spool, mux: http.NewServeMux(), budgets: budgets{bus: config.Bus}}
 	in.mux.HandleFunc("POST /webhooks/hubspot", in.hubspotWebhook)
 	in.mux.HandleFunc("POST /webhooks/hubspot/{app}", in.hubspotWebhook)
 	in.mux.HandleFunc("POST /webhooks/aloware/{tenant}", in.alowareWebhook)

@@ -11,6 +11,7 @@ import (
 	"lockstep.internal/pkg/connection"
 	"lockstep.internal/pkg/contact"
 	"lockstep.internal/pkg/fault"
+	"lockstep.internal/pkg/grant"
 	"lockstep.internal/pkg/postgres"
 	"lockstep.internal/pkg/quota"
 	"lockstep.internal/pkg/tenant"
@@ -31,7 +32,9 @@ type lane struct {
 	// Used by the lane's goroutine only.
 	destination Destination
 	built       tenant.Tenant // what destination was built for
-	limits      quota.Limits  // of gate
+
+	gateMu sync.Mutex   // held while the gate is made or changed
+	limits quota.Limits // of gate; guarded by gateMu
 
 	mu        sync.Mutex // guards the rest
 	underway  map[contact.Key]bool
@@ -185,18 +188,16 @@ func (l *lane) busy() []contact.Key {
 	return busy
 }
 
-// prepare gives the tenant's destination, built anew when its connection
-// changed.
-func (l *lane) prepare(ctx context.Context) (Destination, error) {
+// budget gives the tenant's budget, with the limits of now. Of the calls that
+// an earlier owner granted, the last may begin a little after its end.
+func (l *lane) budget(ctx context.Context, t *tenant.Tenant) (*quota.Gate, error) {
 	config := l.lanes.config
-	t, ok := config.Roster.Tenant(l.tenant)
-	if !ok {
-		return nil, fault.New(fault.Refusal{Class: fault.Transient, Reason: "UNKNOWN_TENANT", Message: "the tenant is not configured"})
-	}
 	limits := connection.Limits(t, config.System, connection.WriterShare)
+	l.gateMu.Lock()
+	defer l.gateMu.Unlock()
 	switch gate := l.gate.Load(); {
 	case gate == nil:
-		gate = quota.NewGateSince(limits, l.partition.since)
+		gate = quota.NewGateSince(limits, l.partition.since.Add(grant.Late))
 		if limits.Daily > 0 {
 			day, used, err := config.DB.LaneDay(ctx, l.tenant, config.System)
 			if err != nil {
@@ -210,6 +211,21 @@ func (l *lane) prepare(ctx context.Context) (Destination, error) {
 		l.limits = limits
 		gate.SetLimits(limits)
 	}
+	return l.gate.Load(), nil
+}
+
+// prepare gives the tenant's destination, built anew when its connection
+// changed.
+func (l *lane) prepare(ctx context.Context) (Destination, error) {
+	config := l.lanes.config
+	t, ok := config.Roster.Tenant(l.tenant)
+	if !ok {
+		return nil, fault.New(fault.Refusal{Class: fault.Transient, Reason: "UNKNOWN_TENANT", Message: "the tenant is not configured"})
+	}
+	gate, err := l.budget(ctx, t)
+	if err != nil {
+		return nil, err
+	}
 	same := t.Region == l.built.Region
 	if config.System == contact.HubSpot {
 		same = same && t.HubSpot == l.built.HubSpot
@@ -219,7 +235,7 @@ func (l *lane) prepare(ctx context.Context) (Destination, error) {
 	if l.destination != nil && same {
 		return l.destination, nil
 	}
-	destination, err := config.Destination(t, l.gate.Load())
+	destination, err := config.Destination(t, gate)
 	if err != nil {
 		return nil, err
 	}

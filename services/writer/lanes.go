@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"lockstep.internal/pkg/contact"
+	"lockstep.internal/pkg/grant"
 	"lockstep.internal/pkg/postgres"
 	"lockstep.internal/pkg/quota"
 )
@@ -33,6 +34,7 @@ type partition struct {
 	stop   context.CancelFunc
 	begin  context.Context // of what leads to a new call: ends when the ownership shall end
 	end    context.CancelFunc
+	grants func() // ends the answering of those who ask for calls
 	lanes  map[contact.Tenant]*lane
 	pauses map[contact.Tenant]postgres.Pause // of an earlier owner
 	work   sync.WaitGroup                    // lanes that run, with their deliveries
@@ -62,7 +64,32 @@ func (l *lanes) own(ctx context.Context, number int) {
 	l.mu.Lock()
 	l.owned[number] = p
 	l.mu.Unlock()
+	p.grants, err = grant.Serve(l.config.Bus, l.config.System, number, func(ctx context.Context, tenant contact.Tenant) (quota.Budget, error) {
+		return l.budget(ctx, p, tenant)
+	})
+	if err != nil {
+		p.grants = func() {}
+		l.config.Logger.WarnContext(ctx, "no calls are granted to readers; they have their own small part", "partition", number, "error", err)
+	}
 	l.sweepNow()
+}
+
+// budget gives the budget of a tenant of a partition, for those who ask for a
+// call.
+func (l *lanes) budget(ctx context.Context, p *partition, id contact.Tenant) (quota.Budget, error) {
+	t, ok := l.config.Roster.Tenant(id)
+	l.mu.Lock()
+	if !ok || p.begin.Err() != nil || l.owned[p.number] != p {
+		l.mu.Unlock()
+		return nil, grant.ErrNone
+	}
+	lane := p.lanes[id]
+	if lane == nil {
+		lane = newLane(l, p, id)
+		p.lanes[id] = lane
+	}
+	l.mu.Unlock()
+	return lane.budget(ctx, t)
 }
 
 // disown ends a partition: no new call begins, and those under way get a while
@@ -77,6 +104,7 @@ func (l *lanes) disown(number int) {
 		return
 	}
 	p.end()
+	p.grants()
 	ending := time.AfterFunc(grace, p.stop)
 	defer ending.Stop()
 	p.work.Wait()
