@@ -66,14 +66,14 @@ func TestComposeRunsEveryServiceSeparately(t *testing.T) {
 	}
 }
 
-// TestComposeSetsOnlySettingsThatPrograms read: a misspelt variable would be
+// TestComposeSetsOnlySettingsThatProgramsRead: a misspelt variable would be
 // ignored in silence.
 func TestComposeSetsOnlySettingsThatProgramsRead(t *testing.T) {
 	known := map[string]bool{"OTEL_EXPORTER_OTLP_ENDPOINT": true, "OTEL_EXPORTER_OTLP_PROTOCOL": true}
 	pattern := regexp.MustCompile(`"([A-Z][A-Z_]+[A-Z])"`)
 	for _, path := range []string{
 		"../../pkg/platform/platform.go", "../../services/ingest/cmd/ingest/main.go", "../../services/mapper/cmd/mapper/main.go",
-		"../../services/writer/cmd/writer/main.go", "../../services/console/cmd/console/main.go",
+		"../../services/writer/cmd/writer/main.go", "../../services/console/cmd/console/main.go", "../../services/console/settings.go",
 	} {
 		raw, err := os.ReadFile(path)
 		if err != nil {
