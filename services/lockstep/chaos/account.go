@@ -5,28 +5,17 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
-	"log/slog"
 	"net"
-	"net/http"
 	"sync"
-	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"lockstep.internal/pkg/aloware/alowaresim"
 	"lockstep.internal/pkg/contact"
-	"lockstep.internal/pkg/daemon"
 	"lockstep.internal/pkg/hubspot/hubspotsim"
+	"lockstep.internal/services/lockstep/fleet"
 )
 
-// What the simulated systems and the tenants share.
+// The limits are low enough to be felt and high enough to come to rest.
 const (
-	appID        = 1001
-	clientID     = "chaos-client"
-	clientSecret = "chaos-secret"
-	webhookToken = "chaos-webhook-token"
-	// The limits are low enough to be felt and high enough to come to rest.
 	windowLimit  = 190
 	alowareRate  = 20.0
 	alowareBurst = 20
@@ -34,8 +23,7 @@ const (
 
 // account is one tenant: both simulated systems, and what the people there did.
 type account struct {
-	id              contact.Tenant
-	portal          int64
+	fleet.Tenant
 	hubspot, alo    string // addresses of the simulators themselves, for control
 	hubspotLink     *link  // the services' way to them
 	alowareLink     *link
@@ -56,41 +44,22 @@ type account struct {
 }
 
 // newAccount makes both simulators; serve runs them.
-func newAccount(number int, hubspotWebhooks, alowareWebhooks *link) (*account, error) {
-	a := &account{
-		id: contact.Tenant(fmt.Sprintf("chaos-%d", number)), portal: int64(2000 + number),
+func newAccount(number int, hubspotWebhooks, alowareWebhooks *link) (a *account, err error) {
+	a = &account{
+		Tenant: fleet.Tenant{
+			ID: contact.Tenant(fmt.Sprintf("chaos-%d", number)), Portal: int64(2000 + number), Window: windowLimit, Rate: alowareRate, Burst: alowareBurst,
+			HubSpotWebhooks: "http://" + hubspotWebhooks.address(), AlowareWebhooks: "http://" + alowareWebhooks.address(),
+		},
 		hubspotWebhooks: hubspotWebhooks, alowareWebhooks: alowareWebhooks,
 	}
-	quiet := slog.New(slog.DiscardHandler)
-	var err error
-	a.hubspotSim, err = hubspotsim.New(hubspotsim.Config{
-		Token: "hubspot-" + string(a.id), AppID: appID, PortalID: a.portal, ClientID: clientID, ClientSecret: clientSecret,
-		WebhookURL: "http://" + hubspotWebhooks.address() + "/webhooks/hubspot", WindowLimit: windowLimit, Logger: quiet,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("HubSpot simulator: %w", err)
-	}
-	a.alowareSim, err = alowaresim.New(alowaresim.Config{
-		Token: "aloware-" + string(a.id), Profile: "full", Rate: alowareRate, Burst: alowareBurst, Logger: quiet,
-		Webhooks: []alowaresim.Webhook{{
-			URL: "http://" + alowareWebhooks.address() + "/webhooks/aloware/" + string(a.id), Auth: "bearer", Token: webhookToken,
-		}},
-	})
-	if err != nil {
-		return nil, fmt.Errorf("Aloware simulator: %w", err)
-	}
-	return a, nil
+	a.hubspotSim, a.alowareSim, err = a.Simulators()
+	return a, err
 }
 
 // serve runs both simulators until ctx ends.
 func (a *account) serve(ctx context.Context, hubspot, aloware net.Listener) error {
 	a.hubspot, a.alo = hubspot.Addr().String(), aloware.Addr().String()
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return daemon.Serve(ctx, hubspot, a.hubspotSim.Handler()) })
-	group.Go(func() error { return daemon.Serve(ctx, aloware, a.alowareSim.Handler()) })
-	group.Go(func() error { return a.hubspotSim.Run(ctx) })
-	group.Go(func() error { return a.alowareSim.Run(ctx) })
-	return group.Wait()
+	return fleet.Serve(ctx, a.hubspotSim, hubspot, a.alowareSim, aloware)
 }
 
 type object = map[string]any
@@ -113,64 +82,20 @@ func (a *account) disorder(ctx context.Context, on bool) error {
 		}
 	}
 	for _, address := range []string{a.hubspot, a.alo} {
-		if err := post(ctx, address, "webhooks", webhooks, nil); err != nil {
+		if err := fleet.Post(ctx, address, "webhooks", webhooks, nil); err != nil {
 			return err
 		}
 	}
-	if err := post(ctx, a.hubspot, "faults", faults("/crm/"), nil); err != nil {
+	if err := fleet.Post(ctx, a.hubspot, "faults", faults("/crm/"), nil); err != nil {
 		return err
 	}
-	return post(ctx, a.alo, "faults", faults("/api/"), nil)
-}
-
-var controlClient = &http.Client{Timeout: 30 * time.Second}
-
-// post makes a control call of a simulator and decodes the answer into into;
-// nil drops it.
-func post(ctx context.Context, address, call string, body, into any) error {
-	raw, err := json.Marshal(body)
-	if err != nil {
-		return err
-	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+address+"/_sim/"+call, bytes.NewReader(raw))
-	if err != nil {
-		return err
-	}
-	answer, err := send(request)
-	if err != nil || into == nil {
-		return err
-	}
-	return json.Unmarshal(answer, into)
-}
-
-func get(ctx context.Context, address, path string) ([]byte, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+path, nil)
-	if err != nil {
-		return nil, err
-	}
-	return send(request)
-}
-
-func send(request *http.Request) ([]byte, error) {
-	answer, err := controlClient.Do(request)
-	if err != nil {
-		return nil, err
-	}
-	defer answer.Body.Close()
-	body, err := io.ReadAll(answer.Body)
-	if err != nil {
-		return nil, err
-	}
-	if answer.StatusCode/100 != 2 {
-		return nil, fmt.Errorf("%s %s: %d %s", request.Method, request.URL.Path, answer.StatusCode, body)
-	}
-	return body, nil
+	return fleet.Post(ctx, a.alo, "faults", faults("/api/"), nil)
 }
 
 // contacts are the contacts of a simulator that a query asks for ("" for all),
 // by id, fields as text, blanks left out.
 func contacts(ctx context.Context, address, query string) (map[string]map[string]string, error) {
-	raw, err := get(ctx, address, "/_sim/contacts"+query)
+	raw, err := fleet.Get(ctx, address, "/_sim/contacts"+query)
 	if err != nil {
 		return nil, err
 	}
@@ -227,12 +152,12 @@ func (a *account) statistics(ctx context.Context) (s statistics, err error) {
 		ByStatus map[string]int `json:"by_status"`
 	}
 	for address, into := range map[string]any{a.hubspot: &h, a.alo: &l} {
-		raw, err := get(ctx, address, "/_sim/stats")
+		raw, err := fleet.Get(ctx, address, "/_sim/stats")
 		if err != nil {
 			return s, err
 		}
 		if err := json.Unmarshal(raw, into); err != nil {
-			return s, fmt.Errorf("statistics of %s: %w", a.id, err)
+			return s, fmt.Errorf("statistics of %s: %w", a.ID, err)
 		}
 	}
 	s = statistics{

@@ -66,10 +66,10 @@ func (a *account) compare(ctx context.Context) (f findings, err error) {
 		present += want
 		h, l := inHubSpot[p.phone], inAloware[p.phone]
 		if len(h) != want {
-			f.add(&f.persons, "%s %s is %d times in HubSpot %v, want %d", a.id, p.phone, len(h), h, want)
+			f.add(&f.persons, "%s %s is %d times in HubSpot %v, want %d", a.ID, p.phone, len(h), h, want)
 		}
 		if len(l) != 1 {
-			f.add(&f.persons, "%s %s is %d times in Aloware %v, want once", a.id, p.phone, len(l), l)
+			f.add(&f.persons, "%s %s is %d times in Aloware %v, want once", a.ID, p.phone, len(l), l)
 		}
 		if len(h) == 1 && len(l) == 1 && want == 1 {
 			for i := range rules {
@@ -79,10 +79,10 @@ func (a *account) compare(ctx context.Context) (f findings, err error) {
 		}
 	}
 	if len(hubspot) != present {
-		f.add(&f.persons, "%s: HubSpot has %d contacts, want %d", a.id, len(hubspot), present)
+		f.add(&f.persons, "%s: HubSpot has %d contacts, want %d", a.ID, len(hubspot), present)
 	}
 	if len(aloware) != len(a.people) {
-		f.add(&f.persons, "%s: Aloware has %d contacts, want %d", a.id, len(aloware), len(a.people))
+		f.add(&f.persons, "%s: Aloware has %d contacts, want %d", a.ID, len(aloware), len(a.people))
 	}
 	return f, nil
 }
@@ -92,7 +92,7 @@ func (a *account) judge(f *findings, p *person, r *rule, inHubSpot, inAloware ma
 	f.fields++
 	held := map[contact.System]string{contact.HubSpot: inHubSpot[r.hubspot], contact.Aloware: inAloware[r.read]}
 	edits := p.edits[r.hubspot]
-	name := fmt.Sprintf("%s %s (HubSpot %s, Aloware %s) %s", a.id, p.phone, p.hubspot, p.aloware, r.hubspot)
+	name := fmt.Sprintf("%s %s (HubSpot %s, Aloware %s) %s", a.ID, p.phone, p.hubspot, p.aloware, r.hubspot)
 	story := func() string {
 		text := ""
 		for _, side := range contact.Systems {
@@ -161,7 +161,7 @@ func (a *account) judgeTexts(f *findings, p *person, inHubSpot map[string]string
 	case shown < len(p.texts) && shown >= len(p.texts)-unheard:
 		f.unheard += len(p.texts) - shown
 	default:
-		f.add(&f.lost, "%s %s (HubSpot %s, Aloware %s): HubSpot shows %d texts of %d, of which %d may be unheard of", a.id, p.phone, p.hubspot, p.aloware, shown, len(p.texts), unheard)
+		f.add(&f.lost, "%s %s (HubSpot %s, Aloware %s): HubSpot shows %d texts of %d, of which %d may be unheard of", a.ID, p.phone, p.hubspot, p.aloware, shown, len(p.texts), unheard)
 	}
 }
 

@@ -20,6 +20,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"lockstep.internal/services/lockstep/fleet"
 )
 
 // Config is how long and how hard to disturb.
@@ -91,7 +93,7 @@ func Run(ctx context.Context, config Config) error {
 }
 
 func run(ctx context.Context, config Config) (err error) {
-	say := newSpeaker(config.Out)
+	say := fleet.NewSpeaker(config.Out)
 	owned := config.Dir == ""
 	if owned {
 		if config.Dir, err = os.MkdirTemp("", "lockstep-chaos-"); err != nil {

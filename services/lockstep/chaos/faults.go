@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"lockstep.internal/pkg/postgres/local"
+	"lockstep.internal/services/lockstep/fleet"
 )
 
 // lease is how long a stage's lease lasts; who stands still for longer loses
@@ -113,10 +114,10 @@ func (f *faults) between(least, most time.Duration) time.Duration {
 }
 
 // process draws a process of a kind.
-func (f *faults) process(kind string) *process {
-	var fit []*process
+func (f *faults) process(kind string) *fleet.Process {
+	var fit []*fleet.Process
 	for _, p := range f.world.processes {
-		if strings.HasPrefix(p.name, kind) {
+		if strings.HasPrefix(p.Name, kind) {
 			fit = append(fit, p)
 		}
 	}
@@ -127,12 +128,12 @@ func (f *faults) process(kind string) *process {
 func (f *faults) kill(kind string) fault {
 	return func() (string, func(context.Context) error) {
 		p := f.process(kind)
-		return p.name, func(ctx context.Context) error {
+		return p.Name, func(ctx context.Context) error {
 			from := time.Now()
-			if !p.signal(syscall.SIGKILL) {
+			if !p.Signal(syscall.SIGKILL) {
 				return nil
 			}
-			f.world.say("killed %s", p.name)
+			f.world.say("killed %s", p.Name)
 			f.count("SIGKILL of a " + kind)
 			f.backAgain(ctx, p, from)
 			return nil
@@ -142,15 +143,15 @@ func (f *faults) kill(kind string) fault {
 
 // backAgain waits until a process is ready again, and notes what an ingest
 // could not be told meanwhile.
-func (f *faults) backAgain(ctx context.Context, p *process, from time.Time) {
+func (f *faults) backAgain(ctx context.Context, p *fleet.Process, from time.Time) {
 	const longest = 30 * time.Second
 	waiting, cancel := context.WithTimeout(context.WithoutCancel(ctx), longest)
 	defer cancel()
 	wait(waiting, 100*time.Millisecond)
-	for waiting.Err() == nil && p.ready(waiting) != nil {
+	for waiting.Err() == nil && p.Ready(waiting) != nil {
 		wait(waiting, 100*time.Millisecond)
 	}
-	if way := f.world.webhooksTo(p.name); way != nil {
+	if way := f.world.webhooksTo(p.Name); way != nil {
 		way.lost(from, time.Now())
 	}
 }
@@ -159,16 +160,16 @@ func (f *faults) backAgain(ctx context.Context, p *process, from time.Time) {
 func (f *faults) freeze(kind string) fault {
 	return func() (string, func(context.Context) error) {
 		p, long := f.process(kind), f.between(lease+time.Second, lease+6*time.Second)
-		return p.name, func(ctx context.Context) error {
+		return p.Name, func(ctx context.Context) error {
 			from := time.Now()
-			if !p.signal(syscall.SIGSTOP) {
+			if !p.Signal(syscall.SIGSTOP) {
 				return nil
 			}
-			f.world.say("stopped %s for %.1fs", p.name, long.Seconds())
+			f.world.say("stopped %s for %.1fs", p.Name, long.Seconds())
 			f.count("SIGSTOP of a " + kind)
 			wait(ctx, long)
-			p.signal(syscall.SIGCONT)
-			f.world.say("%s goes on", p.name)
+			p.Signal(syscall.SIGCONT)
+			f.world.say("%s goes on", p.Name)
 			f.backAgain(ctx, p, from)
 			return nil
 		}

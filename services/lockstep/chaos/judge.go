@@ -11,7 +11,7 @@ func (w *world) look(ctx context.Context) (f findings, s []statistics, err error
 	for _, a := range w.accounts {
 		one, err := a.compare(ctx)
 		if err != nil {
-			return f, s, fmt.Errorf("compare %s: %w", a.id, err)
+			return f, s, fmt.Errorf("compare %s: %w", a.ID, err)
 		}
 		f.join(one)
 		counted, err := a.statistics(ctx)
@@ -131,16 +131,16 @@ func (w *world) judge(ctx context.Context, faults *faults) error {
 		a := w.accounts[i]
 		a.mu.Lock()
 		w.say("%s: %d people (%d made by hand while disturbed), %d merges, %d deletions, %d restored, %d values edited, %d written, %d writes changed nothing",
-			a.id, len(a.people), a.creations, a.merges, a.deletions, a.restored, a.edits, s.writes, s.idle)
+			a.ID, len(a.people), a.creations, a.merges, a.deletions, a.restored, a.edits, s.writes, s.idle)
 		a.mu.Unlock()
-		w.say("%s: %d webhooks taken, %d sent twice on purpose, %d of Aloware not taken; answers to calls %v", a.id, s.webhooks, s.repeated, s.lost, s.statuses)
+		w.say("%s: %d webhooks taken, %d sent twice on purpose, %d of Aloware not taken; answers to calls %v", a.ID, s.webhooks, s.repeated, s.lost, s.statuses)
 		check(s.hubspotWindow > s.hubspotLimit || s.hubspotThrottled > 0, "%s: HubSpot had %d calls, at most %d of %d in a window, %d over the limit, at most %d of %d searches in a second",
-			a.id, s.hubspotRequests, s.hubspotWindow, s.hubspotLimit, s.hubspotThrottled, s.hubspotSearches, s.hubspotSearchLimit)
-		check(s.alowareOverruns > 0, "%s: Aloware had %d calls, %d over the limit", a.id, s.alowareRequests, s.alowareOverruns)
+			a.ID, s.hubspotRequests, s.hubspotWindow, s.hubspotLimit, s.hubspotThrottled, s.hubspotSearches, s.hubspotSearchLimit)
+		check(s.alowareOverruns > 0, "%s: Aloware had %d calls, %d over the limit", a.ID, s.alowareRequests, s.alowareOverruns)
 	}
 	restarts, byItself := 0, 0
 	for _, p := range w.processes {
-		n, own := p.counts()
+		n, own := p.Counts()
 		restarts, byItself = restarts+n, byItself+own
 	}
 	w.say("faults: %s", faults.summary())

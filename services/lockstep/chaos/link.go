@@ -10,6 +10,8 @@ import (
 	toxiproxy "github.com/Shopify/toxiproxy/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
+
+	"lockstep.internal/services/lockstep/fleet"
 )
 
 // link is one way between two parts, through a proxy that can cut, hold and
@@ -28,18 +30,18 @@ type outage struct{ from, to time.Time }
 // links makes proxies.
 type links struct {
 	server *toxiproxy.ApiServer
-	ports  *ports
+	ports  *fleet.Ports
 	all    []*link
 }
 
-func newLinks(p *ports) *links {
+func newLinks(p *fleet.Ports) *links {
 	metrics := toxiproxy.NewMetricsContainer(prometheus.NewRegistry())
 	return &links{server: toxiproxy.NewServer(metrics, zerolog.Nop()), ports: p}
 }
 
 // open makes a way to an address and starts it.
 func (l *links) open(name, upstream string) (*link, error) {
-	port, err := l.ports.take()
+	port, err := l.ports.Take()
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"lockstep.internal/pkg/contact"
+	"lockstep.internal/services/lockstep/fleet"
 )
 
 // most bounds the people of one tenant.
@@ -22,11 +23,11 @@ func (a *account) load(ctx context.Context, random *rand.Rand, perSecond float64
 		if time.Since(look) > time.Second {
 			look = time.Now()
 			if err := a.learn(ctx); err != nil && ctx.Err() == nil {
-				return fmt.Errorf("look at the contacts of %s: %w", a.id, err)
+				return fmt.Errorf("look at the contacts of %s: %w", a.ID, err)
 			}
 		}
 		if err := a.act(ctx, random); err != nil && ctx.Err() == nil {
-			return fmt.Errorf("edit in %s: %w", a.id, err)
+			return fmt.Errorf("edit in %s: %w", a.ID, err)
 		}
 		wait(ctx, time.Duration(random.Float64()*2*float64(mean)))
 	}
@@ -89,9 +90,9 @@ func (a *account) set(ctx context.Context, p *person, side contact.System, value
 	at := time.Now()
 	var err error
 	if side == contact.HubSpot {
-		err = post(ctx, a.hubspot, "edit", object{"id": p.hubspot, "properties": properties}, nil)
+		err = fleet.Post(ctx, a.hubspot, "edit", object{"id": p.hubspot, "properties": properties}, nil)
 	} else {
-		err = post(ctx, a.alo, "edit", object{"id": p.aloware, "fields": properties}, nil)
+		err = fleet.Post(ctx, a.alo, "edit", object{"id": p.aloware, "fields": properties}, nil)
 	}
 	// An edit whose answer is not awaited at the end may have been made.
 	if err != nil && ctx.Err() == nil {
@@ -169,12 +170,12 @@ func (a *account) create(ctx context.Context, random *rand.Rand, where int) erro
 		}
 		if side == contact.HubSpot {
 			properties["phone"] = p.phone
-			if err := post(ctx, a.hubspot, "edit", object{"properties": properties}, &made); err != nil {
+			if err := fleet.Post(ctx, a.hubspot, "edit", object{"properties": properties}, &made); err != nil {
 				return err
 			}
 		} else {
 			properties["phone_number"] = p.phone
-			err := post(ctx, a.alo, "edit", object{"fields": properties}, &made)
+			err := fleet.Post(ctx, a.alo, "edit", object{"fields": properties}, &made)
 			if err != nil && strings.Contains(err.Error(), "belongs to contact") && where == 2 {
 				continue // the services were faster than the second colleague
 			}
@@ -200,7 +201,7 @@ func (a *account) create(ctx context.Context, random *rand.Rand, where int) erro
 
 // begin makes one of the people that an account begins with.
 func (a *account) begin(ctx context.Context) error {
-	random := rand.New(rand.NewPCG(uint64(a.portal), uint64(len(a.people))))
+	random := rand.New(rand.NewPCG(uint64(a.Portal), uint64(len(a.people))))
 	err := a.create(ctx, random, 0)
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -219,7 +220,7 @@ func (a *account) merge(ctx context.Context, random *rand.Rand, p *person) error
 		ID string `json:"id"`
 	}
 	properties := object{"firstname": word(random), "city": word(random), "company": word(random)}
-	if err := post(ctx, a.hubspot, "edit", object{"properties": properties}, &twin); err != nil {
+	if err := fleet.Post(ctx, a.hubspot, "edit", object{"properties": properties}, &twin); err != nil {
 		return err
 	}
 	before, err := a.one(ctx, contact.HubSpot, p.hubspot)
@@ -227,7 +228,7 @@ func (a *account) merge(ctx context.Context, random *rand.Rand, p *person) error
 		return err
 	}
 	at := time.Now()
-	if err := post(ctx, a.hubspot, "merge", object{"primary": p.hubspot, "secondary": twin.ID}, &left); err != nil {
+	if err := fleet.Post(ctx, a.hubspot, "merge", object{"primary": p.hubspot, "secondary": twin.ID}, &left); err != nil {
 		return err
 	}
 	fields, err := a.one(ctx, contact.HubSpot, left.ID)
@@ -256,7 +257,7 @@ func (a *account) text(ctx context.Context, p *person) error {
 	}
 	at := time.Now()
 	message := object{"contact_id": json.Number(p.aloware), "kind": "sms", "direction": "inbound", "body": "Hello at " + clock(at)}
-	if err := post(context.WithoutCancel(ctx), a.alo, "communications", message, nil); err != nil {
+	if err := fleet.Post(context.WithoutCancel(ctx), a.alo, "communications", message, nil); err != nil {
 		return err
 	}
 	a.mu.Lock()
@@ -277,7 +278,7 @@ func (a *account) remove(ctx context.Context, p *person) error {
 	if p.gone {
 		call = "restore"
 	}
-	if err := post(context.WithoutCancel(ctx), a.hubspot, call, object{"id": p.hubspot}, nil); err != nil {
+	if err := fleet.Post(context.WithoutCancel(ctx), a.hubspot, call, object{"id": p.hubspot}, nil); err != nil {
 		return err
 	}
 	a.mu.Lock()

@@ -8,21 +8,17 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"lockstep.internal/pkg/bus/embedded"
-	"lockstep.internal/pkg/connection"
 	"lockstep.internal/pkg/contact"
 	"lockstep.internal/pkg/postgres"
 	"lockstep.internal/pkg/postgres/local"
-	"lockstep.internal/pkg/quota"
 	"lockstep.internal/pkg/seal"
-	"lockstep.internal/pkg/tenant"
-	"lockstep.internal/services/console/tenants"
+	"lockstep.internal/services/lockstep/fleet"
 )
 
 const (
@@ -35,13 +31,13 @@ const (
 // world is everything that runs.
 type world struct {
 	config Config
-	say    speaker
+	say    fleet.Speaker
 	dir    string
 
-	ports     *ports
+	ports     *fleet.Ports
 	links     *links
 	accounts  []*account
-	processes []*process
+	processes []*fleet.Process
 
 	mu       sync.Mutex // guards the servers, which come and go
 	bus      [nodes]*embedded.Server
@@ -54,8 +50,8 @@ type world struct {
 }
 
 // build starts everything and waits until it is ready.
-func build(ctx context.Context, config Config, say speaker) (w *world, err error) {
-	w = &world{config: config, say: say, ports: &ports{}}
+func build(ctx context.Context, config Config, say fleet.Speaker) (w *world, err error) {
+	w = &world{config: config, say: say, ports: &fleet.Ports{}}
 	w.links = newLinks(w.ports)
 	defer func() {
 		if err != nil {
@@ -89,7 +85,7 @@ func build(ctx context.Context, config Config, say speaker) (w *world, err error
 		return w, err
 	}
 	for _, p := range w.processes {
-		p.start()
+		p.Start()
 	}
 	if err := w.allReady(ctx, 90*time.Second); err != nil {
 		return w, err
@@ -108,15 +104,15 @@ func (w *world) startServers(ctx context.Context) error {
 	var clients, routes [nodes]int
 	var urls []string
 	for i := range nodes {
-		if clients[i], err = w.ports.take(); err != nil {
+		if clients[i], err = w.ports.Take(); err != nil {
 			return err
 		}
-		if routes[i], err = w.ports.take(); err != nil {
+		if routes[i], err = w.ports.Take(); err != nil {
 			return err
 		}
 		urls = append(urls, fmt.Sprintf("nats://127.0.0.1:%d", routes[i]))
 	}
-	port, err := w.ports.take()
+	port, err := w.ports.Take()
 	if err != nil {
 		return err
 	}
@@ -168,18 +164,17 @@ func (w *world) makeProcesses(key string) error {
 			}
 			urls = append(urls, "nats://"+way.address())
 		}
-		probe, err := w.ports.take()
+		probe, err := w.ports.Take()
 		if err != nil {
 			return err
 		}
-		env := append(s.env,
-			"DATABASE_URL=postgres://lockstep@"+database.address()+"/lockstep?sslmode=disable&connect_timeout=5",
-			"NATS_URL="+strings.Join(urls, ","), "LOCKSTEP_SEAL_KEY="+key,
-			fmt.Sprintf("LOCKSTEP_PARTITIONS=%d", partitions), fmt.Sprintf("LOCKSTEP_REPLICAS=%d", nodes), fmt.Sprintf("LOCKSTEP_STREAM_BYTES=%d", streamBytes),
-			fmt.Sprintf("LOCKSTEP_PROBE_ADDR=127.0.0.1:%d", probe), "LOCKSTEP_OWNER=", "LOCKSTEP_LOG_LEVEL=info", "OTEL_EXPORTER_OTLP_ENDPOINT=", "NATS_CREDS=",
-		)
+		settings := fleet.Settings{
+			DatabaseURL: "postgres://lockstep@" + database.address() + "/lockstep?sslmode=disable&connect_timeout=5", Bus: urls, SealKey: key,
+			Partitions: partitions, Replicas: nodes, StreamBytes: streamBytes, Probe: fmt.Sprintf("127.0.0.1:%d", probe),
+		}
+		env := append(s.env, settings.Env()...)
 		if s.program == "ingest" {
-			port, err := w.ports.take()
+			port, err := w.ports.Take()
 			if err != nil {
 				return err
 			}
@@ -190,11 +185,11 @@ func (w *world) makeProcesses(key string) error {
 			env = append(env, fmt.Sprintf("LOCKSTEP_INGEST_ADDR=127.0.0.1:%d", port), "LOCKSTEP_PUBLIC_URL=http://"+webhooks.address(),
 				"LOCKSTEP_SPOOL="+filepath.Join(w.dir, "spool-"+s.name), "LOCKSTEP_POLL_EVERY=5s")
 		}
-		p, err := newProcess(w.dir, s.name, filepath.Join(w.config.Programs, s.program), env, w.say)
+		p, err := fleet.NewProcess(w.dir, s.name, filepath.Join(w.config.Programs, s.program), env, w.say)
 		if err != nil {
 			return err
 		}
-		p.probe = fmt.Sprintf("127.0.0.1:%d", probe)
+		p.Probe = settings.Probe
 		w.processes = append(w.processes, p)
 	}
 	return nil
@@ -224,7 +219,7 @@ func (w *world) startSystems(ctx context.Context) error {
 		}
 		var listeners [2]net.Listener
 		for i := range listeners {
-			port, err := w.ports.take()
+			port, err := w.ports.Take()
 			if err != nil {
 				return err
 			}
@@ -232,10 +227,10 @@ func (w *world) startSystems(ctx context.Context) error {
 				return err
 			}
 		}
-		if a.hubspotLink, err = w.links.open("services to HubSpot of "+string(a.id), listeners[0].Addr().String()); err != nil {
+		if a.hubspotLink, err = w.links.open("services to HubSpot of "+string(a.ID), listeners[0].Addr().String()); err != nil {
 			return err
 		}
-		if a.alowareLink, err = w.links.open("services to Aloware of "+string(a.id), listeners[1].Addr().String()); err != nil {
+		if a.alowareLink, err = w.links.open("services to Aloware of "+string(a.ID), listeners[1].Addr().String()); err != nil {
 			return err
 		}
 		a.hubspot, a.alo = listeners[0].Addr().String(), listeners[1].Addr().String()
@@ -260,33 +255,13 @@ func (w *world) connect(ctx context.Context, key string) error {
 	if err := db.Migrate(ctx); err != nil {
 		return err
 	}
-	if err := db.SaveApp(ctx, tenant.App{AppID: appID, ClientID: clientID, ClientSecret: clientSecret}, sealer); err != nil {
+	if err := fleet.SaveApp(ctx, db, sealer); err != nil {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	for _, a := range w.accounts {
 		group.Go(func() error {
-			t := tenant.Tenant{
-				ID: a.id, Name: string(a.id), Region: "US", TimeZone: "America/New_York", Active: true, Creation: tenant.FlowBoth, Updates: tenant.FlowBoth,
-			}
-			t.HubSpot = tenant.HubSpot{
-				BaseURL: "http://" + a.hubspotLink.address(), PortalID: a.portal, AppID: appID, AccessToken: tenant.Secret("hubspot-" + string(a.id)),
-				WindowLimit: windowLimit, State: tenant.Connected,
-			}
-			t.Aloware = tenant.Aloware{
-				BaseURL: "http://" + a.alowareLink.address(), Token: tenant.Secret("aloware-" + string(a.id)), Profile: "full",
-				WebhookAuth: "bearer", WebhookToken: webhookToken, Rate: alowareRate, Burst: alowareBurst, State: tenant.Connected,
-			}
-			budget := quota.NewGate(connection.Limits(&t, contact.HubSpot, connection.WriterShare))
-			set, _, err := tenants.Prepare(ctx, connection.HubSpot(&t, budget, nil))
-			if err != nil {
-				return fmt.Errorf("connect %s: %w", a.id, err)
-			}
-			if err := db.SaveTenant(ctx, t, sealer); err != nil {
-				return err
-			}
-			_, err = db.SaveMapping(ctx, t.ID, set, "chaos", "connected")
-			return err
+			return a.Connect(ctx, db, sealer, "http://"+a.hubspotLink.address(), "http://"+a.alowareLink.address(), "chaos")
 		})
 	}
 	return group.Wait()
@@ -298,12 +273,12 @@ func (w *world) allReady(ctx context.Context, within time.Duration) error {
 	defer cancel()
 	for _, p := range w.processes {
 		for {
-			err := p.ready(ctx)
+			err := p.Ready(ctx)
 			if err == nil {
 				break
 			}
 			if ctx.Err() != nil {
-				return fmt.Errorf("%s is not ready within %v: %w; last words: %s", p.name, within, err, p.lastWords())
+				return fmt.Errorf("%s is not ready within %v: %w; last words: %s", p.Name, within, err, p.LastWords())
 			}
 			wait(ctx, 100*time.Millisecond)
 		}
@@ -315,7 +290,7 @@ func (w *world) allReady(ctx context.Context, within time.Duration) error {
 func (w *world) close() {
 	var ending sync.WaitGroup
 	for _, p := range w.processes {
-		ending.Go(p.stop)
+		ending.Go(p.Stop)
 	}
 	ending.Wait()
 	if w.stopSystems != nil {

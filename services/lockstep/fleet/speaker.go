@@ -1,4 +1,4 @@
-package chaos
+package fleet
 
 import (
 	"fmt"
@@ -7,11 +7,12 @@ import (
 	"time"
 )
 
-// speaker prints a line with the time since the start. It is safe for
+// Speaker prints a line with the time since the start. It is safe for
 // concurrent use.
-type speaker func(format string, values ...any)
+type Speaker func(format string, values ...any)
 
-func newSpeaker(out io.Writer) speaker {
+// NewSpeaker makes one that writes to out.
+func NewSpeaker(out io.Writer) Speaker {
 	start := time.Now()
 	var mu sync.Mutex
 	return func(format string, values ...any) {

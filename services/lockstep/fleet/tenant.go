@@ -1,0 +1,104 @@
+package fleet
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+
+	"golang.org/x/sync/errgroup"
+
+	"lockstep.internal/pkg/aloware/alowaresim"
+	"lockstep.internal/pkg/connection"
+	"lockstep.internal/pkg/contact"
+	"lockstep.internal/pkg/daemon"
+	"lockstep.internal/pkg/hubspot/hubspotsim"
+	"lockstep.internal/pkg/postgres"
+	"lockstep.internal/pkg/quota"
+	"lockstep.internal/pkg/seal"
+	"lockstep.internal/pkg/tenant"
+	"lockstep.internal/services/console/tenants"
+)
+
+// What all simulated systems share.
+const (
+	appID        = 1001
+	clientID     = "fleet-client"
+	clientSecret = "fleet-secret"
+	webhookToken = "fleet-webhook-token"
+)
+
+// Tenant is one tenant with a simulated HubSpot portal and Aloware account of
+// its own.
+type Tenant struct {
+	ID     contact.Tenant
+	Portal int64
+	// Window is HubSpot's limit, in calls in 10 s; Rate and Burst are Aloware's,
+	// in calls a second and at once.
+	Window int
+	Rate   float64
+	Burst  int
+	// HubSpotWebhooks and AlowareWebhooks are where the systems find an ingest,
+	// http://host:port.
+	HubSpotWebhooks, AlowareWebhooks string
+}
+
+// Simulators makes both systems of a tenant; Serve runs them.
+func (t *Tenant) Simulators() (*hubspotsim.Sim, *alowaresim.Sim, error) {
+	quiet := slog.New(slog.DiscardHandler)
+	hubspot, err := hubspotsim.New(hubspotsim.Config{
+		Token: "hubspot-" + string(t.ID), AppID: appID, PortalID: t.Portal, ClientID: clientID, ClientSecret: clientSecret,
+		WebhookURL: t.HubSpotWebhooks + "/webhooks/hubspot", WindowLimit: t.Window, DailyLimit: 1 << 30, Logger: quiet,
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("HubSpot simulator: %w", err)
+	}
+	aloware, err := alowaresim.New(alowaresim.Config{
+		Token: "aloware-" + string(t.ID), Profile: "full", Rate: t.Rate, Burst: t.Burst, Logger: quiet,
+		Webhooks: []alowaresim.Webhook{{URL: t.AlowareWebhooks + "/webhooks/aloware/" + string(t.ID), Auth: "bearer", Token: webhookToken}},
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("Aloware simulator: %w", err)
+	}
+	return hubspot, aloware, nil
+}
+
+// Serve runs two simulators until ctx ends.
+func Serve(ctx context.Context, hubspot *hubspotsim.Sim, at net.Listener, aloware *alowaresim.Sim, and net.Listener) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return daemon.Serve(ctx, at, hubspot.Handler()) })
+	group.Go(func() error { return daemon.Serve(ctx, and, aloware.Handler()) })
+	group.Go(func() error { return hubspot.Run(ctx) })
+	group.Go(func() error { return aloware.Run(ctx) })
+	return group.Wait()
+}
+
+// SaveApp stores the app that all portals have installed.
+func SaveApp(ctx context.Context, db *postgres.DB, sealer *seal.Sealer) error {
+	return db.SaveApp(ctx, tenant.App{AppID: appID, ClientID: clientID, ClientSecret: clientSecret}, sealer)
+}
+
+// Connect stores the tenant with the addresses at which the services reach its
+// systems, and prepares the portal; who asked is named by author.
+func (t *Tenant) Connect(ctx context.Context, db *postgres.DB, sealer *seal.Sealer, hubspot, aloware, author string) error {
+	row := tenant.Tenant{
+		ID: t.ID, Name: string(t.ID), Region: "US", TimeZone: "America/New_York", Active: true, Creation: tenant.FlowBoth, Updates: tenant.FlowBoth,
+	}
+	row.HubSpot = tenant.HubSpot{
+		BaseURL: hubspot, PortalID: t.Portal, AppID: appID, AccessToken: tenant.Secret("hubspot-" + string(t.ID)), WindowLimit: t.Window, State: tenant.Connected,
+	}
+	row.Aloware = tenant.Aloware{
+		BaseURL: aloware, Token: tenant.Secret("aloware-" + string(t.ID)), Profile: "full",
+		WebhookAuth: "bearer", WebhookToken: webhookToken, Rate: t.Rate, Burst: t.Burst, State: tenant.Connected,
+	}
+	budget := quota.NewGate(connection.Limits(&row, contact.HubSpot, connection.WriterShare))
+	set, _, err := tenants.Prepare(ctx, connection.HubSpot(&row, budget, nil))
+	if err != nil {
+		return fmt.Errorf("connect %s: %w", t.ID, err)
+	}
+	if err := db.SaveTenant(ctx, row, sealer); err != nil {
+		return err
+	}
+	_, err = db.SaveMapping(ctx, t.ID, set, author, "connected")
+	return err
+}
