@@ -18,6 +18,7 @@ import (
 	"lockstep.internal/pkg/fault"
 	"lockstep.internal/pkg/hubspot"
 	"lockstep.internal/pkg/hubspot/hubspotsim"
+	"lockstep.internal/pkg/quota"
 )
 
 // portal is a simulated HubSpot on a real socket, with a client, a budget and
@@ -28,6 +29,7 @@ type portal struct {
 	client *hubspot.Client
 	budget *ledger
 	d      *hubspot.Destination
+	ctx    context.Context // of what is delivered
 }
 
 func newPortal(t *testing.T, config hubspotsim.Config) *portal {
@@ -45,7 +47,7 @@ func newPortal(t *testing.T, config hubspotsim.Config) *portal {
 	stopped := make(chan error, 1)
 	go func() { stopped <- sim.Run(ctx) }()
 	t.Cleanup(func() { stop(); <-stopped; server.Close() })
-	p := &portal{t: t, url: server.URL, budget: &ledger{}}
+	p := &portal{t: t, url: server.URL, budget: &ledger{}, ctx: context.Background()}
 	p.client = hubspot.NewClient(hubspot.ClientConfig{BaseURL: server.URL, Token: hubspot.StaticToken("demo-hubspot-token"), Budget: p.budget, AppID: 1001})
 	p.d = hubspot.NewDestination(p.client, hubspot.DestinationConfig{Tenant: "acme"})
 	return p
@@ -113,7 +115,59 @@ func (p *portal) holds(id string) map[string]string {
 }
 
 func (p *portal) deliver(patches ...contact.Patch) []contact.Delivery {
-	return p.d.Deliver(context.Background(), patches)
+	return p.d.Deliver(p.ctx, patches)
+}
+
+// list lists all contacts of the portal; what is delivered after that waits
+// for no one.
+func (p *portal) list() {
+	p.t.Helper()
+	ids := map[string][]string{}
+	for after, more := "", true; more; more = after != "" {
+		page, next, err := p.client.WalkKeys(context.Background(), after)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		for _, c := range page {
+			for _, v := range c.Values {
+				kind := contact.Phone
+				if v.Name == "email" {
+					kind = contact.Email
+				}
+				if key, err := contact.Canonical(kind, v.Text, "US"); err == nil && key != "" {
+					ids[key] = append(ids[key], c.ID)
+				}
+			}
+		}
+		after = next
+	}
+	p.ctx = quota.Bulk(p.ctx)
+	p.d = hubspot.NewDestination(p.client, hubspot.DestinationConfig{Tenant: "acme", Listed: func(_ context.Context, keys []string) (found []string, complete bool, err error) {
+		for _, key := range keys {
+			found = append(found, ids[key]...)
+		}
+		return found, true, nil
+	}})
+}
+
+// calls is how many calls of a kind were made.
+func (p *portal) calls(route string) (n int) {
+	p.t.Helper()
+	response, err := http.Get(p.url + "/_sim/stats")
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	var got struct {
+		ByRoute map[string]map[string]int `json:"by_route"`
+	}
+	if err := json.NewDecoder(response.Body).Decode(&got); err != nil {
+		p.t.Fatal(err)
+	}
+	for _, count := range got.ByRoute[route] {
+		n += count
+	}
+	return n
 }
 
 // final delivers and fails the test on an error.
@@ -312,11 +366,11 @@ func TestStageGoesBackwards(t *testing.T) {
 
 func TestFindOrCreate(t *testing.T) {
 	t.Parallel()
-	for _, keyed := range []bool{true, false} {
-		t.Run(fmt.Sprintf("key property %t", keyed), func(t *testing.T) {
+	for _, c := range []struct{ keyed, listed bool }{{true, false}, {false, false}, {true, true}, {false, true}} {
+		t.Run(fmt.Sprintf("key property %t, portal listed %t", c.keyed, c.listed), func(t *testing.T) {
 			t.Parallel()
 			p := newPortal(t, hubspotsim.Config{})
-			if keyed {
+			if c.keyed {
 				p.withKey()
 			}
 			byEmail := p.person("", "email", "ada@example.com", "firstname", "Ada")
@@ -335,6 +389,9 @@ func TestFindOrCreate(t *testing.T) {
 				create("8", "new8@example.com", "+14155550108", true, "email", "new8@example.com", "phone", "+14155550108", "city", "Quito", "no_such", "x", "state", ""),
 				create("9", "new8@example.com", "+14155550109", true, "firstname", "Zoe"),
 				create("10", "", "+14155550110", true, "firstname", "Yan", "phone", "+14155550110", "email", "not-an-email"),
+			}
+			if c.listed {
+				p.list()
 			}
 			o := p.final(patches...)
 			for i, want := range []struct {
@@ -364,6 +421,9 @@ func TestFindOrCreate(t *testing.T) {
 			again := p.final(patches[7], patches[9])
 			if again[0].Result != contact.Written || again[0].TargetID != o[7].TargetID || again[1].Result != contact.Written || again[1].TargetID != o[9].TargetID {
 				t.Errorf("again: %+v", again)
+			}
+			if searches := p.calls("POST /crm/objects/2026-09/contacts/search"); (searches > 0) == (c.listed && c.keyed) {
+				t.Errorf("%d searches", searches)
 			}
 		})
 	}

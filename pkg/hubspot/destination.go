@@ -24,6 +24,11 @@ type DestinationConfig struct {
 	Tenant contact.Tenant
 	// Region is the default for phone numbers without a country code; "" is US.
 	Region string
+	// Listed gives the ids of the portal's contacts that have one of some
+	// canonical numbers and e-mails, where all of them were listed lately; else
+	// complete is false. Patches of a quota.Bulk context are looked up there, as
+	// HubSpot's search allows few calls. Nil always searches.
+	Listed func(ctx context.Context, keys []string) (ids []string, complete bool, err error)
 }
 
 // Destination carries out patches in one portal. It is safe for concurrent
@@ -32,6 +37,7 @@ type Destination struct {
 	client *Client
 	tenant contact.Tenant
 	region string
+	listed func(ctx context.Context, keys []string) (ids []string, complete bool, err error)
 
 	mu     sync.Mutex // guards the rest
 	recent recent
@@ -45,7 +51,7 @@ func NewDestination(c *Client, config DestinationConfig) *Destination {
 	if config.Region == "" {
 		config.Region = "US"
 	}
-	return &Destination{client: c, tenant: config.Tenant, region: config.Region, recent: newRecent()}
+	return &Destination{client: c, tenant: config.Tenant, region: config.Region, listed: config.Listed, recent: newRecent()}
 }
 
 // Batch is how many patches are worth handing over at once.

@@ -7,6 +7,7 @@ import (
 
 	"lockstep.internal/pkg/contact"
 	"lockstep.internal/pkg/fault"
+	"lockstep.internal/pkg/quota"
 )
 
 // matchNames are the properties by which a contact is recognised.
@@ -68,8 +69,12 @@ func (s sighting) add(j *job, id string) { s[j] = appendNew(s[j], id) }
 func (r *run) find(ctx context.Context, jobs []*job) {
 	seen := sighting{}
 	known := map[string]record{}
-	r.findByEmail(ctx, jobs, seen, known)
-	r.findByPhone(ctx, jobs, seen, known)
+	if ids, complete := r.list(ctx, jobs); complete {
+		r.confirm(ctx, jobs, ids, seen, known)
+	} else {
+		r.findByEmail(ctx, jobs, seen, known)
+		r.confirm(ctx, jobs, r.searchPhones(ctx, jobs), seen, known)
+	}
 	for _, j := range jobs {
 		if !j.open() {
 			continue
@@ -164,19 +169,31 @@ func (r *run) readEmails(ctx context.Context, emails []string, byEmail map[strin
 	}
 }
 
-// findByPhone searches for numbers, and reads what was found again by id: the
-// index of the search lags, and still lists merged-away contacts.
-func (r *run) findByPhone(ctx context.Context, jobs []*job, seen sighting, known map[string]record) {
+// list gives the contacts that may be those of jobs that wait for no one, where
+// the portal's contacts were listed. Without KeyProperty only the search finds
+// what a create without an answer has made.
+func (r *run) list(ctx context.Context, jobs []*job) (ids []string, complete bool) {
+	if r.d.listed == nil || !quota.IsBulk(ctx) || !r.d.keyed(r.c.now()) {
+		return nil, false
+	}
+	var keys []string
+	for _, j := range jobs {
+		keys = append(keys, j.matchKeys()...)
+	}
+	ids, complete, err := r.d.listed(ctx, keys)
+	return ids, complete && err == nil // without the list there is the search
+}
+
+// confirm reads contacts that may be the jobs' by id: the index of the search
+// lags, and still lists merged-away contacts. Those that were made lately are
+// among them.
+func (r *run) confirm(ctx context.Context, jobs []*job, ids []string, seen sighting, known map[string]record) {
 	byPhone := map[string][]*job{}
-	var phones, ids []string
 	for _, j := range jobs {
 		if !j.open() {
 			continue
 		}
 		for _, phone := range j.patch.Create.Phones {
-			if byPhone[phone] == nil {
-				phones = append(phones, phone)
-			}
 			byPhone[phone] = append(byPhone[phone], j)
 		}
 		for _, key := range j.matchKeys() {
@@ -184,9 +201,6 @@ func (r *run) findByPhone(ctx context.Context, jobs []*job, seen sighting, known
 				ids = appendNew(ids, id)
 			}
 		}
-	}
-	for _, id := range r.searchPhones(ctx, phones, byPhone) {
-		ids = appendNew(ids, id)
 	}
 	for chunk := range slices.Chunk(ids, mostInputs) {
 		if r.halted(ctx, jobs) {

@@ -152,10 +152,45 @@ func (c cursor) follow(results []record, full bool) (ids []string, next *cursor)
 	return ids, following
 }
 
+// KeyNames are the properties by which a contact is recognised.
+var KeyNames = []string{emailName, phoneName, mobileName}
+
 // WalkContacts gives one page of all contacts in the order of their ids, as
 // ChangedSince does. after is "" for the first page; next is "" on the last.
 func (c *Client) WalkContacts(ctx context.Context, after string, properties []string) (changes []contact.Change, next string, err error) {
-	query := url.Values{"limit": {"100"}, "properties": {modifiedName}}
+	results, next, err := c.list(ctx, after, modifiedName)
+	if err != nil {
+		return nil, "", err
+	}
+	var ids []string
+	for _, result := range results {
+		ids = append(ids, string(result.ID))
+	}
+	changes, err = c.snapshots(ctx, ids, properties, contact.Walk)
+	if err != nil {
+		return nil, "", err
+	}
+	return changes, next, nil
+}
+
+// WalkKeys gives one page of all contacts, as WalkContacts does, with no more
+// than their KeyNames. It is one call for a hundred contacts instead of three.
+func (c *Client) WalkKeys(ctx context.Context, after string) (changes []contact.Change, next string, err error) {
+	results, next, err := c.list(ctx, after, strings.Join(KeyNames, ","))
+	if err != nil {
+		return nil, "", err
+	}
+	received := contact.Millis(c.now().UnixMilli())
+	for _, result := range results {
+		changes = append(changes, c.snapshot(result, KeyNames, contact.Walk, received))
+	}
+	return changes, next, nil
+}
+
+// list gives one page of all contacts in the order of their ids, a hundred at
+// most.
+func (c *Client) list(ctx context.Context, after, properties string) (results []record, next string, err error) {
+	query := url.Values{"limit": {"100"}, "properties": {properties}}
 	if after != "" {
 		query.Set("after", after)
 	}
@@ -167,15 +202,7 @@ func (c *Client) WalkContacts(ctx context.Context, after string, properties []st
 	if _, err := c.do(ctx, request{method: http.MethodGet, path: path, pattern: path, query: query}, &got); err != nil {
 		return nil, "", fmt.Errorf("list contacts: %w", err)
 	}
-	var ids []string
-	for _, result := range got.Results {
-		ids = append(ids, string(result.ID))
-	}
-	changes, err = c.snapshots(ctx, ids, properties, contact.Walk)
-	if err != nil {
-		return nil, "", err
-	}
-	return changes, got.Paging.after(), nil
+	return got.Results, got.Paging.after(), nil
 }
 
 // snapshots reads contacts with history, in the order of their ids as given;

@@ -78,11 +78,25 @@ type searchForm struct {
 const (
 	formTrusted = 24 * time.Hour
 	formDoubted = time.Hour
+	formUntried = time.Minute // while the portal has no numbers to try it on
 )
 
-// searchPhones gives the ids of the contacts that may have one of the numbers.
-// Jobs whose numbers could not be searched for fail.
-func (r *run) searchPhones(ctx context.Context, phones []string, byPhone map[string][]*job) []string {
+// searchPhones gives the ids of the contacts that may have one of the jobs'
+// numbers. Jobs whose numbers could not be searched for fail.
+func (r *run) searchPhones(ctx context.Context, jobs []*job) []string {
+	byPhone := map[string][]*job{}
+	var phones []string
+	for _, j := range jobs {
+		if !j.open() {
+			continue
+		}
+		for _, phone := range j.patch.Create.Phones {
+			if byPhone[phone] == nil {
+				phones = append(phones, phone)
+			}
+			byPhone[phone] = append(byPhone[phone], j)
+		}
+	}
 	size := 1
 	if len(phones) > 3 && r.manyAtOnce(ctx) {
 		size = numbersAtOne
@@ -231,6 +245,7 @@ func (r *run) manyAtOnce(ctx context.Context) bool {
 		return false
 	}
 	if len(sample.Results) == 0 {
+		form.until = r.c.now().Add(formUntried)
 		return false
 	}
 	var values []string

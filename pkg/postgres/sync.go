@@ -68,6 +68,8 @@ type SyncCursor struct {
 	Since contact.Millis `json:"since,omitempty"`
 	// Phones still have to be looked up in Aloware.
 	Phones []string `json:"phones,omitempty"`
+	// Keys tells that by what contacts of HubSpot are found is listed on the way.
+	Keys bool `json:"keys,omitempty"`
 	// Planned tells that the totals and Since are known.
 	Planned bool `json:"planned,omitempty"`
 }

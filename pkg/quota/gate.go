@@ -21,6 +21,9 @@ type bulkKey struct{}
 // Bulk gives a context whose calls go out only when no other call waits.
 func Bulk(ctx context.Context) context.Context { return context.WithValue(ctx, bulkKey{}, true) }
 
+// IsBulk reports whether a context is one of Bulk.
+func IsBulk(ctx context.Context) bool { return ctx.Value(bulkKey{}) != nil }
+
 // Gate gives out the calls of one budget, in the order of asking, live ones
 // before those of a Bulk context. It is safe for concurrent use and needs no
 // goroutine of its own.
@@ -85,7 +88,7 @@ func (g *Gate) wait(ctx context.Context, pool Pool, looks bool) error {
 		return fmt.Errorf("wait for the quota: %w", err)
 	}
 	lane := 0
-	if ctx.Value(bulkKey{}) != nil {
+	if IsBulk(ctx) {
 		lane = 1
 	}
 	w := &waiter{ready: make(chan struct{}), looks: looks}

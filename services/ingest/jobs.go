@@ -206,6 +206,9 @@ func (in *Ingest) schedule(ctx context.Context, now time.Time) {
 		}
 		return
 	}
+	if err := in.config.DB.ForgetPortals(ctx, 24*time.Hour); err != nil {
+		in.config.Logger.WarnContext(ctx, "old lists of portals were not removed; trying again", "error", err)
+	}
 	for _, t := range in.config.Roster.All() {
 		every, own := decided[t.ID]
 		if !own {

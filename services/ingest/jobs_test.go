@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"testing"
 	"time"
 
@@ -300,6 +301,48 @@ func TestBothSidesAreWalked(t *testing.T) {
 			}
 			if h, a := len(w.published(contact.HubSpot)), len(w.published(contact.Aloware)); h != 150 || a != 450 {
 				t.Errorf("published %d and %d, want 150 and 450", h, a)
+			}
+		})
+	}
+}
+
+// TestThePortalIsListedForTheWriter, so that it need not search for each
+// contact that comes from Aloware: on the way where all is read, in fewer calls
+// where only Aloware is, and not at all where searching is less work.
+func TestThePortalIsListedForTheWriter(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name             string
+		hubspot, aloware int
+		options          postgres.SyncOptions
+		published        int // of HubSpot
+		listed           bool
+	}{
+		{"both sides", 150, 50, postgres.SyncOptions{HubSpot: true, Aloware: true}, 151, true},
+		{"only Aloware", 150, 50, postgres.SyncOptions{Aloware: true}, 0, true},
+		{"only Aloware, few into many", 2300, 5, postgres.SyncOptions{Aloware: true}, 0, false},
+		{"only HubSpot", 150, 50, postgres.SyncOptions{HubSpot: true}, 151, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, c.hubspot, "full")
+			w.post(w.aloware, "/_sim/load", map[string]any{"contacts": c.aloware, "seed": 2})
+			w.post(w.hubspot, "/_sim/edit", map[string]any{"properties": map[string]string{"email": "Ada@Example.com", "firstname": "Ada", "phone": "(202) 555-0101"}})
+			w.request("job1", postgres.FirstSync, c.options)
+			w.ingest("first", nil)
+			if got := w.until("job1", func(s postgres.Sync) bool { return s.State.Final() }); got.State != postgres.SyncDone {
+				t.Fatalf("the job is %+v", got)
+			}
+			byNumber, complete, err := w.db.PortalIDs(t.Context(), acme, 2002, []string{"+12025550101"}, time.Hour)
+			if err != nil || complete != c.listed || len(byNumber) == 1 != c.listed {
+				t.Errorf("by number: %v, complete %t, %v", byNumber, complete, err)
+			}
+			byEmail, _, err := w.db.PortalIDs(t.Context(), acme, 2002, []string{"ada@example.com"}, time.Hour)
+			if err != nil || !slices.Equal(byEmail, byNumber) {
+				t.Errorf("by e-mail: %v, by number: %v, %v", byEmail, byNumber, err)
+			}
+			if n := len(w.published(contact.HubSpot)); n != c.published {
+				t.Errorf("%d contacts of HubSpot were published, want %d", n, c.published)
 			}
 		})
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"lockstep.internal/pkg/aloware"
@@ -48,6 +49,8 @@ func (w *walk) step(ctx context.Context) (bool, error) {
 		return false, w.lookup(ctx, alo)
 	case o.HubSpot && !c.HubSpotDone:
 		return false, w.hubspotPage(ctx, hub, lists.Possible)
+	case c.Keys && !c.HubSpotDone:
+		return false, w.keysPage(ctx, hub)
 	case o.Aloware && lists.Possible && !c.AlowareDone:
 		return false, w.alowarePage(ctx, alo)
 	}
@@ -70,18 +73,62 @@ func (w *walk) plan(ctx context.Context, hub *hubspot.Client, alo *aloware.Clien
 		c.Since, c.Planned = contact.Millis(since.UnixMilli()), true
 		return nil
 	}
-	if o.HubSpot {
-		if counts.HubSpotTotal, err = hub.CountContacts(ctx); err != nil {
-			return err
-		}
-	}
+	toHubSpot := o.Aloware && lists && (w.tenant.Creation == tenant.FlowBoth || w.tenant.Creation == tenant.FlowToHubSpot)
 	if o.Aloware && lists {
 		if counts.AlowareTotal, err = alo.Count(ctx); err != nil {
 			return err
 		}
 	}
+	if o.HubSpot || toHubSpot {
+		total, err := hub.CountContacts(ctx)
+		if err != nil {
+			return err
+		}
+		// A portal that is listed once need not be searched for each contact,
+		// which HubSpot allows at five searches a second, of twelve numbers each.
+		const listed, sought = 1100, 48 // a second, within the lowest limits
+		c.Keys = toHubSpot && (o.HubSpot || total/listed <= counts.AlowareTotal/sought)
+		if o.HubSpot || c.Keys {
+			counts.HubSpotTotal = total
+		}
+	}
 	c.Planned = true
 	return nil
+}
+
+// keysPage lists by what contacts of the portal are found, for the writer.
+func (w *walk) keysPage(ctx context.Context, hub *hubspot.Client) error {
+	c := &w.job.Cursor
+	found, next, err := hub.WalkKeys(ctx, c.HubSpot)
+	if err != nil {
+		return fmt.Errorf("list by what contacts of HubSpot are found: %w", err)
+	}
+	if err := w.saveKeys(ctx, found, next == ""); err != nil {
+		return err
+	}
+	c.HubSpot, c.HubSpotDone = next, next == ""
+	w.job.Counts.HubSpotRead += int64(len(found))
+	return nil
+}
+
+// saveKeys keeps by what contacts of the portal are found.
+func (w *walk) saveKeys(ctx context.Context, found []contact.Change, last bool) error {
+	var keys []postgres.PortalKey
+	for i := range found {
+		for _, v := range found[i].Values {
+			kind := contact.Phone
+			switch {
+			case !slices.Contains(hubspot.KeyNames, v.Name):
+				continue
+			case v.Name == "email":
+				kind = contact.Email
+			}
+			if key, err := contact.Canonical(kind, v.Text, w.tenant.Region); err == nil && key != "" {
+				keys = append(keys, postgres.PortalKey{Key: key, ID: found[i].ID})
+			}
+		}
+	}
+	return w.in.config.DB.SavePortalKeys(ctx, w.tenant.ID, w.tenant.HubSpot.PortalID, w.job.ID, keys, w.job.Cursor.HubSpot == "", last)
 }
 
 func (w *walk) hubspotPage(ctx context.Context, hub *hubspot.Client, lists bool) error {
@@ -97,6 +144,11 @@ func (w *walk) hubspotPage(ctx context.Context, hub *hubspot.Client, lists bool)
 	}
 	if err != nil {
 		return fmt.Errorf("read contacts of HubSpot: %w", err)
+	}
+	if c.Keys {
+		if err := w.saveKeys(ctx, found, next == ""); err != nil {
+			return err
+		}
 	}
 	if err := w.publish(ctx, "hubspot/"+c.HubSpot, found); err != nil {
 		return err

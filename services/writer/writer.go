@@ -98,7 +98,7 @@ func New(config Config) (*Writer, error) {
 		config.Observer = deaf{}
 	}
 	if config.Destination == nil {
-		config.Destination = adapter(config.System, config.HTTP)
+		config.Destination = adapter(config.System, config.DB, config.HTTP)
 	}
 	if config.CallsPerLane == 0 {
 		config.CallsPerLane = 4
