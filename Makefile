@@ -32,7 +32,7 @@ lint: ## Check format, vet, generated code, and each module by itself
 .PHONY: build
 build: ## Build all programs into bin/
 	@mkdir -p $(BIN)
-	@go build -o $(BIN)/ ./services/lockstep/cmd/lockstep ./services/lockstep/cmd/chaos ./services/ingest/cmd/ingest ./services/mapper/cmd/mapper ./services/writer/cmd/writer ./services/console/cmd/console
+	@go build -o $(BIN)/ ./services/lockstep/cmd/lockstep ./services/lockstep/cmd/chaos ./services/lockstep/cmd/measure ./services/ingest/cmd/ingest ./services/mapper/cmd/mapper ./services/writer/cmd/writer ./services/console/cmd/console
 
 .PHONY: proto
 proto: ## Generate the Go code of the events

@@ -84,17 +84,22 @@ func (s Stream) parseSubject(subject string) (contact.Tenant, contact.System, er
 }
 
 // PartitionOf is the partition on which all events and patches of a tenant
-// travel: its placement if it has one, else fnv1a32(tenant) modulo the number
-// of partitions.
+// travel: its placement if it has one, else Hashed.
 func (b *Bus) PartitionOf(tenant contact.Tenant) int {
 	if placed := b.placement.Load(); placed != nil {
 		if p, ok := (*placed)[tenant]; ok && p >= 0 && p < b.config.Partitions {
 			return p
 		}
 	}
+	return Hashed(tenant, b.config.Partitions)
+}
+
+// Hashed is the partition of a tenant that has no placement: fnv1a32(tenant)
+// modulo the number of partitions.
+func Hashed(tenant contact.Tenant, partitions int) int {
 	h := fnv.New32a()
 	h.Write([]byte(tenant))
-	return int(h.Sum32() % uint32(b.config.Partitions))
+	return int(h.Sum32() % uint32(partitions))
 }
 
 // SetPlacement replaces the tenants that do not live where their hash puts

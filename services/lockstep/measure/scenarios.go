@@ -1,0 +1,418 @@
+package measure
+
+import (
+	"context"
+	"fmt"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"lockstep.internal/pkg/bus"
+	"lockstep.internal/pkg/contact"
+	"lockstep.internal/pkg/postgres"
+	"lockstep.internal/services/lockstep/fleet"
+	"lockstep.internal/services/writer"
+)
+
+var scenarios = []scenario{
+	{"sync-110", "First sync into a portal of 110 calls in 10 s, four writers, one killed halfway", syncAt(110)},
+	{"sync-190", "First sync into a portal of 190 calls in 10 s, four writers, one killed halfway", syncAt(190)},
+	{"live", "Live edits during a first sync", live},
+	{"outage", "Live edits while another tenant's portal is down with a backlog", outage},
+	{"million", "A million contacts into a portal without limits", million},
+}
+
+// Tenants of the scenarios. Alongside is on the same partition as big; the
+// others are each on another one.
+const (
+	big       = contact.Tenant("big")
+	alongside = contact.Tenant("alongside")
+)
+
+var elsewhere = []contact.Tenant{"other", "elsewhere", "small"}
+
+// aTenant is a tenant whose Aloware limits nothing.
+func aTenant(id contact.Tenant, number int64, window int) fleet.Tenant {
+	return fleet.Tenant{ID: id, Portal: 2000 + number, Window: window, Rate: 1000, Burst: 1000}
+}
+
+// editsPerSecond of the tenants whose live edits are measured.
+const editsPerSecond = 8
+
+// syncAt is a first sync against a limit, in which the writer that owns the
+// portal's quota is killed.
+func syncAt(limit int) func(context.Context, Config, fleet.Speaker) ([]line, error) {
+	return func(ctx context.Context, config Config, say fleet.Speaker) ([]line, error) {
+		l := layout{hubspotWriters: 4, tenants: []fleet.Tenant{aTenant(big, 1, limit)}}
+		for i, id := range elsewhere {
+			l.tenants = append(l.tenants, aTenant(id, int64(2+i), limit))
+		}
+		w, err := build(ctx, config, fmt.Sprintf("sync-%d", limit), l, say)
+		if err != nil {
+			return nil, err
+		}
+		defer w.close()
+		a := w.tenants[0]
+		other, err := w.apart(ctx, a)
+		if err != nil {
+			return nil, err
+		}
+		const staff = 1500
+		if err := other.hire(ctx, staff); err != nil {
+			return nil, err
+		}
+		quiet, err := other.during(ctx, "quiet", func(ctx context.Context) error { pause(ctx, time.Minute); return ctx.Err() })
+		if err != nil {
+			return nil, err
+		}
+		if err := a.load(ctx, config.Contacts, 1, false); err != nil {
+			return nil, err
+		}
+		var r syncRun
+		busy, err := other.during(ctx, "busy", func(ctx context.Context) error {
+			var err error
+			r, err = w.firstSync(ctx, a, config.Contacts, true)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		lines := r.lines(limit)
+		return append(lines, compare("another tenant's live edits", quiet, busy, 2)...), nil
+	}
+}
+
+// during measures an account's live edits while something else is done.
+func (a *account) during(ctx context.Context, round string, do func(context.Context) error) (times, error) {
+	working, stop := context.WithCancel(ctx)
+	defer stop()
+	var done edits
+	group, working := errgroup.WithContext(working)
+	group.Go(func() error { return a.work(working, editsPerSecond, &done, round) })
+	group.Go(func() error { defer stop(); return do(working) })
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	return a.took(ctx, &done)
+}
+
+// compare tells how much longer edits took than in quiet times.
+func compare(who string, quiet, busy times, factor float64) []line {
+	ratio := busy.part(.99).Seconds() / quiet.part(.99).Seconds()
+	show := func(t times) string {
+		return fmt.Sprintf("p50 %v, p99 %v of %d", t.part(.5).Round(time.Millisecond), t.part(.99).Round(time.Millisecond), len(t))
+	}
+	return []line{
+		{what: who + ", in quiet times", value: show(quiet)},
+		{what: who + ", during it", value: show(busy)},
+		most("p99 in relation", ratio, factor, "%.2f"),
+	}
+}
+
+// syncRun is what was seen of a first sync.
+type syncRun struct {
+	took        time.Duration // between the first and the last creation
+	used        int           // calls in that time
+	silence     time.Duration // the longest time without a call
+	calls       calls
+	contacts    int // that were made
+	twice, lost int
+	killed      string
+}
+
+func (r *syncRun) lines(limit int) []line {
+	possible := float64(limit) * r.took.Seconds() / 10
+	creates := r.calls.Batches["create"]
+	all := 0
+	for _, b := range r.calls.Batches {
+		all += b.Contacts
+	}
+	lines := []line{
+		{what: "contacts made", value: fmt.Sprintf("%d in %.0f s, %.0f a second", r.contacts, r.took.Seconds(), float64(r.contacts)/r.took.Seconds())},
+		least("of the possible calls used, %", 100*float64(r.used)/possible, 98, "%.1f"),
+		least("contacts in a call that creates", float64(creates.Contacts)/float64(max(1, creates.Calls)), 99, "%.2f"),
+		{what: "contacts in a call, of all calls in batches", value: fmt.Sprintf("%.2f", float64(all)/float64(max(1, r.batchCalls())))},
+		most("answers 429", float64(r.calls.Throttled), 0, "%.0f"),
+		most("most calls in any 10 s", float64(r.calls.MaxInWindow), float64(limit), "%.0f"),
+		most("contacts lost", float64(r.lost), 0, "%.0f"),
+		most("contacts made twice", float64(r.twice), 0, "%.0f"),
+	}
+	if r.killed != "" {
+		lines = append(lines, line{what: "killed halfway: " + r.killed + ", the owner; longest time without a call", value: fmt.Sprintf("%.1f s", r.silence.Seconds())})
+	}
+	return lines
+}
+
+func (r *syncRun) batchCalls() (n int) {
+	for _, b := range r.calls.Batches {
+		n += b.Calls
+	}
+	return n
+}
+
+// firstSync reads all of an account's Aloware contacts into HubSpot, and kills
+// the owner of the portal's quota halfway if it shall.
+func (w *world) firstSync(ctx context.Context, a *account, contacts int, kill bool) (r syncRun, err error) {
+	before, err := a.calls(ctx)
+	if err != nil {
+		return r, err
+	}
+	id := "first-" + string(a.ID)
+	if err := w.db.RequestSync(ctx, postgres.Sync{
+		ID: id, Tenant: a.ID, Kind: postgres.FirstSync, Options: postgres.SyncOptions{Aloware: true}, AskedBy: "measure",
+	}); err != nil {
+		return r, err
+	}
+	const look = 100 * time.Millisecond
+	ticker := time.NewTicker(look)
+	defer ticker.Stop()
+	var first, last, lastCall, told time.Time
+	var atFirst, atLast calls
+	seen := before
+	for began := time.Now(); ; {
+		now, err := a.calls(ctx)
+		if err != nil {
+			return r, err
+		}
+		at := time.Now()
+		if first.IsZero() && now.general() > before.general() {
+			first, atFirst, lastCall = at.Add(-look), before, at
+		}
+		if now.Contacts > seen.Contacts {
+			last, atLast = at, now
+		}
+		if now.general() > seen.general() {
+			r.silence = max(r.silence, at.Sub(lastCall))
+			lastCall = at
+		}
+		seen = now
+		made := now.Contacts - before.Contacts
+		if kill && r.killed == "" && made >= contacts/2 {
+			p, err := w.owner(ctx, a.ID)
+			if err != nil {
+				return r, err
+			}
+			p.Signal(syscall.SIGKILL)
+			r.killed = p.Name
+			w.say("killed %s with %d contacts made", p.Name, made)
+		}
+		if time.Since(told) > 15*time.Second {
+			told = time.Now()
+			w.say("  %d of %d contacts, %d calls", made, contacts, now.general()-before.general())
+		}
+		if made >= contacts {
+			break
+		}
+		if at.Sub(began) > time.Hour {
+			return r, fmt.Errorf("%d of %d contacts after an hour", made, contacts)
+		}
+		select {
+		case <-ctx.Done():
+			return r, ctx.Err()
+		case <-ticker.C:
+		}
+	}
+	r.took, r.used = last.Sub(first), atLast.general()-atFirst.general()
+	r.calls, r.contacts = atLast, atLast.Contacts-before.Contacts
+	// Nobody is missing and nobody is there twice.
+	numbers := make(map[string]int)
+	if err := records(ctx, a.hubspot, func(c *record) { numbers[c.Phone]++ }); err != nil {
+		return r, err
+	}
+	for _, n := range numbers {
+		r.twice += n - 1
+	}
+	err = records(ctx, a.aloware, func(c *record) {
+		if numbers[string(c.PhoneNumber)] == 0 {
+			r.lost++
+		}
+	})
+	return r, err
+}
+
+// live measures edits of the tenant that syncs, and of one on the same
+// partition.
+func live(ctx context.Context, config Config, say fleet.Speaker) ([]line, error) {
+	w, err := build(ctx, config, "live", layout{hubspotWriters: 1, tenants: []fleet.Tenant{aTenant(big, 1, 110), aTenant(alongside, 2, 110)}}, say)
+	if err != nil {
+		return nil, err
+	}
+	defer w.close()
+	a, other := w.tenants[0], w.tenants[1]
+	const staff = 1500
+	for _, t := range w.tenants {
+		if err := t.hire(ctx, staff); err != nil {
+			return nil, err
+		}
+	}
+	var quiet, busy [2]times
+	round := func(name string, into *[2]times, do func(context.Context) error) error {
+		var err error
+		into[0], err = a.during(ctx, name, func(ctx context.Context) error {
+			var err error
+			into[1], err = other.during(ctx, name, do)
+			return err
+		})
+		return err
+	}
+	if err := round("quiet", &quiet, func(ctx context.Context) error { pause(ctx, time.Minute); return ctx.Err() }); err != nil {
+		return nil, err
+	}
+	contacts := config.Contacts / 2
+	if err := a.load(ctx, contacts, 1, false); err != nil {
+		return nil, err
+	}
+	if err := round("busy", &busy, func(ctx context.Context) error {
+		_, err := w.firstSync(ctx, a, contacts, false)
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	return append(compare("live edits of the tenant that syncs", quiet[0], busy[0], 3), compare("of another one on the same partition", quiet[1], busy[1], 2)...), nil
+}
+
+// outage measures one tenant's edits while the portal of another one on the same
+// partition refuses everything.
+func outage(ctx context.Context, config Config, say fleet.Speaker) ([]line, error) {
+	w, err := build(ctx, config, "outage", layout{hubspotWriters: 1, tenants: []fleet.Tenant{aTenant(big, 1, 190), aTenant(alongside, 2, 190)}}, say)
+	if err != nil {
+		return nil, err
+	}
+	defer w.close()
+	a, other := w.tenants[0], w.tenants[1]
+	if err := other.hire(ctx, 1500); err != nil {
+		return nil, err
+	}
+	minute := func(ctx context.Context) error { pause(ctx, time.Minute); return ctx.Err() }
+	quiet, err := other.during(ctx, "quiet", minute)
+	if err != nil {
+		return nil, err
+	}
+	contacts := config.Contacts / 5
+	if err := a.load(ctx, contacts, 1, false); err != nil {
+		return nil, err
+	}
+	down := []object{{"path": "/crm/", "status": 503, "delay_ms": 1000}}
+	if err := fleet.Post(ctx, a.hubspot, "faults", down, nil); err != nil {
+		return nil, err
+	}
+	if err := w.db.RequestSync(ctx, postgres.Sync{
+		ID: "outage", Tenant: a.ID, Kind: postgres.FirstSync, Options: postgres.SyncOptions{Aloware: true}, AskedBy: "measure",
+	}); err != nil {
+		return nil, err
+	}
+	busy, err := other.during(ctx, "busy", minute)
+	if err != nil {
+		return nil, err
+	}
+	if err := fleet.Post(ctx, a.hubspot, "faults", []object{}, nil); err != nil {
+		return nil, err
+	}
+	began := time.Now()
+	if err := a.arrived(ctx, contacts, 10*time.Minute); err != nil {
+		return nil, err
+	}
+	return append(compare("another tenant's live edits", quiet, busy, 2),
+		line{what: fmt.Sprintf("all %d contacts were there after the outage's end", contacts), value: fmt.Sprintf("%.0f s", time.Since(began).Seconds())}), nil
+}
+
+// million reads contacts into a portal without limits and tells what each part
+// of the installation used.
+func million(ctx context.Context, config Config, say fleet.Speaker) ([]line, error) {
+	const unlimited = 1_000_000
+	w, err := build(ctx, config, "million", layout{hubspotWriters: 1, tenants: []fleet.Tenant{aTenant(big, 1, unlimited)}}, say)
+	if err != nil {
+		return nil, err
+	}
+	defer w.close()
+	a := w.tenants[0]
+	if err := a.load(ctx, config.Million, 1, false); err != nil {
+		return nil, err
+	}
+	before := w.usage()
+	watching, stop := context.WithCancel(ctx)
+	watched := make(chan struct{})
+	type sample struct {
+		made int
+		used map[string]fleet.Usage
+	}
+	var samples []sample
+	go func() {
+		defer close(watched)
+		for watching.Err() == nil {
+			if c, err := a.calls(watching); err == nil {
+				samples = append(samples, sample{c.Contacts, w.usage()})
+			}
+			pause(watching, 2*time.Second)
+		}
+	}()
+	r, err := w.firstSync(ctx, a, config.Million, false)
+	stop()
+	<-watched
+	if err != nil {
+		return nil, err
+	}
+	after := w.usage()
+	lines := []line{
+		{what: "contacts made", value: fmt.Sprintf("%d in %.0f s, %.0f a second", r.contacts, r.took.Seconds(), float64(r.contacts)/r.took.Seconds())},
+		most("contacts lost", float64(r.lost), 0, "%.0f"),
+		most("contacts made twice", float64(r.twice), 0, "%.0f"),
+	}
+	// memory is the most that a kind held between two parts of the run.
+	memory := func(kind string, from, to float64) (most int64) {
+		for _, s := range samples {
+			if part := float64(s.made) / float64(config.Million); part >= from && part < to {
+				most = max(most, s.used[kind].Memory)
+			}
+		}
+		return most
+	}
+	for _, kind := range []string{"ingest", "mapper", "writer", "NATS", "PostgreSQL", "simulators"} {
+		cpu := (after[kind].CPU - before[kind].CPU).Seconds() * 1e6 / float64(r.contacts)
+		value := fmt.Sprintf("%.0f s", cpu)
+		l := line{what: "CPU of a million contacts: " + kind, value: value}
+		if kind != "PostgreSQL" && kind != "simulators" && kind != "NATS" {
+			early, late := memory(kind, .1, .4), memory(kind, .7, 1.1)
+			l.what += "; memory in the first and the last third"
+			l.value += fmt.Sprintf("; %d and %d MB", early>>20, late>>20)
+			l.promised, l.broken = "memory stays flat", float64(late) > 1.3*float64(early)+32<<20
+		}
+		lines = append(lines, l)
+	}
+	return lines, nil
+}
+
+// owner is the process that owns a tenant's lane into HubSpot.
+func (w *world) owner(ctx context.Context, id contact.Tenant) (*fleet.Process, error) {
+	all, err := w.db.Stages(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range all {
+		if p.Stage == writer.StageName(contact.HubSpot) && p.Partition == bus.Hashed(id, partitions) {
+			if owner := w.process(p.Owner); owner != nil {
+				return owner, nil
+			}
+		}
+	}
+	return nil, fmt.Errorf("nobody owns the lane of %s", id)
+}
+
+// apart is an account whose lane into HubSpot is owned by another process.
+func (w *world) apart(ctx context.Context, from *account) (*account, error) {
+	const settled = 30 * time.Second // leases are shared out by then
+	pause(ctx, settled)
+	owner, err := w.owner(ctx, from.ID)
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range w.tenants {
+		if p, err := w.owner(ctx, a.ID); err != nil {
+			return nil, err
+		} else if p != owner {
+			return a, nil
+		}
+	}
+	return nil, fmt.Errorf("%s owns the lanes of all tenants", owner.Name)
+}
