@@ -23,6 +23,7 @@ import (
 	"lockstep.internal/services/console/inbox"
 	"lockstep.internal/services/console/mappings"
 	"lockstep.internal/services/console/pages"
+	"lockstep.internal/services/console/pipeline"
 	"lockstep.internal/services/console/syncs"
 	"lockstep.internal/services/console/tenants"
 )
@@ -65,7 +66,7 @@ type Console struct {
 	access   *access.Service
 	tenants  *tenants.Tenants
 	mappings *mappings.Mappings
-	pages    *pages.Pages
+	pipeline *pipeline.Pipeline
 }
 
 // Access is the room of people, tokens and the audit.
@@ -75,7 +76,7 @@ func (c *Console) Access() *access.Service { return c.access }
 func (c *Console) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return c.access.Run(ctx) })
-	group.Go(func() error { return c.pages.Run(ctx) })
+	group.Go(func() error { return c.pipeline.Run(ctx) })
 	group.Go(func() error { return c.tenants.Run(ctx) })
 	return group.Wait()
 }
@@ -107,6 +108,7 @@ func New(config Config) (*Console, error) {
 	})
 	jobs := syncs.New(syncs.Config{DB: config.DB, Bus: config.Bus, Roster: config.Roster, Logger: config.Logger})
 	people := contacts.New(contacts.Config{Bus: config.Bus, DB: config.DB, Roster: config.Roster, Mappings: c.mappings, Portal: calls.setter})
+	c.pipeline = pipeline.New(pipeline.Config{Bus: config.Bus, DB: config.DB, Health: config.Health, Logger: config.Logger})
 	problems := inbox.New(inbox.Config{Bus: config.Bus, DB: config.DB})
 	calling := api.Handler(api.Config{
 		Access: who, Roster: config.Roster, Logger: config.Logger, Tenants: c.tenants, Mappings: c.mappings,
@@ -116,13 +118,12 @@ func New(config Config) (*Console, error) {
 		c.mux.Handle(prefix, calling)
 	}
 	shown, err := pages.New(pages.Config{
-		Roster: config.Roster, Logger: config.Logger, Bus: config.Bus, DB: config.DB, Health: config.Health, Guard: who.Browsers(), Access: who,
-		Tenants: c.tenants, Mappings: c.mappings, Syncs: jobs, Contacts: people, Inbox: problems, Links: config.Links, TraceURL: config.TraceURL,
+		Roster: config.Roster, Logger: config.Logger, Guard: who.Browsers(), Access: who, Tenants: c.tenants, Mappings: c.mappings,
+		Syncs: jobs, Contacts: people, Inbox: problems, Pipeline: c.pipeline, Links: config.Links, TraceURL: config.TraceURL,
 	})
 	if err != nil {
 		return nil, err
 	}
-	c.pages = shown
 	c.mux.Handle("/", shown.Handler())
 	return c, nil
 }

@@ -12,14 +12,12 @@ import (
 	"log/slog"
 	"net/http"
 
-	"lockstep.internal/pkg/bus"
-	"lockstep.internal/pkg/daemon"
-	"lockstep.internal/pkg/postgres"
 	"lockstep.internal/pkg/roster"
 	"lockstep.internal/services/console/access"
 	"lockstep.internal/services/console/contacts"
 	"lockstep.internal/services/console/inbox"
 	"lockstep.internal/services/console/mappings"
+	"lockstep.internal/services/console/pipeline"
 	"lockstep.internal/services/console/syncs"
 	"lockstep.internal/services/console/tenants"
 )
@@ -28,9 +26,6 @@ import (
 type Config struct {
 	Roster *roster.Roster
 	Logger *slog.Logger
-	Bus    *bus.Bus
-	DB     *postgres.DB
-	Health *daemon.Health
 	// Guard recognises the token in a session's cookie.
 	Guard access.Guard
 	// Access signs people in and keeps the audit.
@@ -41,6 +36,7 @@ type Config struct {
 	Syncs    *syncs.Syncs
 	Contacts *contacts.Contacts
 	Inbox    *inbox.Inbox
+	Pipeline *pipeline.Pipeline
 
 	// TraceURL is where a trace is shown, with {trace} where its id goes; ""
 	// shows the id alone.
@@ -56,7 +52,6 @@ type Link struct{ Name, URL string }
 type Pages struct {
 	Config
 	templates *templates
-	sampler   *sampler
 }
 
 // New makes the room.
@@ -68,7 +63,7 @@ func New(config Config) (*Pages, error) {
 	if err != nil {
 		return nil, fmt.Errorf("console's pages: %w", err)
 	}
-	return &Pages{Config: config, templates: t, sampler: &sampler{news: make(chan struct{})}}, nil
+	return &Pages{Config: config, templates: t}, nil
 }
 
 // Handler serves all pages.

@@ -11,6 +11,7 @@ import (
 	"lockstep.internal/pkg/contact"
 	"lockstep.internal/pkg/tenant"
 	"lockstep.internal/services/console/access"
+	"lockstep.internal/services/console/pipeline"
 	"lockstep.internal/services/console/tenants"
 )
 
@@ -46,7 +47,7 @@ type tenantRow struct {
 	Stopped, Waiting, Failed int
 	Oldest                   time.Time // of what waits; zero for nothing
 	Pause                    time.Time // until when one of its lanes rests; zero for none
-	Lanes                    []laneSample
+	Lanes                    []pipeline.Lane
 }
 
 // tenantView is one page of the list of tenants.
@@ -90,8 +91,8 @@ func (p *Pages) tenantList(ctx context.Context, r *http.Request) (answer, error)
 		}
 		view.Rows, byID[t.ID] = append(view.Rows, row), row
 	}
-	if samples, _ := p.sampler.all(); len(samples) > 0 {
-		for _, lane := range samples[len(samples)-1].Lanes {
+	if now := p.Pipeline.Newest(); now != nil {
+		for _, lane := range now.Lanes {
 			if row := byID[lane.Tenant]; row != nil {
 				row.add(lane)
 			}
@@ -100,7 +101,7 @@ func (p *Pages) tenantList(ctx context.Context, r *http.Request) (answer, error)
 	return page{name: "tenants", title: "Tenants", data: view}, nil
 }
 
-func (row *tenantRow) add(lane laneSample) {
+func (row *tenantRow) add(lane pipeline.Lane) {
 	row.Waiting, row.Failed, row.Lanes = row.Waiting+lane.Rows, row.Failed+lane.Failed, append(row.Lanes, lane)
 	if !lane.Oldest.IsZero() && (row.Oldest.IsZero() || lane.Oldest.Before(row.Oldest)) {
 		row.Oldest = lane.Oldest
@@ -141,7 +142,7 @@ type connectionView struct {
 	Settings   tenants.Settings
 	Webhook    string
 	Can        aloware.Capabilities
-	Lanes      []laneSample
+	Lanes      []pipeline.Lane
 	Report     *tenants.Report
 	Unmappable map[string]string
 	Flows      []tenant.Flow
@@ -160,14 +161,7 @@ func (p *Pages) tenantAnswer(_ context.Context, id contact.Tenant, report *tenan
 	view := connectionView{
 		Settings: tenants.SettingsOf(t), Webhook: p.Tenants.WebhookURL(id), Can: aloware.Profile(t.Aloware.Profile).Capabilities(), Report: report,
 		Apps:  p.Roster.Apps(),
-		Flows: []tenant.Flow{tenant.FlowBoth, tenant.FlowToAloware, tenant.FlowToHubSpot, tenant.FlowNone},
-	}
-	if samples, _ := p.sampler.all(); len(samples) > 0 {
-		for _, lane := range samples[len(samples)-1].Lanes {
-			if lane.Tenant == id {
-				view.Lanes = append(view.Lanes, lane)
-			}
-		}
+		Flows: []tenant.Flow{tenant.FlowBoth, tenant.FlowToAloware, tenant.FlowToHubSpot, tenant.FlowNone}, Lanes: p.Pipeline.Newest().Of(id),
 	}
 	return page{name: "tenant", title: "Connections", data: view}, nil
 }

@@ -1,4 +1,4 @@
-package pages
+package pipeline
 
 import (
 	"testing"
@@ -11,7 +11,7 @@ import (
 // come behind them, and begins anew when those that waited are done.
 func TestAgeOfWhatWaits(t *testing.T) {
 	t.Parallel()
-	s, start := &sampler{}, time.Now()
+	p, start := New(Config{}), time.Now()
 	for i, step := range []struct {
 		applied, last uint64
 		at, want      time.Duration
@@ -22,11 +22,11 @@ func TestAgeOfWhatWaits(t *testing.T) {
 		{12, 20, 6 * time.Second, 0}, // what waited at first is done
 		{12, 20, 9 * time.Second, 3 * time.Second},
 	} {
-		if got := s.waits(postgres.Progress{Stage: "mapper", Partition: 3, Seq: step.applied}, step.last, start.Add(step.at)); got != step.want {
+		if got := p.waits(postgres.Progress{Stage: "mapper", Partition: 3, Seq: step.applied}, step.last, start.Add(step.at)); got != step.want {
 			t.Errorf("look %d: it waits for %v, want %v", i, got, step.want)
 		}
 	}
-	if got := s.waits(postgres.Progress{Stage: "mapper", Partition: 4, Seq: 1}, 2, start.Add(time.Minute)); got != 0 {
+	if got := p.waits(postgres.Progress{Stage: "mapper", Partition: 4, Seq: 1}, 2, start.Add(time.Minute)); got != 0 {
 		t.Errorf("another partition waits for %v", got)
 	}
 }

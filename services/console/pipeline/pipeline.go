@@ -1,0 +1,163 @@
+// Package pipeline looks at what the installation is doing at this moment:
+// how much each stage handles and how far it is behind, what waits in the lanes
+// and how much of their quotas they use, and how long an edit takes to its
+// write.
+//
+// It only looks; whoever shows what it saw chooses what the caller may see.
+package pipeline
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"lockstep.internal/pkg/bus"
+	"lockstep.internal/pkg/contact"
+	"lockstep.internal/pkg/daemon"
+	"lockstep.internal/pkg/postgres"
+)
+
+// How often a sample is taken, and how many are kept.
+const (
+	sampleEvery = 2 * time.Second
+	keepSamples = 450 // a quarter of an hour
+)
+
+// Config is what the room stands on.
+type Config struct {
+	Bus    *bus.Bus
+	DB     *postgres.DB
+	Health *daemon.Health
+	Logger *slog.Logger
+}
+
+// Pipeline is the room. It is safe for concurrent use.
+type Pipeline struct {
+	config Config
+
+	mu      sync.Mutex
+	samples []*Sample
+	news    chan struct{} // closed with the next sample
+
+	marks map[string]mark // by stage and partition; used by Run alone
+}
+
+// New makes the room.
+func New(config Config) *Pipeline {
+	if config.Logger == nil {
+		config.Logger = slog.Default()
+	}
+	return &Pipeline{config: config, news: make(chan struct{})}
+}
+
+// Sample is the state of the installation at one moment.
+type Sample struct {
+	At      int64   `json:"at"` // seconds since 1970
+	Stages  []Stage `json:"stages"`
+	Waiting int     `json:"waiting"` // rows of all lanes
+	Failed  int     `json:"failed"`
+	P50     float64 `json:"p50"` // milliseconds from an edit to its write
+	P95     float64 `json:"p95"`
+	P99     float64 `json:"p99"`
+	Writes  int     `json:"writes"` // that the percentiles are of
+	Lanes   []Lane  `json:"-"`
+}
+
+// Stage is one stage of the pipeline, over all partitions.
+type Stage struct {
+	Name       string `json:"name"`
+	Partitions int    `json:"partitions"`
+	Owned      int    `json:"owned"`
+	Applied    uint64 `json:"applied"`
+	Behind     uint64 `json:"behind"`
+	// Age is for how long what waits has waited at least; 0 for nothing.
+	Age  time.Duration `json:"-"`
+	Rate float64       `json:"rate"` // messages a second since the sample before
+}
+
+// Lane is what one tenant's writes into one system are doing.
+type Lane struct {
+	Tenant  contact.Tenant
+	System  contact.System
+	Rows    int // that wait
+	Failed  int // of them, tried before
+	Oldest  time.Time
+	Pause   time.Time // until when the lane rests; zero for not at all
+	Because string
+	// Used calls of Most in ten seconds, and Today; Most 0 is not known.
+	Used, Most, Today int
+}
+
+// Samples are those that are kept, the newest last, and a channel that is
+// closed with the next one. Neither may be changed.
+func (p *Pipeline) Samples() ([]*Sample, <-chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.samples, p.news
+}
+
+// Newest is the last sample; nil before the first.
+func (p *Pipeline) Newest() *Sample {
+	samples, _ := p.Samples()
+	if len(samples) == 0 {
+		return nil
+	}
+	return samples[len(samples)-1]
+}
+
+// Check asks the parts that the installation cannot work without, and gives
+// what each says; "ok" for a good one.
+func (p *Pipeline) Check(ctx context.Context) (says map[string]string, good bool) {
+	return p.config.Health.Check(ctx)
+}
+
+// Of are the lanes of one tenant.
+func (s *Sample) Of(tenant contact.Tenant) []Lane {
+	var lanes []Lane
+	if s != nil {
+		for _, lane := range s.Lanes {
+			if lane.Tenant == tenant {
+				lanes = append(lanes, lane)
+			}
+		}
+	}
+	return lanes
+}
+
+func (p *Pipeline) add(one *Sample) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if n := len(p.samples); n > 0 {
+		before := p.samples[n-1]
+		for i := range one.Stages {
+			for _, b := range before.Stages {
+				if b.Name == one.Stages[i].Name && one.At > before.At && one.Stages[i].Applied >= b.Applied {
+					one.Stages[i].Rate = float64(one.Stages[i].Applied-b.Applied) / float64(one.At-before.At)
+				}
+			}
+		}
+	}
+	kept := append([]*Sample(nil), p.samples[max(0, len(p.samples)+1-keepSamples):]...) // others read the old one
+	p.samples = append(kept, one)
+	close(p.news)
+	p.news = make(chan struct{})
+}
+
+// Run samples until ctx ends.
+func (p *Pipeline) Run(ctx context.Context) error {
+	ticker := time.NewTicker(sampleEvery)
+	defer ticker.Stop()
+	for {
+		if one, err := p.look(ctx); err == nil {
+			p.add(one)
+		} else if ctx.Err() == nil {
+			p.config.Logger.WarnContext(ctx, "the pipeline could not be looked at", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
+}
