@@ -181,7 +181,7 @@ func (b *browser) refused() {
 	if locked != 1 { // its own direction, which changes nothing
 		b.t.Errorf("the locked phone number has %d controls that work, want its own direction alone", locked)
 	}
-	b.sees(`tr[data-key=phone_number] td.lock`, "🔒")
+	b.run("the locked one is marked in red", chromedp.WaitVisible(`tr[data-key=phone_number] td.lock .bad [data-icon=lock]`))
 	// Who goes around the page is refused by the rule.
 	eval[bool](b, `document.querySelector("#mapping [name=draft]").value = JSON.stringify([{remove: "phone_number"}]); true`)
 	b.press(`#open-first_name`)
@@ -189,7 +189,7 @@ func (b *browser) refused() {
 	// A property in use says where.
 	b.press(`#add-mapping`)
 	b.sees("#add-panel", "already mapped by")
-	b.sees("#add-panel", "🚫")
+	b.run("and is marked", chromedp.WaitVisible(`#add-panel [data-icon=forbidden]`))
 }
 
 func (b *browser) addMapping() {
