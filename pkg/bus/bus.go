@@ -32,7 +32,6 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"lockstep.internal/pkg/contact"
 	"lockstep.internal/pkg/fault"
 )
 
@@ -107,8 +106,7 @@ type Bus struct {
 	tracer producer
 	watch  time.Duration // watchTime, except in tests
 
-	placement atomic.Pointer[map[contact.Tenant]int]
-	counts    counts
+	counts counts
 
 	mu         sync.Mutex
 	link       context.Context // until the connection is next lost or made

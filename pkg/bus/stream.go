@@ -84,27 +84,18 @@ func (s Stream) parseSubject(subject string) (contact.Tenant, contact.System, er
 }
 
 // PartitionOf is the partition on which all events and patches of a tenant
-// travel: its placement if it has one, else Hashed.
+// travel.
 func (b *Bus) PartitionOf(tenant contact.Tenant) int {
-	if placed := b.placement.Load(); placed != nil {
-		if p, ok := (*placed)[tenant]; ok && p >= 0 && p < b.config.Partitions {
-			return p
-		}
-	}
 	return Hashed(tenant, b.config.Partitions)
 }
 
-// Hashed is the partition of a tenant that has no placement: fnv1a32(tenant)
-// modulo the number of partitions.
+// Hashed is the partition of a tenant: fnv1a32(tenant) modulo the number of
+// partitions. A tenant stays there; the number is fixed at install.
 func Hashed(tenant contact.Tenant, partitions int) int {
 	h := fnv.New32a()
 	h.Write([]byte(tenant))
 	return int(h.Sum32() % uint32(partitions))
 }
-
-// SetPlacement replaces the tenants that do not live where their hash puts
-// them. The bus keeps the map; the caller must not change it afterwards.
-func (b *Bus) SetPlacement(placement map[contact.Tenant]int) { b.placement.Store(&placement) }
 
 // Partitions is the number of partitions, fixed when the streams were made.
 func (b *Bus) Partitions() int { return b.config.Partitions }

@@ -45,17 +45,13 @@ func TestEnsureMayBeRepeatedAndRefusesWhatLosesData(t *testing.T) {
 	}
 }
 
-func TestPlacementOverridesTheHash(t *testing.T) {
+// TestATenantStaysWhereItsHashPutsIt: the streams of an installation outlive
+// any version of the program.
+func TestATenantStaysWhereItsHashPutsIt(t *testing.T) {
 	t.Parallel()
-	b := bustest.New(t, bustest.Partitions(16))
-	if got := b.PartitionOf("acme"); got != 15 {
-		t.Errorf("fnv1a32 puts acme on %d, want 15: tenants must never move", got)
-	}
-	b.SetPlacement(map[contact.Tenant]int{"acme": 5, "far": 99})
-	if got := b.PartitionOf("acme"); got != 5 {
-		t.Errorf("got %d, want 5", got)
-	}
-	if got := b.PartitionOf("far"); got < 0 || got > 15 {
-		t.Errorf("a placement that does not exist gave %d", got)
+	for tenant, want := range map[contact.Tenant]int{"acme": 15, "demo": 6, "globex": 14} {
+		if got := bus.Hashed(tenant, 16); got != want {
+			t.Errorf("%s is on partition %d of 16, want %d", tenant, got, want)
+		}
 	}
 }
