@@ -94,3 +94,87 @@ func TestComposeSetsOnlySettingsThatProgramsRead(t *testing.T) {
 		}
 	}
 }
+
+// TestComposeVolumesBelongToTheService: a named volume takes its owner from the
+// image's folder, and is root's where the image has none, so that a service
+// that is not root could not write to it.
+func TestComposeVolumesBelongToTheService(t *testing.T) {
+	dockerfile, err := os.ReadFile("../Dockerfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	folders := make(map[string]string) // in the image, with their owners
+	for _, match := range regexp.MustCompile(`(?m)^COPY .*--chown=(\S+) \S+ (\S+)$`).FindAllStringSubmatch(string(dockerfile), -1) {
+		folders[match[2]] = match[1]
+	}
+	volumes := 0
+	for name, s := range project(t).Services {
+		for _, volume := range s.Volumes {
+			if s.Build == nil || volume.Type != types.VolumeTypeVolume {
+				continue
+			}
+			volumes++
+			if folders[volume.Target] != s.User {
+				t.Errorf("%s runs as %s and mounts a volume at %s, which is of %q in the image", name, s.User, volume.Target, folders[volume.Target])
+			}
+		}
+	}
+	if volumes == 0 {
+		t.Error("ingest has no volume: its spool would end with the container")
+	}
+	source, err := os.ReadFile("../../services/ingest/cmd/ingest/main.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	spool := regexp.MustCompile(`"LOCKSTEP_SPOOL", "(\S+)"`).FindStringSubmatch(string(source))
+	for _, volume := range project(t).Services["ingest"].Volumes {
+		if spool == nil || volume.Target != spool[1] {
+			t.Errorf("ingest's volume is at %s, its spool at %q", volume.Target, spool)
+		}
+	}
+}
+
+// TestComposeTellsWhereTheSystemsReachIngest, the same to ingest, which checks
+// signatures with it, and to the console, which shows what to enter.
+func TestComposeTellsWhereTheSystemsReachIngest(t *testing.T) {
+	p := project(t)
+	for _, name := range []string{"ingest", "console"} {
+		if url := p.Services[name].Environment["LOCKSTEP_PUBLIC_URL"]; url == nil || *url != "http://localhost:8081" {
+			t.Errorf("%s is not told http://localhost:8081, where ingest is published", name)
+		}
+	}
+}
+
+// TestTheImageIsBuiltFromWhatIsSent: .dockerignore lets through what the
+// Dockerfile copies, and neither the history nor built programs.
+func TestTheImageIsBuiltFromWhatIsSent(t *testing.T) {
+	dockerfile, err := os.ReadFile("../Dockerfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := os.ReadFile("../../.dockerignore")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sent []string
+	all := false
+	for _, line := range strings.Split(string(raw), "\n") {
+		all = all || line == "*"
+		if name, ok := strings.CutPrefix(line, "!"); ok {
+			sent = append(sent, name)
+		}
+	}
+	var copied []string
+	for _, line := range strings.Split(string(dockerfile), "\n") {
+		if fields := strings.Fields(line); len(fields) > 2 && fields[0] == "COPY" && !strings.HasPrefix(fields[1], "--") {
+			for _, name := range fields[1 : len(fields)-1] {
+				copied = append(copied, strings.TrimSuffix(name, "*"))
+			}
+		}
+	}
+	slices.Sort(sent)
+	slices.Sort(copied)
+	if !all || !slices.Equal(sent, copied) {
+		t.Errorf(".dockerignore sends %v, the Dockerfile copies %v", sent, copied)
+	}
+}
