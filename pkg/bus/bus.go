@@ -52,6 +52,11 @@ type Config struct {
 	// others, for use behind a proxy.
 	IgnoreDiscovered bool
 
+	// Lazy lets Connect return while the bus is away, for a service that has
+	// something to do meanwhile. Until Ensure has looked at the streams, nothing
+	// is published: Publish waits, and then gives ErrUnavailable.
+	Lazy bool
+
 	// Partitions of every kind of stream, 1 to 100; 0 means 16. Fixed once
 	// the streams exist.
 	Partitions int
@@ -107,6 +112,9 @@ type Bus struct {
 	watch  time.Duration // watchTime, except in tests
 
 	counts counts
+	// checked is closed when something may be published: the streams are of the
+	// number of partitions that this process counts with.
+	checked chan struct{}
 
 	mu         sync.Mutex
 	link       context.Context // until the connection is next lost or made
@@ -134,9 +142,9 @@ type counts struct {
 	reconnects, violations, asyncErrors, resends, resets, missed, undecodable, deadLetters atomic.Uint64
 }
 
-// Connect connects to the bus. It tries until ctx is done, and afterwards
-// reconnects for ever; the streams must exist before anything is published or
-// read (Ensure).
+// Connect connects to the bus. It tries until ctx is done (only once when
+// Lazy), and afterwards reconnects for ever; the streams must exist before
+// anything is published or read (Ensure).
 func Connect(ctx context.Context, config Config) (*Bus, error) {
 	config, err := config.withDefaults()
 	if err != nil {
@@ -145,7 +153,10 @@ func Connect(ctx context.Context, config Config) (*Bus, error) {
 	b := &Bus{
 		config: config, log: config.Logger.With("room", "bus"), tracer: newProducer(), watch: watchTime,
 		publishers: map[publisherKey]*Publisher{}, readers: map[*Reader]struct{}{}, listeners: map[*listener]struct{}{},
-		closed: make(chan struct{}),
+		checked: make(chan struct{}), closed: make(chan struct{}),
+	}
+	if !config.Lazy {
+		close(b.checked)
 	}
 	b.link, b.unlink = context.WithCancel(context.Background())
 	for wait := newBackoff(); ; {
@@ -157,6 +168,9 @@ func Connect(ctx context.Context, config Config) (*Bus, error) {
 		if wait.pause(ctx) != nil {
 			return nil, fault.Wrap(fault.Transient, fmt.Errorf("connect to bus: %w: %w", ErrUnavailable, err))
 		}
+	}
+	if !b.nc.IsConnected() {
+		b.log.Warn("bus is not reachable; trying on", "error", b.nc.LastError())
 	}
 	b.js, err = jetstream.New(b.nc)
 	if err != nil {
@@ -170,6 +184,7 @@ func (b *Bus) options() []nats.Option {
 	c := b.config
 	options := []nats.Option{
 		nats.Name(c.Name),
+		nats.RetryOnFailedConnect(c.Lazy),
 		nats.MaxReconnects(-1),
 		nats.ReconnectWait(200 * time.Millisecond),
 		nats.ReconnectJitter(200*time.Millisecond, 200*time.Millisecond),
@@ -189,6 +204,11 @@ func (b *Bus) options() []nats.Option {
 		nats.ReconnectHandler(func(nc *nats.Conn) {
 			b.counts.reconnects.Add(1)
 			b.log.Info("connection made again", "server", nc.ConnectedServerName())
+			b.relink()
+			b.recall()
+		}),
+		nats.ConnectHandler(func(nc *nats.Conn) {
+			b.log.Info("connection made", "server", nc.ConnectedServerName())
 			b.relink()
 			b.recall()
 		}),
@@ -258,8 +278,14 @@ func (b *Bus) Stats() Stats {
 	}
 }
 
-// Ping tells whether the server and its JetStream answer.
+// Ping tells whether the server and its JetStream answer, and whether
+// something may be published.
 func (b *Bus) Ping(ctx context.Context) error {
+	select {
+	case <-b.checked:
+	default:
+		return unavailable("ping bus", errors.New("the streams were not looked at yet"))
+	}
 	if _, err := b.js.AccountInfo(ctx); err != nil {
 		return unavailable("ping bus", err)
 	}

@@ -12,10 +12,13 @@ import (
 )
 
 // Payload limits in bytes. A run is cut where it would grow beyond runLimit;
-// one event may go up to eventLimit in a message of its own.
+// one event may go up to eventLimit in a message of its own. That is what a
+// server takes without settings of its own (1 MiB), less room for headers and
+// for what a dead letter adds: one text of HubSpot may have 65,536 characters,
+// and a snapshot holds several.
 const (
 	runLimit    = 48 << 10
-	eventLimit  = 64 << 10
+	eventLimit  = 768 << 10
 	headerSlack = 4 << 10
 )
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -100,8 +101,14 @@ type parcel struct {
 //
 // Events that cannot travel (ErrTooLarge, ErrInvalid) are left out and told,
 // everything else goes out. If there is another error too, it comes first, so
-// that the class of the whole is Transient while a retry makes sense.
+// that the class of the whole is Transient while a retry makes sense, and
+// Permanent only where nothing but them is missing.
 func (p *Publisher) Publish(ctx context.Context, messages ...Message) error {
+	select {
+	case <-p.bus.checked:
+	case <-ctx.Done():
+		return unavailable("publish to "+p.stream.name(p.partition)+": the streams were not looked at yet", ctx.Err())
+	}
 	var order []string
 	runs := map[string][]parcel{}
 	var refused []error
@@ -119,17 +126,19 @@ func (p *Publisher) Publish(ctx context.Context, messages ...Message) error {
 	}
 
 	failures := make([]error, len(order))
+	refusals := make([][]error, len(order)+1)
+	refusals[len(order)] = refused
 	if len(order) == 1 {
-		failures[0] = p.deliver(ctx, order[0], runs[order[0]])
+		failures[0], refusals[0] = p.deliver(ctx, order[0], runs[order[0]])
 	} else {
 		var wg sync.WaitGroup
 		for i, subject := range order {
-			wg.Go(func() { failures[i] = p.deliver(ctx, subject, runs[subject]) })
+			wg.Go(func() { failures[i], refusals[i] = p.deliver(ctx, subject, runs[subject]) })
 		}
 		wg.Wait()
 	}
-	if len(refused) > 0 {
-		failures = append(failures, fault.Wrap(fault.Permanent, errors.Join(refused...)))
+	if left := slices.Concat(refusals...); len(left) > 0 {
+		failures = append(failures, fault.Wrap(fault.Permanent, errors.Join(left...)))
 	}
 	return errors.Join(failures...)
 }
@@ -153,19 +162,26 @@ func (p *Publisher) parcel(ctx context.Context, subject string, m *Message, load
 	return parcel{msg: msg, span: p.bus.tracer.start(ctx, p.stream, p.partition, m.Tenant, msg, load.events)}
 }
 
-// deliver sends the parcels of one subject one after another.
-func (p *Publisher) deliver(ctx context.Context, subject string, parcels []parcel) error {
-	release, err := p.enter(ctx, subject)
-	if err == nil {
+// deliver sends the parcels of one subject one after another. One that the
+// server will never take is left out; after any other failure nothing is sent.
+func (p *Publisher) deliver(ctx context.Context, subject string, parcels []parcel) (failed error, refused []error) {
+	release, failed := p.enter(ctx, subject)
+	if failed == nil {
 		defer release()
 	}
 	for _, each := range parcels {
+		err := failed
 		if err == nil {
 			err = p.send(ctx, each.msg)
 		}
 		endSpan(each.span, err)
+		if fault.Is(err, fault.Permanent) {
+			refused = append(refused, err)
+		} else {
+			failed = err
+		}
 	}
-	return err
+	return failed, refused
 }
 
 // enter waits for the turn of a subject.

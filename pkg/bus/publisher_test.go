@@ -105,7 +105,8 @@ func TestABigRunIsSplitAndAnOversizedEventToldWhileTheRestGoesOut(t *testing.T) 
 	for i := range 10 {
 		m.Incoming = append(m.Incoming, big(i, 20<<10))
 	}
-	m.Incoming[4] = big(4, 70<<10)
+	m.Incoming[4] = big(4, 800<<10)
+	m.Incoming[5] = big(5, 600<<10) // by itself
 	end := changes("acme", 10)
 	end.ID = "end"
 	for range 2 { // the parts of a copy are copies
@@ -119,7 +120,7 @@ func TestABigRunIsSplitAndAnOversizedEventToldWhileTheRestGoesOut(t *testing.T) 
 	messages := 0
 	for len(got) < 10 {
 		d := next(t, r)
-		if d.Err != nil || d.Size > 48<<10 {
+		if d.Err != nil || d.Size > 48<<10 && len(d.Incoming) > 1 {
 			t.Fatal(d.Size, d.Err)
 		}
 		got = append(got, numbers(d)...)
@@ -130,6 +131,23 @@ func TestABigRunIsSplitAndAnOversizedEventToldWhileTheRestGoesOut(t *testing.T) 
 	}
 	if seq, _, err := b.Last(t.Context(), bus.Changes, 0); err != nil || seq != 6 {
 		t.Errorf("the copy was stored too: last is %d, %v", seq, err)
+	}
+}
+
+func TestWhatTheServerRefusesHoldsUpNothing(t *testing.T) {
+	t.Parallel()
+	b := bustest.New(t)
+	if err := b.LimitMessages(t.Context(), bus.Changes, 0, 30<<10); err != nil {
+		t.Fatal(err)
+	}
+	m := bus.Message{Tenant: "acme", Incoming: []contact.Incoming{big(1, 20<<10), big(2, 40<<10), big(3, 20<<10)}}
+	err := b.Publisher(bus.Changes, 0).Publish(within(t, 20*time.Second), m)
+	if !errors.Is(err, bus.ErrInvalid) || !fault.Is(err, fault.Permanent) {
+		t.Fatalf("got %v, want the message refused", err)
+	}
+	r := read(t, b, bus.Changes, 0)
+	if got := append(numbers(next(t, r)), numbers(next(t, r))...); fmt.Sprint(got) != "[1 3]" {
+		t.Errorf("stored is %v, want all but what was refused", got)
 	}
 }
 
@@ -152,5 +170,70 @@ func TestPublishWaitsForTheServerAndGivesUpInTime(t *testing.T) {
 	}
 	if seq, _, err := e.Bus.Last(t.Context(), bus.Changes, 0); err != nil || seq != 1 {
 		t.Error(seq, err)
+	}
+}
+
+func TestALazyBusWorksOnceTheServerIsThere(t *testing.T) {
+	t.Parallel()
+	e := bustest.Start(t)
+	e.StopServer()
+	b := e.ConnectLazily()
+	heard := make(chan struct{}, 1)
+	stop, err := b.Listen("news", func() {
+		select {
+		case heard <- struct{}{}:
+		default:
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	short, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if err := b.Publisher(bus.Changes, 0).Publish(short, changes("acme", 1)); !errors.Is(err, bus.ErrUnavailable) || !fault.Is(err, fault.Transient) {
+		t.Fatalf("while it is away: got %v", err)
+	}
+	published := make(chan error)
+	go func() {
+		published <- b.Publisher(bus.Changes, 0).Publish(within(t, 30*time.Second), changes("acme", 2))
+	}()
+	e.StartServer()
+	if err := b.Ping(t.Context()); err == nil {
+		t.Error("the ping is good though nothing may be published yet")
+	}
+	if err := b.Ensure(within(t, 20*time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-published; err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Ping(within(t, 10*time.Second)); err != nil {
+		t.Error(err)
+	}
+	if got := numbers(next(t, read(t, e.Bus, bus.Changes, 0))); len(got) != 1 || got[0] != 2 {
+		t.Errorf("stored is %v, want what was not given up", got)
+	}
+	select {
+	case <-heard: // what was said while it was away was missed
+	case <-within(t, 10*time.Second).Done():
+		t.Error("the listener was not called after the connection was made")
+	}
+}
+
+func TestALazyBusPublishesNothingOnOtherPartitions(t *testing.T) {
+	t.Parallel()
+	e := bustest.Start(t, bustest.Partitions(4))
+	b := e.ConnectLazily(bustest.Partitions(2))
+	if err := b.Ensure(within(t, 20*time.Second)); !fault.Is(err, fault.Permanent) {
+		t.Fatalf("got %v, want it refused", err)
+	}
+	short, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if err := b.Publisher(bus.Changes, 0).Publish(short, changes("acme", 1)); !errors.Is(err, bus.ErrUnavailable) {
+		t.Errorf("got %v", err)
+	}
+	if seq, _, err := e.Bus.Last(t.Context(), bus.Changes, 0); err != nil || seq != 0 {
+		t.Errorf("%d messages are stored, %v", seq, err)
 	}
 }

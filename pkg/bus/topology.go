@@ -35,6 +35,20 @@ var partitionStream = regexp.MustCompile(`^(CHG|CHB|PAT|PAB)-(\d\d)$`)
 // may run in any number of processes at once, and tries until ctx is done while
 // the bus is away.
 func (b *Bus) Ensure(ctx context.Context) error {
+	if err := b.ensure(ctx); err != nil {
+		return err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	select {
+	case <-b.checked:
+	default:
+		close(b.checked)
+	}
+	return nil
+}
+
+func (b *Bus) ensure(ctx context.Context) error {
 	exists := map[string]*jetstream.StreamInfo{}
 	err := b.persist(ctx, "list streams", func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, 2*time.Second) // a cluster without a leader does not answer

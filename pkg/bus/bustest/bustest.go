@@ -83,7 +83,22 @@ func Start(t testing.TB, opts ...Option) *Env {
 // Connect gives another bus on the same server, as another process has.
 func (e *Env) Connect() *bus.Bus {
 	e.t.Helper()
-	config := e.config.bus
+	return e.connect(e.config.bus)
+}
+
+// ConnectLazily is Connect while the server may be away; Ensure comes later.
+func (e *Env) ConnectLazily(opts ...Option) *bus.Bus {
+	e.t.Helper()
+	o := e.config
+	for _, option := range opts {
+		option(&o)
+	}
+	o.bus.Lazy = true
+	return e.connect(o.bus)
+}
+
+func (e *Env) connect(config bus.Config) *bus.Bus {
+	e.t.Helper()
 	config.InProcess = e
 	b, err := bus.Connect(e.t.Context(), config)
 	if err != nil {
