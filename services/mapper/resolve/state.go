@@ -273,7 +273,7 @@ func (f *FieldSide) observe(value string, when Span, final bool) (current, ambig
 	if ambiguous {
 		doubt = doubtFor
 	}
-	if when.At >= f.Seen.At && !(ambiguous && f.leftInTick(value, when)) {
+	if when.At >= f.Seen.At && !(ambiguous && (f.leftInTick(value, when) || f.overwritten(value, when))) {
 		f.remember(Past{Value: f.Value, Since: f.Since, Last: f.Seen.At, Until: when.To + doubt})
 		f.Value, f.Since, f.Seen = value, when.From, when
 		return true, ambiguous
@@ -288,6 +288,23 @@ func (f *FieldSide) observe(value string, when Span, final bool) (current, ambig
 // a second, and a confirming read finds out if they did.
 func (f *FieldSide) leftInTick(value string, when Span) bool {
 	return f.Since >= when.From && slices.ContainsFunc(f.Past, func(p Past) bool { return p.Value == value && p.Since < when.From })
+}
+
+// overwritten reports whether within a tick a write of ours replaced a value that
+// an earlier write of ours had brought, by the present one. Of two whole contacts
+// of that tick the one with the earlier value is then the older, whichever came
+// first.
+func (f *FieldSide) overwritten(value string, when Span) bool {
+	within := func(value string) (newest contact.Version) {
+		for _, w := range f.Writes {
+			if w.Value == value && !w.Sought && w.Applied >= when.From && w.Applied <= when.To {
+				newest = max(newest, w.Version)
+			}
+		}
+		return newest
+	}
+	earlier := within(value)
+	return earlier != 0 && earlier < within(f.Value)
 }
 
 // heldUntil is the latest time until which a value that was seen in the past can
