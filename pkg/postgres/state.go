@@ -27,7 +27,7 @@ const (
 	RefAloware RefKind = "aloware"
 	RefPhone   RefKind = "phone"
 	RefEmail   RefKind = "email"
-	RefErased  RefKind = "erased" // hash of an id of a person who was forgotten
+	RefErased  RefKind = "erased" // hash of what a person who was forgotten was known by
 )
 
 // Ref is one thing that a contact is found by.
@@ -37,9 +37,27 @@ type Ref struct {
 	Value  string
 }
 
-// ErasedRef is all that remains of an erased person: a hash of one id.
+// ErasedRef is a hash of an erased person's id. This one and the next three
+// are all that remains of somebody.
 func ErasedRef(tenant contact.Tenant, system contact.System, id string) Ref {
-	sum := sha256.Sum256([]byte(string(tenant) + "\x00" + system.String() + "\x00" + id))
+	return erasedRef(tenant, system.String(), id)
+}
+
+// ErasedKey is a hash of an erased person's key: answers of calls that were
+// under way come under it.
+func ErasedKey(tenant contact.Tenant, key contact.Key) Ref {
+	return erasedRef(tenant, "key", string(key))
+}
+
+// ErasedMatch is a hash of an erased person's number or e-mail, canonical.
+func ErasedMatch(tenant contact.Tenant, value string) Ref { return erasedRef(tenant, "match", value) }
+
+// ErasedSearch is a hash of a number under which an erased person was being
+// looked for in Aloware, to be made there, at that very time.
+func ErasedSearch(tenant contact.Tenant, phone string) Ref { return erasedRef(tenant, "search", phone) }
+
+func erasedRef(tenant contact.Tenant, kind, value string) Ref {
+	sum := sha256.Sum256([]byte(string(tenant) + "\x00" + kind + "\x00" + value))
 	return Ref{Tenant: tenant, Kind: RefErased, Value: hex.EncodeToString(sum[:])}
 }
 

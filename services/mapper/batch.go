@@ -38,7 +38,8 @@ type batch struct {
 	contacts map[name]*entry
 	refs     map[postgres.Ref][]*entry // what loaded contacts are found by now
 	asked    map[postgres.Ref]bool     // references that were looked up
-	erased   map[postgres.Ref]bool     // ids of people who were forgotten
+	erased   map[postgres.Ref]bool     // what people who were forgotten were known by, hashed
+	late     []postgres.RefChange      // of erased, what was learnt after the erasure
 	counted  map[postgres.CommunicationID]bool
 }
 
@@ -221,13 +222,18 @@ func (b *batch) commit(ctx context.Context, tx *postgres.Tx, now time.Time) erro
 	var refs []postgres.RefChange
 	var gone, erased [2][]string
 	var moved [3][]string
+	refs = append(refs, b.late...)
 	for _, e := range b.contacts {
 		switch {
 		case e.deleted:
 			into := &gone
 			if e.erased {
 				into = &erased
-				refs = append(refs, e.tombstones()...)
+				for _, change := range e.tombstones() {
+					if b.erased[change.Ref] { // else it was met and is done with
+						refs = append(refs, change)
+					}
+				}
 			} else if e.joined != nil {
 				moved[0], moved[1], moved[2] = append(moved[0], string(e.tenant)), append(moved[1], string(e.key)), append(moved[2], string(e.final().key))
 			}
@@ -340,19 +346,6 @@ func (e *entry) refChanges() []postgres.RefChange {
 	for ref := range e.stored {
 		if ref.Kind == postgres.RefKey {
 			changes = append(changes, postgres.RefChange{Ref: ref, Contact: e.key})
-		}
-	}
-	return changes
-}
-
-func (e *entry) tombstones() []postgres.RefChange {
-	var changes []postgres.RefChange
-	for _, system := range contact.Systems {
-		side := e.state.Side(system)
-		for _, id := range append([]string{side.ID}, side.Aliases...) {
-			if id != "" {
-				changes = append(changes, postgres.RefChange{Ref: postgres.ErasedRef(e.tenant, system, id)})
-			}
 		}
 	}
 	return changes

@@ -16,9 +16,6 @@ import (
 // the person. Only hashes of the ids remain.
 func (j *judged) erase(ctx context.Context, e *entry) error {
 	e.deleted, e.erased = true, true
-	for _, change := range e.tombstones() {
-		j.batch.erased[change.Ref] = true
-	}
 	keys := []contact.Key{e.key}
 	for ref := range e.stored {
 		if ref.Kind == postgres.RefKey && j.batch.contacts[name{e.tenant, contact.Key(ref.Value)}].gone() {
@@ -37,6 +34,9 @@ func (j *judged) erase(ctx context.Context, e *entry) error {
 		}
 	}
 	e.former = keys[1:]
+	for _, change := range e.tombstones() {
+		j.batch.erased[change.Ref] = true
+	}
 	j.forget(e.tenant, keys)
 	for _, system := range contact.Systems {
 		for _, key := range keys {

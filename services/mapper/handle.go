@@ -189,28 +189,21 @@ func (h *handling) candidates(tenant contact.Tenant, in *contact.Incoming) []pos
 				refs = append(refs, postgres.ErasedRef(tenant, system, ref.Value))
 			}
 		}
+		if in.Outcome != nil {
+			refs = append(refs, postgres.ErasedKey(tenant, in.Outcome.Contact))
+		}
 	} else if known.state.Side(contact.HubSpot).ID != "" && known.state.Side(contact.Aloware).ID != "" {
 		return nil
 	} else {
 		refs = append(refs, matchRefs(known)...)
 	}
-	rules := h.rulesOf[tenant]
-	phone, email := rules.Set.ByKey("phone_number"), rules.Set.ByKey("email")
-	for _, value := range values {
-		kind, t := postgres.RefPhone, contact.Phone
-		switch {
-		case email != nil && value.Name == email.Property(system):
-			kind, t = postgres.RefEmail, contact.Email
-		case phone != nil && value.Name == phone.Property(system):
-		case system == contact.HubSpot && value.Name == resolve.MobilePhone:
-		default:
-			continue
-		}
-		if text, err := contact.Canonical(t, value.Text, rules.Region); err == nil && text != "" {
-			refs = append(refs, postgres.Ref{Tenant: tenant, Kind: kind, Value: text})
+	matches := matchValues(tenant, h.rulesOf[tenant], system, values)
+	if known == nil && in.Change != nil && system == contact.Aloware {
+		for _, ref := range matches {
+			refs = append(refs, postgres.ErasedSearch(tenant, ref.Value))
 		}
 	}
-	return refs
+	return append(refs, matches...)
 }
 
 func matchRefs(e *entry) []postgres.Ref {

@@ -96,6 +96,9 @@ func (j *judged) change(c *contact.Change) {
 		case j.batch.forgotten(j.tenant, c.System, c.ID):
 			j.stale++
 			return
+		case c.Event != contact.Erased && j.madeOfErased(c):
+			j.stale++
+			return
 		}
 		e = j.batch.create(j.tenant, c.System, c.ID)
 	}
@@ -167,7 +170,9 @@ func (j *judged) communication(c *contact.Communication) {
 func (j *judged) outcome(o *contact.Outcome) {
 	e := j.batch.byKey(j.tenant, o.Contact)
 	if e == nil {
-		j.stale++
+		if !j.afterErasure(o) {
+			j.stale++
+		}
 		return
 	}
 	if o.TargetID != "" {
@@ -290,8 +295,14 @@ func (j *judged) conclude(ctx context.Context) error {
 func (j *judged) matchAll(ctx context.Context) error {
 	var refs []postgres.Ref
 	for _, e := range j.order {
-		if _, wants := e.state.WantsMatch(); wants {
-			refs = append(refs, matchRefs(e)...)
+		missing, wants := e.state.WantsMatch()
+		if !wants {
+			continue
+		}
+		for _, ref := range matchRefs(e) {
+			if refs = append(refs, ref); missing == contact.HubSpot {
+				refs = append(refs, postgres.ErasedMatch(j.tenant, ref.Value))
+			}
 		}
 	}
 	if err := j.batch.load(ctx, refs); err != nil {
@@ -299,6 +310,9 @@ func (j *judged) matchAll(ctx context.Context) error {
 	}
 	for _, e := range slices.Clone(j.order) {
 		if missing, wants := e.state.WantsMatch(); wants && !e.deleted {
+			if missing == contact.HubSpot {
+				j.bar(e)
+			}
 			j.match(e, missing)
 		}
 	}

@@ -63,6 +63,7 @@ func hashes(tenant contact.Tenant, m contact.Mention) []postgres.Ref {
 		refs = append(refs, postgres.ErasedRef(tenant, id.System, id.ID))
 	}
 	for _, key := range m.Keys { // a key is made of an id
+		refs = append(refs, postgres.ErasedKey(tenant, key))
 		if name, id, ok := strings.Cut(string(key), ":"); ok {
 			if system, err := contact.ParseSystem(name); err == nil {
 				refs = append(refs, postgres.ErasedRef(tenant, system, id))

@@ -31,7 +31,7 @@ type entry struct {
 // themselves are the real ones.
 type mapper struct {
 	store   []*entry
-	erased  map[string]bool // "system:id" of erased people
+	erased  map[string]bool // what erased people were known by: "hubspot:501", "key:hubspot:501" ...
 	counted map[string]bool // ids of communications
 
 	position [2]int // in the streams of changes
@@ -47,6 +47,7 @@ type batch struct {
 	version contact.Version
 	entries []*entry // copies of what was touched, and new ones
 	erased  []string
+	met     []string // of erased, what was met and is done with
 	counted []string
 	patches []contact.Patch
 	wants   []want
@@ -138,8 +139,83 @@ func (b *batch) byKey(key contact.Key) (found *entry) {
 }
 
 func (b *batch) forgotten(system contact.System, id string) bool {
-	name := system.String() + ":" + id
-	return b.mapper.erased[name] || slices.Contains(b.erased, name)
+	return b.buried(system.String() + ":" + id)
+}
+
+func (b *batch) buried(name string) bool {
+	return (b.mapper.erased[name] || slices.Contains(b.erased, name)) && !slices.Contains(b.met, name)
+}
+
+// tombstones are what remains of an erased contact.
+func (b *batch) tombstones(e *entry) {
+	for _, key := range append([]contact.Key{e.key}, e.former...) {
+		b.erased = append(b.erased, "key:"+string(key))
+	}
+	for _, system := range contact.Systems {
+		side := e.state.Side(system)
+		for _, id := range append([]string{side.ID}, side.Aliases...) {
+			if id != "" {
+				b.erased = append(b.erased, system.String()+":"+id)
+			}
+		}
+		for _, match := range append(side.Phones(), side.Email) {
+			if match != "" {
+				b.erased = append(b.erased, "match:"+match)
+			}
+		}
+	}
+	if there := e.state.Side(contact.Aloware); there.ID == "" && there.Creating != 0 {
+		for _, phone := range e.state.Side(contact.HubSpot).Phones() {
+			b.erased = append(b.erased, "search:"+phone)
+		}
+	}
+}
+
+// afterErasure takes an answer about somebody who was erased meanwhile.
+func (b *batch) afterErasure(o *contact.Outcome) {
+	if !b.buried("key:" + string(o.Contact)) {
+		return
+	}
+	for _, id := range append([]string{o.TargetID}, o.MergedIDs...) {
+		if id == "" || b.forgotten(o.System, id) {
+			continue
+		}
+		if e := b.byID(o.System, id); e == nil {
+			b.erased = append(b.erased, o.System.String()+":"+id)
+		} else if e.state.Side(o.System.Other()).ID == "" {
+			b.change(&contact.Change{System: o.System, ID: id, EventID: o.EventID + "/" + id, Event: contact.Erased, OccurredAt: o.AppliedAt})
+		}
+	}
+}
+
+// madeOfErased reports whether an unknown contact of Aloware is one that we made
+// for somebody who was erased meanwhile.
+func (b *batch) madeOfErased(c *contact.Change) bool {
+	if c.System != contact.Aloware || c.Event == contact.Erased {
+		return false
+	}
+	for _, value := range c.Values {
+		if name := "search:" + value.Text; value.Name == b.rules.Set.ByKey(fieldKeys[phone]).Property(c.System) && b.buried(name) {
+			b.met = append(b.met, name)
+			b.erased = append(b.erased, c.System.String()+":"+c.ID)
+			return true
+		}
+	}
+	return false
+}
+
+// bar keeps a contact from being made in HubSpot that bears the number or the
+// e-mail of somebody who was erased.
+func (b *batch) bar(e *entry) {
+	for _, system := range contact.Systems {
+		side := e.state.Side(system)
+		for _, match := range append(side.Phones(), side.Email) {
+			if match != "" && b.buried("match:"+match) {
+				b.judges[e].Bar()
+				return
+			}
+		}
+	}
 }
 
 func (b *batch) create(system contact.System, id string) *entry {
@@ -193,7 +269,7 @@ func (b *batch) change(c *contact.Change) {
 	}
 	if e == nil {
 		switch {
-		case c.Event == contact.Deleted || c.Event == contact.Erased && b.forgotten(c.System, c.ID), b.forgotten(c.System, c.ID):
+		case c.Event == contact.Deleted || c.Event == contact.Erased && b.forgotten(c.System, c.ID), b.forgotten(c.System, c.ID), b.madeOfErased(c):
 			return
 		}
 		e = b.create(c.System, c.ID)
@@ -260,6 +336,7 @@ func (b *batch) communication(c *contact.Communication) {
 func (b *batch) outcome(o *contact.Outcome) {
 	e := b.byKey(o.Contact)
 	if e == nil {
+		b.afterErasure(o)
 		return
 	}
 	b.answers = append(b.answers, o.Contact, e.key)
@@ -278,6 +355,9 @@ func (b *batch) outcome(o *contact.Outcome) {
 func (b *batch) conclude() {
 	for _, e := range slices.Clone(b.order) {
 		if missing, wants := e.state.WantsMatch(); wants && !e.deleted {
+			if missing == contact.HubSpot {
+				b.bar(e)
+			}
 			b.match(e, missing)
 		}
 	}
@@ -285,14 +365,7 @@ func (b *batch) conclude() {
 		verdict := b.judges[e].Conclude()
 		if verdict.Erased {
 			e.deleted, e.erased = true, true
-			for _, system := range contact.Systems {
-				side := e.state.Side(system)
-				for _, id := range append([]string{side.ID}, side.Aliases...) {
-					if id != "" {
-						b.erased = append(b.erased, system.String()+":"+id)
-					}
-				}
-			}
+			b.tombstones(e)
 			b.patches = slices.DeleteFunc(b.patches, func(p contact.Patch) bool { return p.Contact == e.key })
 			continue
 		}
@@ -389,6 +462,9 @@ func (b *batch) commit() bool {
 	}
 	for _, name := range b.erased {
 		m.erased[name] = true
+	}
+	for _, name := range b.met {
+		delete(m.erased, name)
 	}
 	for _, id := range b.counted {
 		m.counted[id] = true

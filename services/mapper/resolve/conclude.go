@@ -19,6 +19,7 @@ func (j *Judge) Conclude() Verdict {
 	}
 	j.reopen()
 	j.redirect()
+	j.explainBar()
 	for _, system := range contact.Systems {
 		side := j.state.Side(system)
 		switch {
@@ -89,7 +90,7 @@ func (j *Judge) keys(system contact.System, creating bool) *contact.Create {
 		// A linked contact is found by what it holds itself.
 		create.Phones, create.Email = own.Phones(), own.Email
 	}
-	create.MayCreate = creating && j.rules.Creation.Into(system)
+	create.MayCreate = creating && j.mayCreate(system)
 	if creating && len(own.Apart) > 0 {
 		j.besides(system, create)
 	}
@@ -131,7 +132,7 @@ func (j *Judge) create(system contact.System, side *Side) {
 // identity are the fields that a new contact gets whatever their direction:
 // without them the system could not hold it or people not recognise it.
 func (j *Judge) identity(system contact.System) []string {
-	if j.rules.Creation.Into(system) {
+	if j.mayCreate(system) {
 		return []string{"phone_number", "email", "first_name", "last_name"}
 	}
 	return nil

@@ -95,7 +95,7 @@ func (j *Judge) current(key string) string {
 // defaults are the values that the tenant gives to contacts that are created
 // without any.
 func (j *Judge) defaults(system contact.System, have []contact.Property) (more []contact.Property) {
-	if !j.rules.Creation.Into(system) {
+	if !j.mayCreate(system) {
 		return nil
 	}
 	for i := range j.rules.Set.Mappings {

@@ -110,6 +110,7 @@ type Judge struct {
 	received contact.Millis  // when ingest received the newest intent
 	asked    map[string]bool // questions that were open before
 	searches []search        // under way for what was joined
+	barred   bool            // from being made in HubSpot
 }
 
 // search is a find-or-create that is under way under a name.
