@@ -11,10 +11,11 @@ import (
 	"time"
 )
 
-// TestAnEditReachesTheOtherSide: in the demonstration an edit in either system
-// is in the other within the bar, and then nothing moves any more.
+// TestAnEditReachesTheOtherSide: in the demonstration, as it is shipped, an
+// edit in either system is in the other within the bar, and then nothing moves
+// any more.
 func TestAnEditReachesTheOtherSide(t *testing.T) {
-	d := startDemo(t)
+	d := startProgram(t, program(t, "lockstep"))
 	var hubspotID, alowareID string
 	eventually(t, 60*time.Second, func() string {
 		for h, a := range d.pairs() {
@@ -25,20 +26,26 @@ func TestAnEditReachesTheOtherSide(t *testing.T) {
 	})
 	d.settle(60 * time.Second)
 
+	// Aloware's simulator takes five calls a second: edits that come faster would
+	// measure how long they wait for one.
+	person := time.NewTicker(300 * time.Millisecond)
+	defer person.Stop()
+	const edits = 40
 	var forth, back []time.Duration
-	for i := range 30 {
+	for i := range edits {
 		forth = append(forth, d.follow(func() {
 			d.mustPost(d.hubspot, "/_sim/edit", map[string]any{"id": hubspotID, "properties": map[string]any{"firstname": fmt.Sprintf("Ada %d", i)}}, nil)
 		}, d.aloware, alowareID, "first_name", fmt.Sprintf("Ada %d", i)))
 		back = append(back, d.follow(func() {
 			d.mustPost(d.aloware, "/_sim/edit", map[string]any{"id": alowareID, "fields": map[string]any{"email": fmt.Sprintf("ada%d@example.com", i)}}, nil)
 		}, d.hubspot, hubspotID, "email", fmt.Sprintf("ada%d@example.com", i)))
+		<-person.C
 	}
 	for name, times := range map[string][]time.Duration{"HubSpot to Aloware": forth, "Aloware to HubSpot": back} {
 		slices.Sort(times)
 		median := times[len(times)/2]
 		t.Logf("%s: median %v, slowest %v", name, median, times[len(times)-1])
-		if median > 300*time.Millisecond && !raceEnabled {
+		if median > 300*time.Millisecond {
 			t.Errorf("%s: median %v, want under 300ms", name, median)
 		}
 	}
@@ -65,7 +72,7 @@ func TestAnEditReachesTheOtherSide(t *testing.T) {
 		t.Errorf("SIGTERM must end lockstep cleanly: %v", err)
 	}
 	d.start() // for the clean-up, and: what was stored is found again
-	if got := d.contacts(d.aloware, "?id="+alowareID)[alowareID]["first_name"]; got != "Ada 29" {
+	if got := d.contacts(d.aloware, "?id="+alowareID)[alowareID]["first_name"]; got != fmt.Sprintf("Ada %d", edits-1) {
 		t.Errorf("after a restart the first name is %q", got)
 	}
 }

@@ -30,12 +30,15 @@ func TestMain(m *testing.M) {
 		lockstep.Main()
 		return
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	os.RemoveAll(built.dir)
+	os.Exit(code)
 }
 
 // demo is one running demonstration: a process with everything in it.
 type demo struct {
 	t       testing.TB
+	program string
 	data    string
 	env     []string
 	console string
@@ -49,9 +52,16 @@ type demo struct {
 }
 
 // startDemo starts the demonstration on free ports and waits until it is ready.
+// It is this test binary, with the race detector where that is on.
 func startDemo(t testing.TB, env ...string) *demo {
 	t.Helper()
-	d := &demo{t: t, data: dataFolder(t), console: freeAddress(t), ingest: freeAddress(t), hubspot: freeAddress(t), aloware: freeAddress(t)}
+	return startProgram(t, os.Args[0], env...)
+}
+
+// startProgram starts the demonstration of a given program.
+func startProgram(t testing.TB, program string, env ...string) *demo {
+	t.Helper()
+	d := &demo{t: t, program: program, data: dataFolder(t), console: freeAddress(t), ingest: freeAddress(t), hubspot: freeAddress(t), aloware: freeAddress(t)}
 	d.env = append(os.Environ(), childVariable+"=1",
 		"LOCKSTEP_CONSOLE_ADDR="+d.console, "LOCKSTEP_INGEST_ADDR="+d.ingest,
 		"LOCKSTEP_HUBSPOT_SIM_ADDR="+d.hubspot, "LOCKSTEP_ALOWARE_SIM_ADDR="+d.aloware,
@@ -105,7 +115,7 @@ func freeAddress(t testing.TB) string {
 // start starts the process and waits for its line "ready".
 func (d *demo) start() {
 	d.t.Helper()
-	command := exec.Command(os.Args[0], "standalone", "--demo")
+	command := exec.Command(d.program, "standalone", "--demo")
 	command.Env = d.env
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	stdout, err := command.StdoutPipe()
