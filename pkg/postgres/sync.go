@@ -24,7 +24,8 @@ const (
 // SyncState is the state of a job.
 type SyncState string
 
-// The states of a job; the last three are final.
+// The states of a job. The last three have ended; of these only a failed one can
+// be let go on.
 const (
 	SyncQueued    SyncState = "queued"
 	SyncRunning   SyncState = "running"
@@ -34,7 +35,7 @@ const (
 	SyncFailed    SyncState = "failed"
 )
 
-// Final reports whether a job of this state never goes on.
+// Final reports whether a job of this state has ended.
 func (s SyncState) Final() bool { return s == SyncCancelled || s == SyncDone || s == SyncFailed }
 
 // SyncWish is what somebody wishes to become of a job.
@@ -123,7 +124,7 @@ func scanSync(row pgx.CollectableRow) (s Sync, err error) {
 }
 
 // AdoptSyncs makes jobs out of new requests, and lets wishes take effect on
-// jobs that nobody runs at the moment.
+// jobs that nobody runs at the moment. A failed job goes on where it was.
 func (db *DB) AdoptSyncs(ctx context.Context) error {
 	if _, err := db.pool.Exec(ctx, `
 		INSERT INTO sync_job (id, tenant, kind, options, asked_by, asked_at)
@@ -135,10 +136,13 @@ func (db *DB) AdoptSyncs(ctx context.Context) error {
 	if _, err := db.pool.Exec(ctx, `
 		UPDATE sync_job j SET
 			state = CASE r.wish WHEN 'cancel' THEN 'cancelled' WHEN 'pause' THEN 'paused' ELSE 'queued' END,
-			finished_at = CASE r.wish WHEN 'cancel' THEN now() END, next_at = now()
+			finished_at = CASE r.wish WHEN 'cancel' THEN now() END, next_at = now(),
+			failures = CASE j.state WHEN 'failed' THEN 0 ELSE j.failures END, error = CASE j.state WHEN 'failed' THEN '' ELSE j.error END
 		FROM sync_request r
-		WHERE r.id = j.id AND j.state IN ('queued', 'running', 'paused') AND j.claimed_to <= now()
-		  AND (r.wish = 'cancel' OR r.wish = 'pause' AND j.state <> 'paused' OR r.wish = 'run' AND j.state = 'paused')`); err != nil {
+		WHERE r.id = j.id AND j.claimed_to <= now()
+		  AND (j.state IN ('queued', 'running', 'paused')
+		       AND (r.wish = 'cancel' OR r.wish = 'pause' AND j.state <> 'paused' OR r.wish = 'run' AND j.state = 'paused')
+		       OR j.state = 'failed' AND r.wish = 'run' AND r.wished_at > j.finished_at)`); err != nil {
 		return fmt.Errorf("apply sync wishes: %w", err)
 	}
 	return nil
@@ -187,16 +191,18 @@ func (db *DB) SyncSchedules(ctx context.Context) (map[contact.Tenant]time.Durati
 	return schedules, nil
 }
 
+// syncDue holds of a job w that may be claimed now: of one tenant the oldest
+// alone.
+const syncDue = `w.state IN ('queued', 'running') AND w.next_at <= now() AND w.claimed_to <= now()
+	AND NOT EXISTS (SELECT 1 FROM sync_job o WHERE o.tenant = w.tenant AND o.state IN ('queued', 'running')
+	                AND (o.asked_at, o.id) < (w.asked_at, w.id))`
+
 // ClaimSyncs takes due jobs for a process until a time from now; nobody else
-// gets them before it has passed. Of one tenant only the oldest runs.
+// gets them before it has passed. Those that have waited longest come first.
 func (db *DB) ClaimSyncs(ctx context.Context, owner string, hold time.Duration, limit int) ([]Sync, error) {
 	rows, err := db.pool.Query(ctx, `
 		UPDATE sync_job j SET claimed_by = $1, claimed_to = now() + $2, state = 'running', started_at = coalesce(started_at, now())
-		FROM (SELECT id FROM sync_job w
-		      WHERE state IN ('queued', 'running') AND next_at <= now() AND claimed_to <= now()
-		        AND NOT EXISTS (SELECT 1 FROM sync_job o WHERE o.tenant = w.tenant AND o.state IN ('queued', 'running')
-		                        AND (o.asked_at, o.id) < (w.asked_at, w.id))
-		      ORDER BY next_at LIMIT $3 FOR UPDATE SKIP LOCKED) d
+		FROM (SELECT id FROM sync_job w WHERE `+syncDue+` ORDER BY next_at LIMIT $3 FOR UPDATE SKIP LOCKED) d
 		WHERE j.id = d.id
 		RETURNING `+syncColumns, owner, hold, limit)
 	if err != nil {
@@ -211,25 +217,26 @@ func (db *DB) ClaimSyncs(ctx context.Context, owner string, hold time.Duration, 
 
 // SaveSync stores how far a claimed job is. A job that runs on is held for
 // another stretch; one that waits, or is not running any more, is given back
-// and due after wait. It tells what people wish. ErrSyncLost means that the
-// claim was lost: nothing was stored.
-func (db *DB) SaveSync(ctx context.Context, owner string, s *Sync, hold, wait time.Duration) (SyncWish, error) {
-	var wish SyncWish
-	err := db.pool.QueryRow(ctx, `
+// and due after wait. It tells what people wish, and whether jobs of other
+// tenants wait for a place. ErrSyncLost means that the claim was lost: nothing
+// was stored.
+func (db *DB) SaveSync(ctx context.Context, owner string, s *Sync, hold, wait time.Duration) (wish SyncWish, others bool, err error) {
+	err = db.pool.QueryRow(ctx, `
 		UPDATE sync_job SET state = $3, cursor = $4, counts = $5, failures = $6, error = $7,
 			claimed_to = CASE WHEN $8::interval > interval '0' THEN now() + $8::interval ELSE '-infinity' END,
 			next_at = now() + $9::interval,
 			finished_at = CASE WHEN $3 IN ('cancelled', 'done', 'failed') THEN now() END
 		WHERE id = $1 AND claimed_by = $2 AND claimed_to > now() AND state = 'running'
-		RETURNING coalesce((SELECT wish FROM sync_request r WHERE r.id = sync_job.id), 'run')`,
-		s.ID, owner, string(s.State), s.Cursor, s.Counts, s.Failures, s.Error, hold, wait).Scan(&wish)
+		RETURNING coalesce((SELECT wish FROM sync_request r WHERE r.id = sync_job.id), 'run'),
+			EXISTS (SELECT FROM sync_job w WHERE w.tenant <> sync_job.tenant AND `+syncDue+`)`,
+		s.ID, owner, string(s.State), s.Cursor, s.Counts, s.Failures, s.Error, hold, wait).Scan(&wish, &others)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
-		return "", ErrSyncLost
+		return "", false, ErrSyncLost
 	case err != nil:
-		return "", fmt.Errorf("save sync: %w", err)
+		return "", false, fmt.Errorf("save sync: %w", err)
 	}
-	return wish, nil
+	return wish, others, nil
 }
 
 // LastReconciled is when the newest finished job that read a tenant's changes

@@ -40,20 +40,27 @@ func (db *DB) RequestSync(ctx context.Context, s Sync) error {
 	return nil
 }
 
-// WishSync stores what is wished of a job that has not ended.
+// WishSync stores what is wished of a job that has not ended, or lets a failed
+// one go on; ErrSyncBusy while another job of the tenant is under way then.
 func (db *DB) WishSync(ctx context.Context, tenant contact.Tenant, id string, wish SyncWish) error {
 	s, err := db.FindSync(ctx, tenant, id)
 	switch {
 	case err != nil:
 		return err
-	case s.State.Final():
+	case s.State.Final() && (s.State != SyncFailed || wish != WishRun):
 		return ErrSyncFinal
 	}
-	if _, err := db.pool.Exec(ctx, `
-		INSERT INTO sync_request (id, tenant, kind, options, asked_by, asked_at, wish) VALUES ($1, $2, $3, $4, $5, $6, $7)
-		ON CONFLICT (id) DO UPDATE SET wish = excluded.wish`,
-		s.ID, string(s.Tenant), s.Kind, s.Options, s.AskedBy, s.AskedAt, wish); err != nil {
+	tag, err := db.pool.Exec(ctx, `
+		INSERT INTO sync_request (id, tenant, kind, options, asked_by, asked_at, wish)
+		SELECT $1, $2, $3, $4, $5, $6, $7
+		WHERE NOT $8 OR NOT EXISTS (SELECT 1 FROM sync_job WHERE tenant = $2 AND state IN ('queued', 'running', 'paused'))
+		ON CONFLICT (id) DO UPDATE SET wish = excluded.wish, wished_at = now()`,
+		s.ID, string(s.Tenant), s.Kind, s.Options, s.AskedBy, s.AskedAt, wish, s.State == SyncFailed)
+	switch {
+	case err != nil:
 		return fmt.Errorf("wish for a sync: %w", err)
+	case tag.RowsAffected() == 0:
+		return ErrSyncBusy
 	}
 	return nil
 }

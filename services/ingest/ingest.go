@@ -45,6 +45,11 @@ type Config struct {
 	// ListsEvery is the time between two readings of users and options; 0
 	// means five minutes.
 	ListsEvery time.Duration
+	// Jobs is how many jobs over all contacts run at once; 0 means 4.
+	Jobs int
+	// JobTurn is how long a job keeps its place among those that run, while
+	// jobs of other tenants wait; 0 means 15 seconds.
+	JobTurn time.Duration
 	// HTTP is used for reading; nil is the adapters' default.
 	HTTP *http.Client
 	// Observer hears of what was refused; nil is none.
@@ -91,6 +96,12 @@ func New(config Config) (*Ingest, error) {
 	}
 	if config.ListsEvery == 0 {
 		config.ListsEvery = 5 * time.Minute
+	}
+	if config.Jobs == 0 {
+		config.Jobs = 4
+	}
+	if config.JobTurn == 0 {
+		config.JobTurn = 15 * time.Second
 	}
 	if config.Observer == nil {
 		config.Observer = deaf{}

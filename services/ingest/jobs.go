@@ -19,11 +19,13 @@ import (
 // Jobs walk all contacts of a tenant. A job is claimed by one process with a
 // lease that each step renews; its cursor moves when what was read is durable,
 // so that another process goes on where it was.
+//
+// A job ends as failed only where it cannot be done as the tenant is connected,
+// and may be let go on then. Whatever else is in its way, it waits for.
 const (
-	jobHold    = time.Minute      // the lease of a step
-	jobStep    = 45 * time.Second // the longest step
-	mostJobs   = 4                // at once in one process
-	mostFaults = 100              // in a row, before a job is given up
+	jobHold = time.Minute      // the lease of a step
+	jobStep = 45 * time.Second // the longest step
+	jobWait = time.Minute      // the longest pause between two attempts, unless a system asks for more
 )
 
 // errNotNow refuses a job that cannot be done as the tenant is connected.
@@ -36,7 +38,7 @@ func (in *Ingest) jobs(ctx context.Context) error {
 	const tick, planEvery = 500 * time.Millisecond, time.Minute
 	var running sync.WaitGroup
 	defer running.Wait()
-	slots := make(chan struct{}, mostJobs)
+	slots := make(chan struct{}, in.config.Jobs)
 	var planned time.Time
 	for {
 		if now := in.config.Now(); now.Sub(planned) >= planEvery {
@@ -82,6 +84,7 @@ func (in *Ingest) claimJobs(ctx context.Context, slots chan struct{}, running *s
 // runJob works on a claimed job until it ends, waits, or ctx ends.
 func (in *Ingest) runJob(ctx context.Context, job *postgres.Sync) {
 	log := in.config.Logger.With("tenant", job.Tenant, "job", job.ID, "kind", job.Kind)
+	turn := in.config.Now()
 	for {
 		began := in.config.Now()
 		step, cancel := context.WithTimeout(quota.Bulk(ctx), jobStep)
@@ -95,8 +98,8 @@ func (in *Ingest) runJob(ctx context.Context, job *postgres.Sync) {
 		case err != nil:
 			job.Failures++
 			job.Error = err.Error()
-			hold, wait = 0, max(min(time.Duration(job.Failures)*2*time.Second, time.Minute), fault.As(err).Wait)
-			if hopeless(err) || job.Failures >= mostFaults {
+			hold, wait = 0, max(min(time.Duration(job.Failures)*2*time.Second, jobWait), fault.As(err).Wait)
+			if hopeless(err) {
 				job.State = postgres.SyncFailed
 			}
 			log.WarnContext(ctx, "a step of a job did not work", "state", job.State, "again_in", wait, "error", err)
@@ -108,11 +111,12 @@ func (in *Ingest) runJob(ctx context.Context, job *postgres.Sync) {
 			}
 		}
 		saving, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-		wish, err := in.config.DB.SaveSync(saving, in.config.Owner, job, hold, wait)
-		if err == nil && hold > 0 && wish != postgres.WishRun {
-			// Given back; what is wished takes effect on a job that nobody runs.
+		wish, others, err := in.config.DB.SaveSync(saving, in.config.Owner, job, hold, wait)
+		if over := others && in.config.Now().Sub(turn) >= in.config.JobTurn; err == nil && hold > 0 && (over || wish != postgres.WishRun) {
+			// Given back, behind those that wait; what is wished takes effect on a
+			// job that nobody runs.
 			hold = 0
-			_, err = in.config.DB.SaveSync(saving, in.config.Owner, job, 0, 0)
+			_, _, err = in.config.DB.SaveSync(saving, in.config.Owner, job, 0, 0)
 		}
 		cancel()
 		switch {
@@ -127,11 +131,11 @@ func (in *Ingest) runJob(ctx context.Context, job *postgres.Sync) {
 	}
 }
 
-// hopeless reports whether to try again would not help.
+// hopeless reports whether only somebody who changes the tenant's connections
+// can help. Credentials are renewed, scopes granted, and outages end.
 func hopeless(err error) bool {
 	var refused errNotNow
-	return errors.As(err, &refused) || errors.Is(err, aloware.ErrNotCapable) ||
-		fault.Is(err, fault.Permanent) || fault.Is(err, fault.Unauthorized)
+	return errors.As(err, &refused) || errors.Is(err, aloware.ErrNotCapable)
 }
 
 // step does the next piece of a job: it moves the cursor only over what is

@@ -33,6 +33,7 @@ type world struct {
 	bus     *bus.Bus
 	db      *postgres.DB
 	roster  *roster.Roster
+	sealer  *seal.Sealer
 	hubspot string
 	aloware string
 }
@@ -63,14 +64,47 @@ func newWorld(t testing.TB, contacts int, profile string) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = w.db.SaveTenant(ctx, tenant.Tenant{
-		ID: acme, Name: "Acme", Region: "US", TimeZone: "UTC", Active: true, Creation: tenant.FlowBoth, Updates: tenant.FlowBoth,
-		HubSpot: tenant.HubSpot{BaseURL: h.URL, PortalID: 2002, AppID: 1001, AccessToken: "demo-hubspot-token", WindowLimit: 10_000_000, State: tenant.Connected},
-		Aloware: tenant.Aloware{BaseURL: a.URL, Token: "demo-aloware-token", Profile: profile, WebhookAuth: "none", Rate: 1e6, Burst: 1_000_000, State: tenant.Connected},
-	}, sealer)
+	w.sealer = sealer
+	w.save(w.tenant(acme, profile))
+	w.roster, err = roster.Open(ctx, func(ctx context.Context) (postgres.Config, error) { return w.db.Config(ctx, sealer) }, quiet())
 	if err != nil {
 		t.Fatal(err)
 	}
+	w.maps(acme)
+	w.post(h.URL, "/_sim/load", map[string]any{"contacts": contacts, "seed": 1})
+	return w
+}
+
+// tenant is one that is connected to both simulators.
+func (w *world) tenant(id contact.Tenant, profile string) tenant.Tenant {
+	return tenant.Tenant{
+		ID: id, Name: string(id), Region: "US", TimeZone: "UTC", Active: true, Creation: tenant.FlowBoth, Updates: tenant.FlowBoth,
+		HubSpot: tenant.HubSpot{BaseURL: w.hubspot, PortalID: 2002, AppID: 1001, AccessToken: "demo-hubspot-token", WindowLimit: 10_000_000, State: tenant.Connected},
+		Aloware: tenant.Aloware{BaseURL: w.aloware, Token: "demo-aloware-token", Profile: profile, WebhookAuth: "none", Rate: 1e6, Burst: 1_000_000, State: tenant.Connected},
+	}
+}
+
+// save stores a tenant; the services know it at once.
+func (w *world) save(t tenant.Tenant) {
+	w.t.Helper()
+	if err := w.db.SaveTenant(context.Background(), t, w.sealer); err != nil {
+		w.t.Fatal(err)
+	}
+	w.refresh()
+}
+
+func (w *world) refresh() {
+	w.t.Helper()
+	if w.roster != nil {
+		if err := w.roster.Refresh(context.Background()); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}
+
+// maps gives a tenant its first mappings.
+func (w *world) maps(id contact.Tenant) {
+	w.t.Helper()
 	set := mapping.Default(func(row mapping.Row) string {
 		switch row.Key {
 		case "phone_number", "email", "first_name", "last_name":
@@ -78,15 +112,10 @@ func newWorld(t testing.TB, contacts int, profile string) *world {
 		}
 		return ""
 	})
-	if _, err := w.db.SaveMapping(ctx, acme, set, "test", "connected"); err != nil {
-		t.Fatal(err)
+	if _, err := w.db.SaveMapping(context.Background(), id, set, "test", "connected"); err != nil {
+		w.t.Fatal(err)
 	}
-	w.roster, err = roster.Open(ctx, func(ctx context.Context) (postgres.Config, error) { return w.db.Config(ctx, sealer) }, quiet())
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.post(h.URL, "/_sim/load", map[string]any{"contacts": contacts, "seed": 1})
-	return w
+	w.refresh()
 }
 
 func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
@@ -111,10 +140,13 @@ func (w *world) post(base, path string, body any) {
 // ingest runs a process of the service; stop ends it as an operator would.
 func (w *world) ingest(owner string, client *http.Client) (stop func()) {
 	w.t.Helper()
-	in, err := ingest.New(ingest.Config{
-		Owner: owner, Bus: w.bus, DB: w.db, Roster: w.roster, Logger: quiet(), Spool: w.t.TempDir(), PollEvery: -1, HTTP: client,
-		PublishTimeout: 10 * time.Second,
-	})
+	return w.run(ingest.Config{Owner: owner, HTTP: client})
+}
+
+func (w *world) run(c ingest.Config) (stop func()) {
+	w.t.Helper()
+	c.Bus, c.DB, c.Roster, c.Logger, c.Spool, c.PollEvery, c.PublishTimeout = w.bus, w.db, w.roster, quiet(), w.t.TempDir(), -1, 10*time.Second
+	in, err := ingest.New(c)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -139,7 +171,12 @@ func (w *world) ingest(owner string, client *http.Client) (stop func()) {
 // request asks for a job as the console does.
 func (w *world) request(id string, kind postgres.SyncKind, o postgres.SyncOptions) {
 	w.t.Helper()
-	if err := w.db.RequestSync(context.Background(), postgres.Sync{ID: id, Tenant: acme, Kind: kind, Options: o, AskedBy: "ada"}); err != nil {
+	w.requestOf(acme, id, kind, o)
+}
+
+func (w *world) requestOf(tenant contact.Tenant, id string, kind postgres.SyncKind, o postgres.SyncOptions) {
+	w.t.Helper()
+	if err := w.db.RequestSync(context.Background(), postgres.Sync{ID: id, Tenant: tenant, Kind: kind, Options: o, AskedBy: "ada"}); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -147,11 +184,16 @@ func (w *world) request(id string, kind postgres.SyncKind, o postgres.SyncOption
 // until waits until a job is as wanted.
 func (w *world) until(id string, holds func(postgres.Sync) bool) postgres.Sync {
 	w.t.Helper()
+	return w.untilOf(acme, id, holds)
+}
+
+func (w *world) untilOf(tenant contact.Tenant, id string, holds func(postgres.Sync) bool) postgres.Sync {
+	w.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
 	var last postgres.Sync
 	for {
-		found, err := w.db.FindSync(ctx, acme, id)
+		found, err := w.db.FindSync(ctx, tenant, id)
 		if err == nil && holds(found) {
 			return found
 		}
@@ -225,6 +267,128 @@ func TestFirstSyncGoesOnAfterARestart(t *testing.T) {
 	}
 	if ids := w.published(contact.HubSpot); len(ids) != 1200 {
 		t.Errorf("%d contacts were published, want 1200", len(ids))
+	}
+}
+
+// TestAJobOfADeadProcessGoesOn when its claim has run out, and what the dead one
+// would still say is not heard.
+func TestAJobOfADeadProcessGoesOn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 300, "full")
+	w.request("job1", postgres.FirstSync, walkHubSpot)
+	if err := w.db.AdoptSyncs(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	claimed, err := w.db.ClaimSyncs(t.Context(), "dead", time.Second, 1)
+	if err != nil || len(claimed) != 1 {
+		t.Fatalf("claimed %v, %v", claimed, err)
+	}
+	w.ingest("second", nil)
+	done := w.until("job1", func(s postgres.Sync) bool { return s.State.Final() })
+	if done.State != postgres.SyncDone || done.Counts.HubSpotRead != 300 {
+		t.Errorf("want all 300 read: %+v", done)
+	}
+	if _, _, err := w.db.SaveSync(t.Context(), "dead", &claimed[0], time.Minute, 0); err != postgres.ErrSyncLost {
+		t.Errorf("the dead process saved its job: %v, want ErrSyncLost", err)
+	}
+}
+
+// TestAJobWaitsForWhatIsInItsWay, says what it is, and goes on where it was.
+func TestAJobWaitsForWhatIsInItsWay(t *testing.T) {
+	t.Parallel()
+	fault := func(status int) func(*world) {
+		return func(w *world) {
+			w.post(w.hubspot, "/_sim/faults", []map[string]any{{"path": "/crm/", "status": status, "rate": 1}})
+		}
+	}
+	heal := func(w *world) { w.post(w.hubspot, "/_sim/faults", []map[string]any{}) }
+	change := func(change func(*tenant.Tenant)) func(*world) {
+		return func(w *world) {
+			t := w.tenant(acme, "full")
+			change(&t)
+			w.save(t)
+		}
+	}
+	whole := change(func(*tenant.Tenant) {})
+	for _, c := range []struct {
+		name      string
+		ail, mend func(*world)
+	}{
+		{"a token that is refused", change(func(t *tenant.Tenant) { t.HubSpot.AccessToken = "revoked" }), whole},
+		{"a scope that is missing", fault(403), heal},
+		{"an outage", fault(503), heal},
+		{"an inactive tenant", change(func(t *tenant.Tenant) { t.Active = false }), whole},
+		{"a system that is disconnected", change(func(t *tenant.Tenant) { t.HubSpot.State = tenant.Disconnected }), whole},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, 600, "full")
+			w.request("job1", postgres.FirstSync, walkHubSpot)
+			w.ingest("first", slow(20*time.Millisecond))
+			w.until("job1", func(s postgres.Sync) bool { return s.Counts.HubSpotRead >= 100 })
+			c.ail(w)
+			waits := w.until("job1", func(s postgres.Sync) bool { return s.Error != "" || s.State.Final() })
+			if waits.State != postgres.SyncRunning {
+				t.Fatalf("it must wait: %+v", waits)
+			}
+			c.mend(w)
+			done := w.until("job1", func(s postgres.Sync) bool { return s.State.Final() })
+			if done.State != postgres.SyncDone || done.Counts.HubSpotRead != 600 || done.Error != "" {
+				t.Errorf("want all 600 read: %+v", done)
+			}
+		})
+	}
+}
+
+// TestAFailedJobIsResumed once the connection can do what it needs; not by
+// itself, and not beside another job.
+func TestAFailedJobIsResumed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 150, "full")
+	w.save(w.tenant(acme, "documented"))
+	w.request("job1", postgres.FirstSync, postgres.SyncOptions{HubSpot: true, Aloware: true})
+	w.ingest("first", slow(50*time.Millisecond))
+	w.until("job1", func(s postgres.Sync) bool { return s.State == postgres.SyncFailed })
+	w.save(w.tenant(acme, "full"))
+	w.request("job2", postgres.FirstSync, walkHubSpot)
+	w.until("job2", func(s postgres.Sync) bool { return s.State == postgres.SyncRunning })
+	if got := w.until("job1", func(postgres.Sync) bool { return true }); got.State != postgres.SyncFailed {
+		t.Errorf("a failed job went on by itself: %+v", got)
+	}
+	if err := w.db.WishSync(t.Context(), acme, "job1", postgres.WishRun); err != postgres.ErrSyncBusy {
+		t.Errorf("to resume a job beside another gave %v, want ErrSyncBusy", err)
+	}
+	w.until("job2", func(s postgres.Sync) bool { return s.State.Final() })
+	if err := w.db.WishSync(t.Context(), acme, "job1", postgres.WishPause); err != postgres.ErrSyncFinal {
+		t.Errorf("to pause a failed job gave %v, want ErrSyncFinal", err)
+	}
+	if err := w.db.WishSync(t.Context(), acme, "job1", postgres.WishRun); err != nil {
+		t.Fatal(err)
+	}
+	if done := w.until("job1", func(s postgres.Sync) bool { return s.State == postgres.SyncDone }); done.Counts.HubSpotRead != 150 || done.Error != "" {
+		t.Errorf("want all read: %+v", done)
+	}
+}
+
+// TestJobsTakeTurns: where one job runs at a time, a small one of another tenant
+// does not wait for the end of a large one.
+func TestJobsTakeTurns(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 4000, "full")
+	zeta := w.tenant("zeta", "full")
+	zeta.HubSpot.PortalID = 2003
+	w.save(zeta)
+	w.maps("zeta")
+	w.request("large", postgres.FirstSync, walkHubSpot)
+	w.run(ingest.Config{Owner: "first", Jobs: 1, JobTurn: 300 * time.Millisecond, HTTP: slow(50 * time.Millisecond)})
+	w.until("large", func(s postgres.Sync) bool { return s.Counts.HubSpotRead > 0 })
+	w.requestOf("zeta", "small", postgres.Apply, postgres.SyncOptions{})
+	w.untilOf("zeta", "small", func(s postgres.Sync) bool { return s.State == postgres.SyncDone })
+	if large := w.until("large", func(postgres.Sync) bool { return true }); large.State.Final() {
+		t.Errorf("the large job was done before the small one: %+v", large)
+	}
+	if large := w.until("large", func(s postgres.Sync) bool { return s.State.Final() }); large.Counts.HubSpotRead != 4000 {
+		t.Errorf("want all 4000 read: %+v", large)
 	}
 }
 

@@ -160,7 +160,7 @@ func (s *Syncs) List(ctx context.Context, id contact.Tenant, limit int) ([]Job, 
 	return jobs, nil
 }
 
-// Wish lets a job pause, go on, or end.
+// Wish lets a job pause, go on (also one that failed), or end.
 func (s *Syncs) Wish(ctx context.Context, id contact.Tenant, job string, wish postgres.SyncWish) error {
 	return said(s.config.DB.WishSync(ctx, id, job, wish), job)
 }
@@ -171,6 +171,8 @@ func said(err error, job string) error {
 		return refuse("not_found", job, "there is no job %q of this tenant", job)
 	case errors.Is(err, postgres.ErrSyncFinal):
 		return refuse("ended", job, "the job has ended: start a new one")
+	case errors.Is(err, postgres.ErrSyncBusy):
+		return refuse("busy", job, "another job of this tenant is under way: wait for it or cancel it")
 	}
 	return err
 }

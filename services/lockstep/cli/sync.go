@@ -23,7 +23,7 @@ func (c *CLI) syncs() *cobra.Command {
 			_, err := client.PauseSync(ctx, &consolev1.PauseSyncRequest{Tenant: tenant, Id: id})
 			return err
 		}),
-		c.syncWish("resume", "Let a held job go on", func(ctx context.Context, client consolev1connect.SyncServiceClient, tenant, id string) error {
+		c.syncWish("resume", "Let a held or failed job go on where it was", func(ctx context.Context, client consolev1connect.SyncServiceClient, tenant, id string) error {
 			_, err := client.ResumeSync(ctx, &consolev1.ResumeSyncRequest{Tenant: tenant, Id: id})
 			return err
 		}),

@@ -65,7 +65,7 @@ type SyncServiceClient interface {
 	GetSync(context.Context, *v1.GetSyncRequest) (*v1.GetSyncResponse, error)
 	// PauseSync holds a job where it is.
 	PauseSync(context.Context, *v1.PauseSyncRequest) (*v1.PauseSyncResponse, error)
-	// ResumeSync lets a held job go on.
+	// ResumeSync lets a held or a failed job go on where it was.
 	ResumeSync(context.Context, *v1.ResumeSyncRequest) (*v1.ResumeSyncResponse, error)
 	// CancelSync ends a job for good; what it has read stays.
 	CancelSync(context.Context, *v1.CancelSyncRequest) (*v1.CancelSyncResponse, error)
@@ -269,7 +269,7 @@ type SyncServiceHandler interface {
 	GetSync(context.Context, *v1.GetSyncRequest) (*v1.GetSyncResponse, error)
 	// PauseSync holds a job where it is.
 	PauseSync(context.Context, *v1.PauseSyncRequest) (*v1.PauseSyncResponse, error)
-	// ResumeSync lets a held job go on.
+	// ResumeSync lets a held or a failed job go on where it was.
 	ResumeSync(context.Context, *v1.ResumeSyncRequest) (*v1.ResumeSyncResponse, error)
 	// CancelSync ends a job for good; what it has read stays.
 	CancelSync(context.Context, *v1.CancelSyncRequest) (*v1.CancelSyncResponse, error)
