@@ -2,8 +2,6 @@ package postgres
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,49 +15,22 @@ import (
 
 // The tables of this file are written by the mapper alone.
 
-// RefKind is a way in which a contact is found.
-type RefKind string
+// What contacts are found by, as package contact names it.
+type (
+	RefKind         = contact.RefKind
+	Ref             = contact.Ref
+	CommunicationID = contact.CommunicationID
+)
 
 // The kinds of reference.
 const (
-	RefKey     RefKind = "key" // a former key, after two contacts were joined
-	RefHubSpot RefKind = "hubspot"
-	RefAloware RefKind = "aloware"
-	RefPhone   RefKind = "phone"
-	RefEmail   RefKind = "email"
-	RefErased  RefKind = "erased" // hash of what a person who was forgotten was known by
+	RefKey     = contact.RefKey
+	RefHubSpot = contact.RefHubSpot
+	RefAloware = contact.RefAloware
+	RefPhone   = contact.RefPhone
+	RefEmail   = contact.RefEmail
+	RefErased  = contact.RefErased
 )
-
-// Ref is one thing that a contact is found by.
-type Ref struct {
-	Tenant contact.Tenant
-	Kind   RefKind
-	Value  string
-}
-
-// ErasedRef is a hash of an erased person's id. This one and the next three
-// are all that remains of somebody.
-func ErasedRef(tenant contact.Tenant, system contact.System, id string) Ref {
-	return erasedRef(tenant, system.String(), id)
-}
-
-// ErasedKey is a hash of an erased person's key: answers of calls that were
-// under way come under it.
-func ErasedKey(tenant contact.Tenant, key contact.Key) Ref {
-	return erasedRef(tenant, "key", string(key))
-}
-
-// ErasedMatch is a hash of an erased person's number or e-mail, canonical.
-func ErasedMatch(tenant contact.Tenant, value string) Ref { return erasedRef(tenant, "match", value) }
-
-// ErasedSearch is a hash of a number under which an erased person was being
-// looked for in Aloware, to be made there, at that very time.
-func ErasedSearch(tenant contact.Tenant, phone string) Ref { return erasedRef(tenant, "search", phone) }
-
-func erasedRef(tenant contact.Tenant, kind, value string) Ref {
-	sum := sha256.Sum256([]byte(string(tenant) + "\x00" + kind + "\x00" + value))
-	return Ref{Tenant: tenant, Kind: RefErased, Value: hex.EncodeToString(sum[:])}
-}
 
 // StoredContact is one row of contact_state.
 type StoredContact struct {
@@ -337,12 +308,6 @@ func (tx *Tx) SaveList(ctx context.Context, tenant contact.Tenant, d contact.Dir
 		return fmt.Errorf("save list %s: %w", d.List, err)
 	}
 	return nil
-}
-
-// CommunicationID names one communication of a tenant.
-type CommunicationID struct {
-	Tenant contact.Tenant
-	ID     string
 }
 
 // CountedCommunications tells which communications were counted before.

@@ -5,7 +5,7 @@ import (
 
 	"lockstep.internal/pkg/contact"
 	"lockstep.internal/pkg/postgres"
-	"lockstep.internal/services/mapper/resolve"
+	"lockstep.internal/services/mapper/people"
 )
 
 // jobOf is the job that an event belongs to; jobs name their events
@@ -21,8 +21,8 @@ func jobOf(eventID string) (string, bool) {
 
 // count adds what a job's event led to for one contact. An observation that
 // was nothing new leads to nothing: what is counted was missed until now.
-func (j *judged) count(e *entry, steps []resolve.Step) {
-	job, ok := jobOf(j.events[e])
+func (j *judged) count(decided people.Judgement) {
+	job, ok := jobOf(decided.EventID)
 	if !ok {
 		return
 	}
@@ -33,12 +33,12 @@ func (j *judged) count(e *entry, steps []resolve.Step) {
 		j.effects[postgres.SyncEffect{Tenant: j.tenant, Job: job, Cause: cause}]++
 	}
 	add("judged")
-	fresh := e.revision == 0
+	fresh := decided.Revision == 0
 	if fresh {
 		add("new_contact")
 	}
 	edited := make(map[string]bool)
-	for _, s := range steps {
+	for _, s := range decided.Steps {
 		switch s.Rule {
 		case "intent":
 			edited[s.Field] = true
@@ -53,7 +53,7 @@ func (j *judged) count(e *entry, steps []resolve.Step) {
 			add(s.Rule)
 		}
 	}
-	for _, s := range steps {
+	for _, s := range decided.Steps {
 		if s.Rule != "write" {
 			continue
 		}

@@ -211,7 +211,7 @@ func TestDeadLettersWithoutErasedPeople(t *testing.T) {
 		}
 	}
 	e.inTx(func(ctx context.Context, tx *postgres.Tx) error {
-		return tx.ChangeRefs(ctx, []postgres.RefChange{{Ref: postgres.ErasedRef(acme, contact.HubSpot, "1")}})
+		return tx.ChangeRefs(ctx, []postgres.RefChange{{Ref: contact.ErasedRef(acme, contact.HubSpot, "1")}})
 	})
 	letters, next, err := e.Letters(t.Context(), bus.LetterFilter{Tenant: acme}, 0, 10)
 	if err != nil || next != 0 || len(letters) != 2 {

@@ -60,13 +60,13 @@ func (i *Inbox) erased(ctx context.Context, tenant contact.Tenant, letters []bus
 func hashes(tenant contact.Tenant, m contact.Mention) []postgres.Ref {
 	var refs []postgres.Ref
 	for _, id := range m.IDs {
-		refs = append(refs, postgres.ErasedRef(tenant, id.System, id.ID))
+		refs = append(refs, contact.ErasedRef(tenant, id.System, id.ID))
 	}
 	for _, key := range m.Keys { // a key is made of an id
-		refs = append(refs, postgres.ErasedKey(tenant, key))
+		refs = append(refs, contact.ErasedKey(tenant, key))
 		if name, id, ok := strings.Cut(string(key), ":"); ok {
 			if system, err := contact.ParseSystem(name); err == nil {
-				refs = append(refs, postgres.ErasedRef(tenant, system, id))
+				refs = append(refs, contact.ErasedRef(tenant, system, id))
 			}
 		}
 	}

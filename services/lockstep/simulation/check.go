@@ -9,7 +9,7 @@ import (
 
 // check holds the world at rest against what must be true of it.
 func (w *world) check() {
-	for person := range people {
+	for person := range mostPeople {
 		if w.same(person) != person {
 			continue
 		}
@@ -27,7 +27,7 @@ func (w *world) checkPerson(person int) {
 		return
 	}
 	several := false
-	for other := range people {
+	for other := range mostPeople {
 		several = several || other != person && w.same(other) == person
 	}
 	for _, list := range [][]*record{hubspot, aloware} {
@@ -69,7 +69,7 @@ func (w *world) checkPerson(person int) {
 
 // linkedTo picks the record of Aloware that is linked with one of HubSpot.
 func (w *world) linkedTo(hubspot, aloware []*record) []*record {
-	for _, e := range w.mapper.store {
+	for _, e := range w.mapper.contacts {
 		for _, r := range aloware {
 			if len(hubspot) == 1 && e.state.Side(contact.HubSpot).ID == hubspot[0].id && e.state.Side(contact.Aloware).ID == r.id {
 				return []*record{r}
@@ -82,7 +82,7 @@ func (w *world) linkedTo(hubspot, aloware []*record) []*record {
 // checkBelief checks that the two are linked, and that what is believed of them
 // is so.
 func (w *world) checkBelief(person int, pair [2]*record, several bool) bool {
-	for _, e := range w.mapper.store {
+	for _, e := range w.mapper.contacts {
 		if e.state.Sides[0].ID != pair[0].id || e.state.Sides[1].ID != pair[1].id {
 			continue
 		}
@@ -332,7 +332,7 @@ func (w *world) checkErased(person int) {
 		}
 	}
 	for _, r := range w.records[1] {
-		if w.personOf(r) == person && !w.mapper.erased["aloware:"+r.id] {
+		if w.personOf(r) == person && !w.mapper.erased(contact.Aloware, r.id) {
 			return // not known to be his when he was erased
 		}
 	}

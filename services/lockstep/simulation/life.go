@@ -10,7 +10,7 @@ import (
 // form 0 makes a new contact of them, 1 keeps the primary one; order 1 sends
 // the deletion before the merge. Values that move tell nobody.
 func (w *world) merge(s Step) {
-	one, two := w.same(s.n(0)%people), w.same(s.n(1)%people)
+	one, two := w.same(s.n(0)%mostPeople), w.same(s.n(1)%mostPeople)
 	if one == two || w.deleted[one] || w.deleted[two] || w.erasedOf[one] || w.erasedOf[two] {
 		return
 	}
@@ -83,7 +83,7 @@ func (r *record) blur(why string) {
 
 // remove person: somebody deletes the contact in HubSpot.
 func (w *world) remove(s Step) {
-	person := w.same(s.n(0) % people)
+	person := w.same(s.n(0) % mostPeople)
 	for _, r := range w.living(contact.HubSpot, person) {
 		r.gone = true
 		w.deleted[person], w.gone = true, true
@@ -94,7 +94,7 @@ func (w *world) remove(s Step) {
 // restore person: somebody takes the contact out of HubSpot's recycle bin.
 // What was changed in between is as uncertain as what a merge moved.
 func (w *world) restore(s Step) {
-	person := w.same(s.n(0) % people)
+	person := w.same(s.n(0) % mostPeople)
 	if !w.deleted[person] || w.erasedOf[person] {
 		return
 	}
@@ -119,7 +119,7 @@ func (w *world) restore(s Step) {
 
 // erase person: a privacy deletion in HubSpot.
 func (w *world) erase(s Step) {
-	person := w.same(s.n(0) % people)
+	person := w.same(s.n(0) % mostPeople)
 	for _, r := range w.living(contact.HubSpot, person) {
 		r.gone, r.erased = true, true
 		w.erasedOf[person], w.gone = true, true
@@ -139,7 +139,7 @@ type spoken struct {
 // talk person kind states: a call or text in Aloware, told state by state, each
 // with the whole contact.
 func (w *world) talk(s Step) {
-	person := w.same(s.n(0) % people)
+	person := w.same(s.n(0) % mostPeople)
 	records := w.living(contact.Aloware, person)
 	if len(records) == 0 {
 		return

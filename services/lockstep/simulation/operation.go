@@ -81,7 +81,7 @@ func (w *world) free(system contact.System, person int) bool {
 
 // create system person value style: somebody makes the contact by hand.
 func (w *world) create(s Step) {
-	person := w.same(s.n(0) % people)
+	person := w.same(s.n(0) % mostPeople)
 	if s.System == 0 || !w.free(s.System, person) {
 		return
 	}
@@ -108,7 +108,7 @@ func (w *world) create(s Step) {
 
 // edit system field person value style: somebody changes a value.
 func (w *world) edit(s Step) {
-	person, field := w.same(s.n(0)%people), fieldNamed(s.Name)
+	person, field := w.same(s.n(0)%mostPeople), fieldNamed(s.Name)
 	if s.System == 0 || field >= firstComputed || field == phone && !w.linked(person) {
 		return // with another number he might not be known for the same
 	}
@@ -154,7 +154,7 @@ func (w *world) linked(person int) bool {
 			return false
 		}
 	}
-	for _, e := range w.mapper.store {
+	for _, e := range w.mapper.contacts {
 		if e.state.Sides[0].Linked() && e.state.Sides[1].Linked() && w.ownerOf(e.key) == person {
 			return true
 		}
@@ -244,6 +244,6 @@ func (w *world) land(s Step) {
 // refuse system field person value: from now on that value is refused.
 func (w *world) refuse(s Step) {
 	if field := fieldNamed(s.Name); s.System != 0 && field > email && field < firstComputed {
-		w.refuses[index(s.System)][field] = valueOf(s.n(0)%people, field, 1+s.n(1)%6)
+		w.refuses[index(s.System)][field] = valueOf(s.n(0)%mostPeople, field, 1+s.n(1)%6)
 	}
 }

@@ -66,7 +66,7 @@ func TestACopiedStateSharesNothing(t *testing.T) {
 	for seed := range uint64(40) {
 		w := newWorld()
 		w.play(Generate(seed))
-		for _, e := range w.mapper.store {
+		for _, e := range w.mapper.contacts {
 			copied := clone(e.state)
 			if !reflect.DeepEqual(copied, e.state) {
 				t.Fatalf("seed %d: %s is another after copying", seed, e.key)

@@ -21,6 +21,15 @@ type event struct {
 // message is a run of events that arrive together.
 type message []*event
 
+// incoming is what the mapper is told by it.
+func (m message) incoming() []contact.Incoming {
+	list := make([]contact.Incoming, len(m))
+	for i, e := range m {
+		list[i] = e.in
+	}
+	return list
+}
+
 func (w *world) id(prefix string) string {
 	w.number++
 	return prefix + strconv.Itoa(w.number)

@@ -90,7 +90,7 @@ func (w *world) decided(b *batch, p contact.Patch) {
 // quiet reports whether nothing happened by which a decided write is given up
 // or forgotten.
 func (w *world) quiet() bool {
-	for person := range people {
+	for person := range mostPeople {
 		if w.same(person) != person {
 			return false
 		}

@@ -53,7 +53,7 @@ type world struct {
 }
 
 // most people of a schedule.
-const people = 6
+const mostPeople = 6
 
 func newWorld() *world {
 	w := &world{
@@ -65,11 +65,11 @@ func newWorld() *world {
 	for i := range catalogue {
 		w.directions[i] = catalogue[i].Direction
 	}
-	w.mapper = mapper{erased: map[string]bool{}, counted: map[string]bool{}, epoch: [2]int64{1, 1}}
+	w.mapper = mapper{store: newStore(), epoch: [2]int64{1, 1}}
 	for i, system := range contact.Systems {
 		w.writers[i] = writer{system: system, sent: map[contact.Key]row.Delivered{}}
 	}
-	for person := range people {
+	for person := range mostPeople {
 		w.merged = append(w.merged, person)
 	}
 	w.rules = &resolve.Rules{Region: "US", Creation: resolve.FlowBoth, Updates: resolve.FlowBoth}

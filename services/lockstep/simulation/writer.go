@@ -57,6 +57,15 @@ func (w *world) read(wr *writer, stream, count int) {
 			continue
 		}
 		l := wr.lane(p.Contact)
+		switch {
+		case p.Forget:
+			delete(wr.sent, p.Contact)
+			wr.drop(l)
+			continue
+		case p.Wake && l == nil:
+			continue
+		}
+		p.Wake = false
 		if l == nil {
 			l = &lane{key: p.Contact, patch: p}
 			wr.lanes = append(wr.lanes, l)

@@ -1,4 +1,4 @@
-package mapper
+package people
 
 import (
 	"slices"
@@ -10,12 +10,12 @@ import (
 // choose settles a conflict as somebody chose. The chosen contact is joined
 // where it is nobody's counterpart; else its link moves here, and the other is
 // left without one.
-func (j *judged) choose(e *entry, c *contact.Command) {
+func (j *Message) choose(e *Entry, c *contact.Command) {
 	taken := ""
 	if c.ID == "" {
 		taken = j.cannotBeMade(e, c.System)
 	}
-	judge := j.judge(e, c.EventID)
+	judge := j.Judge(e, c.EventID)
 	if !judge.Chooses(c) {
 		return
 	}
@@ -23,36 +23,36 @@ func (j *judged) choose(e *entry, c *contact.Command) {
 		judge.Anew(c.System, taken)
 		return
 	}
-	other := j.batch.byID(j.tenant, c.System, c.ID)
-	mine := e.state.Side(c.System)
+	other := j.byID(j.tenant, c.System, c.ID)
+	mine := e.State.Side(c.System)
 	switch {
 	case other == nil:
 		judge.Take(c.System, c.ID, nil)
 	case other == e:
 		// The link that was in question stands.
-	case mine.ID == "" && other.state.Side(c.System.Other()).ID == "":
+	case mine.ID == "" && other.State.Side(c.System.Other()).ID == "":
 		j.join(e, other, c.EventID)
 	default:
-		activity := j.judge(other, c.EventID).Unlink(c.System)
-		j.judge(e, c.EventID).Take(c.System, c.ID, activity)
+		activity := j.Judge(other, c.EventID).Unlink(c.System)
+		j.Judge(e, c.EventID).Take(c.System, c.ID, activity)
 	}
-	j.batch.index(e)
+	j.index(e)
 }
 
 // cannotBeMade is why a system takes no new contact besides the candidates; ""
 // when it does. Aloware holds a number once.
-func (j *judged) cannotBeMade(e *entry, system contact.System) string {
+func (j *Message) cannotBeMade(e *Entry, system contact.System) string {
 	if system != contact.Aloware {
 		return ""
 	}
 	const why = "Aloware holds a number once, and another contact there has it: change the number of one of the two"
-	phones := e.state.Side(contact.HubSpot).Phones()
-	for _, id := range e.state.Side(system).Candidates {
-		other := j.batch.byID(j.tenant, system, id)
+	phones := e.State.Side(contact.HubSpot).Phones()
+	for _, id := range e.State.Side(system).Candidates {
+		other := j.byID(j.tenant, system, id)
 		if other == nil {
 			return why // it was found by the number
 		}
-		for _, phone := range other.state.Side(system).Phones() {
+		for _, phone := range other.State.Side(system).Phones() {
 			if slices.Contains(phones, phone) {
 				return why
 			}
@@ -63,8 +63,8 @@ func (j *judged) cannotBeMade(e *entry, system contact.System) string {
 
 // somebodyElse settles that the writer found a contact of which a person said
 // that it is another one.
-func (j *judged) somebodyElse(e *entry, o *contact.Outcome) {
-	j.judge(e, o.EventID).Settle(&contact.Outcome{
+func (j *Message) somebodyElse(e *Entry, o *contact.Outcome) {
+	j.Judge(e, o.EventID).Settle(&contact.Outcome{
 		System: o.System, Contact: o.Contact, Version: o.Version, Result: contact.Rejected, Refusal: resolve.SomebodyElse(o.System),
 	})
 }
