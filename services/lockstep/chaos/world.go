@@ -288,11 +288,9 @@ func (w *world) allReady(ctx context.Context, within time.Duration) error {
 
 // close ends everything that was started.
 func (w *world) close() {
-	var ending sync.WaitGroup
-	for _, p := range w.processes {
-		ending.Go(p.Stop)
+	if err := fleet.StopAll(w.processes); err != nil {
+		w.say("%v", err)
 	}
-	ending.Wait()
 	if w.stopSystems != nil {
 		w.stopSystems()
 		if err := w.systems.Wait(); err != nil && !errors.Is(err, context.Canceled) {

@@ -4,6 +4,7 @@ package fleet
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -34,6 +35,7 @@ type Process struct {
 	killed   bool // the present process was told to end by us
 	starts   int
 	byItself int           // ends that nobody here asked for
+	last     error         // how the latest run ended
 	ended    time.Duration // CPU time of the runs before the present one
 
 	stopping chan struct{}
@@ -70,7 +72,7 @@ func (p *Process) run() {
 			err = command.Wait()
 			p.mu.Lock()
 			asked := p.killed
-			p.running = nil
+			p.running, p.last = nil, err
 			p.ended += command.ProcessState.UserTime() + command.ProcessState.SystemTime()
 			if !asked {
 				p.byItself++
@@ -121,11 +123,12 @@ func (p *Process) Counts() (restarts, byItself int) {
 	return max(0, p.starts-1), p.byItself
 }
 
-// Stop ends the process for good; it gets a while to do so cleanly.
-func (p *Process) Stop() {
+// Stop ends the process for good. It gets a while to do so cleanly, which is
+// with exit code 0; everything else is an error.
+func (p *Process) Stop() error {
 	defer p.log.Close()
 	if !p.begun {
-		return
+		return nil
 	}
 	close(p.stopping)
 	p.Signal(syscall.SIGCONT)
@@ -133,10 +136,27 @@ func (p *Process) Stop() {
 	select {
 	case <-p.stopped:
 	case <-time.After(20 * time.Second):
-		p.say("%s did not end within 20 s of SIGTERM and was killed", p.Name)
 		p.Signal(syscall.SIGKILL)
 		<-p.stopped
+		return fmt.Errorf("%s did not end within 20 s of SIGTERM and was killed", p.Name)
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.last != nil {
+		return fmt.Errorf("%s ended with %w; last words: %s", p.Name, p.last, p.LastWords())
+	}
+	return nil
+}
+
+// StopAll ends processes side by side, and tells of all that did not end well.
+func StopAll(processes []*Process) error {
+	faults := make([]error, len(processes))
+	var ending sync.WaitGroup
+	for i, p := range processes {
+		ending.Go(func() { faults[i] = p.Stop() })
+	}
+	ending.Wait()
+	return errors.Join(faults...)
 }
 
 // Start begins to run the process; Stop ends it.

@@ -22,10 +22,11 @@ import (
 
 // What all simulated systems share.
 const (
-	appID        = 1001
+	AppID        = 1001
+	WebhookToken = "fleet-webhook-token" // which Aloware's webhooks carry
+
 	clientID     = "fleet-client"
 	clientSecret = "fleet-secret"
-	webhookToken = "fleet-webhook-token"
 )
 
 // Tenant is one tenant with a simulated HubSpot portal and Aloware account of
@@ -43,19 +44,25 @@ type Tenant struct {
 	HubSpotWebhooks, AlowareWebhooks string
 }
 
+// HubSpotToken is the access token of the tenant's portal.
+func (t *Tenant) HubSpotToken() string { return "hubspot-" + string(t.ID) }
+
+// AlowareToken is the API token of the tenant's account.
+func (t *Tenant) AlowareToken() string { return "aloware-" + string(t.ID) }
+
 // Simulators makes both systems of a tenant; Serve runs them.
 func (t *Tenant) Simulators() (*hubspotsim.Sim, *alowaresim.Sim, error) {
 	quiet := slog.New(slog.DiscardHandler)
 	hubspot, err := hubspotsim.New(hubspotsim.Config{
-		Token: "hubspot-" + string(t.ID), AppID: appID, PortalID: t.Portal, ClientID: clientID, ClientSecret: clientSecret,
+		Token: t.HubSpotToken(), AppID: AppID, PortalID: t.Portal, ClientID: clientID, ClientSecret: clientSecret,
 		WebhookURL: t.HubSpotWebhooks + "/webhooks/hubspot", WindowLimit: t.Window, DailyLimit: 1 << 30, Logger: quiet,
 	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("HubSpot simulator: %w", err)
 	}
 	aloware, err := alowaresim.New(alowaresim.Config{
-		Token: "aloware-" + string(t.ID), Profile: "full", Rate: t.Rate, Burst: t.Burst, Logger: quiet,
-		Webhooks: []alowaresim.Webhook{{URL: t.AlowareWebhooks + "/webhooks/aloware/" + string(t.ID), Auth: "bearer", Token: webhookToken}},
+		Token: t.AlowareToken(), Profile: "full", Rate: t.Rate, Burst: t.Burst, Logger: quiet,
+		Webhooks: []alowaresim.Webhook{{URL: t.AlowareWebhooks + "/webhooks/aloware/" + string(t.ID), Auth: "bearer", Token: WebhookToken}},
 	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("Aloware simulator: %w", err)
@@ -75,7 +82,7 @@ func Serve(ctx context.Context, hubspot *hubspotsim.Sim, at net.Listener, alowar
 
 // SaveApp stores the app that all portals have installed.
 func SaveApp(ctx context.Context, db *postgres.DB, sealer *seal.Sealer) error {
-	return db.SaveApp(ctx, tenant.App{AppID: appID, ClientID: clientID, ClientSecret: clientSecret}, sealer)
+	return db.SaveApp(ctx, tenant.App{AppID: AppID, ClientID: clientID, ClientSecret: clientSecret}, sealer)
 }
 
 // Connect stores the tenant with the addresses at which the services reach its
@@ -85,11 +92,11 @@ func (t *Tenant) Connect(ctx context.Context, db *postgres.DB, sealer *seal.Seal
 		ID: t.ID, Name: string(t.ID), Region: "US", TimeZone: "America/New_York", Active: true, Creation: tenant.FlowBoth, Updates: tenant.FlowBoth,
 	}
 	row.HubSpot = tenant.HubSpot{
-		BaseURL: hubspot, PortalID: t.Portal, AppID: appID, AccessToken: tenant.Secret("hubspot-" + string(t.ID)), WindowLimit: t.Window, State: tenant.Connected,
+		BaseURL: hubspot, PortalID: t.Portal, AppID: AppID, AccessToken: tenant.Secret(t.HubSpotToken()), WindowLimit: t.Window, State: tenant.Connected,
 	}
 	row.Aloware = tenant.Aloware{
-		BaseURL: aloware, Token: tenant.Secret("aloware-" + string(t.ID)), Profile: "full",
-		WebhookAuth: "bearer", WebhookToken: webhookToken, Rate: t.Rate, Burst: t.Burst, State: tenant.Connected,
+		BaseURL: aloware, Token: tenant.Secret(t.AlowareToken()), Profile: "full",
+		WebhookAuth: "bearer", WebhookToken: WebhookToken, Rate: t.Rate, Burst: t.Burst, State: tenant.Connected,
 	}
 	budget := quota.NewGate(connection.Limits(&row, contact.HubSpot, connection.WriterShare))
 	set, _, err := tenants.Prepare(ctx, connection.HubSpot(&row, budget, nil))

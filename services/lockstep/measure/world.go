@@ -2,13 +2,13 @@ package measure
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -238,15 +238,11 @@ func (w *world) usage() map[string]fleet.Usage {
 
 // close ends everything that was started.
 func (w *world) close() {
-	var ending sync.WaitGroup
-	for i, p := range w.processes {
-		if i > 0 {
-			ending.Go(p.Stop)
-		}
-	}
-	ending.Wait()
 	if len(w.processes) > 0 {
-		w.processes[0].Stop() // the bus comes last
+		bus := w.processes[:1] // it comes last
+		if err := errors.Join(fleet.StopAll(w.processes[1:]), fleet.StopAll(bus)); err != nil {
+			w.say("%v", err)
+		}
 	}
 	if w.stopSystems != nil {
 		w.stopSystems()

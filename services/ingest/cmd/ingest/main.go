@@ -19,9 +19,10 @@ func run(ctx context.Context) error {
 	address := env.String("LOCKSTEP_INGEST_ADDR", ":8081")
 	probes := env.String("LOCKSTEP_PROBE_ADDR", ":9090")
 	settings := ingest.Config{
-		PublicURL: env.URL("LOCKSTEP_PUBLIC_URL", "http://127.0.0.1:8081"),
-		Spool:     env.String("LOCKSTEP_SPOOL", "/var/lib/lockstep/spool"),
-		PollEvery: env.Duration("LOCKSTEP_POLL_EVERY", time.Minute),
+		PublicURL:  env.URL("LOCKSTEP_PUBLIC_URL", "http://127.0.0.1:8081"),
+		Spool:      env.String("LOCKSTEP_SPOOL", "/var/lib/lockstep/spool"),
+		PollEvery:  env.Duration("LOCKSTEP_POLL_EVERY", time.Minute),
+		ListsEvery: env.Duration("LOCKSTEP_LISTS_EVERY", 5*time.Minute),
 	}
 	if err := env.Err(); err != nil {
 		return err
