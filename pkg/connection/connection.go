@@ -14,11 +14,11 @@ import (
 	"lockstep.internal/pkg/tenant"
 )
 
-// The parts of a system's limits. The owner of the lane gives out its part to
-// all who ask it; the others are what a reader and a console have for
-// themselves while no owner answers (package grant).
+// The parts of a system's limits. The owner of the lane has all of it, and gives
+// to all who ask it; the others are what a reader and a console have for
+// themselves while there is no owner (package grant).
 const (
-	WriterShare  = 0.98
+	WriterShare  = 1
 	ReaderShare  = 0.01
 	ConsoleShare = 0.01
 )
@@ -28,6 +28,10 @@ const (
 func Limits(t *tenant.Tenant, system contact.System, share float64) quota.Limits {
 	if system == contact.HubSpot {
 		limits := quota.HubSpot(t.HubSpot.WindowLimit, t.HubSpot.DailyLimit, share*part(t.HubSpot.Ceiling))
+		if share == WriterShare && limits.Daily > 0 {
+			// What readers had for themselves in a day's gaps counts in that day.
+			limits.Daily = max(1, int(float64(limits.Daily)*(1-ReaderShare-ConsoleShare)))
+		}
 		limits.Zone = zone(t.HubSpot.TimeZone)
 		return limits
 	}

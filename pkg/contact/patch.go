@@ -30,6 +30,7 @@ type Patch struct {
 	Archive        bool // archive it in System
 	Wake           bool // try what waits for the contact now; nothing where nothing waits
 	Forget         bool // the person is erased: forget what waits, write nothing
+	Bulk           bool // waits for live ones; told by the writer's row, and not sent
 	CauseEventID   string
 	EditedAt       Millis // the edit's time by its own system's clock
 	ReceivedAt     Millis // when ingest received that edit, our clock

@@ -2,9 +2,10 @@
 // owner of the tenant's lane gives out calls, and the others ask it for each.
 //
 // Who asks gets a call when no write wants it; the owner counts it until the
-// answer is told, or is taken as told after a while. Without an owner, or when
-// it has nothing to give for long, a small part of the limits that the owner
-// leaves alone is what the asker has for itself.
+// answer is told, or is taken as told after a while. Only while there is no owner,
+// and none was for as long as its calls can still count, the asker has a small part
+// of the limits for itself. An owner that is slow, or that cannot be reached, is
+// waited for.
 package grant
 
 import (
@@ -25,6 +26,11 @@ import (
 const (
 	// patience is how long one asking waits, and then the own part.
 	patience = 3 * time.Second
+	// again is the time between two askings where there is nobody.
+	again = 500 * time.Millisecond
+	// quiet is for how long there must have been no owner: a window of HubSpot's
+	// limit, and what was on its way.
+	quiet = 12 * time.Second
 	// longest is how long a call that was granted may take; then it is taken as
 	// answered.
 	longest = time.Minute
@@ -118,31 +124,68 @@ func (o *owner) close(id string, a quota.Answer) {
 	}
 }
 
-// Budget asks the owner of a tenant's quota for each call.
+// Budget asks the owner of a tenant's quota for each call. It must last, as it
+// remembers when there was an owner.
 type Budget struct {
 	Bus    *bus.Bus
 	Tenant contact.Tenant
 	System contact.System
-	// Own is the part of the limits that no owner gives out.
+	// Own is the part of the limits for the times without an owner.
 	Own quota.Budget
+	// Quiet is for how long there must have been none; 0 means 12 s.
+	Quiet time.Duration
+
+	mu   sync.Mutex
+	seen time.Time // when an owner answered last
 }
 
-// Take waits for a call: of the owner's, or of the own part when that brings
-// none. Where the system has closed the budget, it gives a fault of class
+// Take waits for a call: of the owner's, or of the own part while there is no
+// owner. Where the system has closed the budget, it gives a fault of class
 // Throttled with the wait.
 func (b *Budget) Take(ctx context.Context, pool quota.Pool) (quota.Ticket, error) {
 	for {
 		ticket, err := b.ask(ctx, pool)
-		if err == nil || fault.Is(err, fault.Throttled) && fault.As(err).Reason == closed {
+		nobody := errors.Is(err, bus.ErrNobody) || errors.Is(err, ErrNone)
+		switch {
+		case err == nil || fault.Is(err, fault.Throttled) && fault.As(err).Reason == closed:
+			b.answered()
 			return ticket, err
-		}
-		own, cancel := context.WithTimeout(ctx, patience)
-		ticket, err = b.Own.Take(own, pool)
-		cancel()
-		if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
-			return ticket, err
+		case ctx.Err() != nil:
+			return nil, fmt.Errorf("wait for the quota: %w", ctx.Err())
+		case nobody && b.quiet():
+			own, cancel := context.WithTimeout(ctx, patience)
+			ticket, err = b.Own.Take(own, pool)
+			cancel()
+			if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
+				return ticket, err
+			}
+		default:
+			timer := time.NewTimer(again)
+			select {
+			case <-ctx.Done():
+			case <-timer.C:
+			}
+			timer.Stop()
 		}
 	}
+}
+
+// answered notes that there is an owner.
+func (b *Budget) answered() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.seen = time.Now()
+}
+
+// quiet reports whether what an owner gave out counts no more.
+func (b *Budget) quiet() bool {
+	long := b.Quiet
+	if long == 0 {
+		long = quiet
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return time.Since(b.seen) >= long
 }
 
 // closed is the reason of a fault that the owner told.

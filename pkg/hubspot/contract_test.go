@@ -18,7 +18,6 @@ import (
 	"lockstep.internal/pkg/fault"
 	"lockstep.internal/pkg/hubspot"
 	"lockstep.internal/pkg/hubspot/hubspotsim"
-	"lockstep.internal/pkg/quota"
 )
 
 // portal is a simulated HubSpot on a real socket, with a client, a budget and
@@ -29,7 +28,6 @@ type portal struct {
 	client *hubspot.Client
 	budget *ledger
 	d      *hubspot.Destination
-	ctx    context.Context // of what is delivered
 }
 
 func newPortal(t *testing.T, config hubspotsim.Config) *portal {
@@ -47,7 +45,7 @@ func newPortal(t *testing.T, config hubspotsim.Config) *portal {
 	stopped := make(chan error, 1)
 	go func() { stopped <- sim.Run(ctx) }()
 	t.Cleanup(func() { stop(); <-stopped; server.Close() })
-	p := &portal{t: t, url: server.URL, budget: &ledger{}, ctx: context.Background()}
+	p := &portal{t: t, url: server.URL, budget: &ledger{}}
 	p.client = hubspot.NewClient(hubspot.ClientConfig{BaseURL: server.URL, Token: hubspot.StaticToken("demo-hubspot-token"), Budget: p.budget, AppID: 1001})
 	p.d = hubspot.NewDestination(p.client, hubspot.DestinationConfig{Tenant: "acme"})
 	return p
@@ -115,11 +113,10 @@ func (p *portal) holds(id string) map[string]string {
 }
 
 func (p *portal) deliver(patches ...contact.Patch) []contact.Delivery {
-	return p.d.Deliver(p.ctx, patches)
+	return p.d.Deliver(context.Background(), patches)
 }
 
-// list lists all contacts of the portal; what is delivered after that waits
-// for no one.
+// list lists all contacts of the portal, for bulk patches.
 func (p *portal) list() {
 	p.t.Helper()
 	ids := map[string][]string{}
@@ -141,7 +138,6 @@ func (p *portal) list() {
 		}
 		after = next
 	}
-	p.ctx = quota.Bulk(p.ctx)
 	p.d = hubspot.NewDestination(p.client, hubspot.DestinationConfig{Tenant: "acme", Listed: func(_ context.Context, keys []string) (found []string, complete bool, err error) {
 		for _, key := range keys {
 			found = append(found, ids[key]...)
@@ -392,6 +388,9 @@ func TestFindOrCreate(t *testing.T) {
 			}
 			if c.listed {
 				p.list()
+				for i := range patches {
+					patches[i].Bulk = true
+				}
 			}
 			o := p.final(patches...)
 			for i, want := range []struct {
@@ -424,6 +423,17 @@ func TestFindOrCreate(t *testing.T) {
 			}
 			if searches := p.calls("POST /crm/objects/2026-09/contacts/search"); (searches > 0) == (c.listed && c.keyed) {
 				t.Errorf("%d searches", searches)
+			}
+			if c.listed && c.keyed {
+				// A live creation among them is searched for, and it alone.
+				live, bulk := create("11", "", "+14155550111", true, "firstname", "Una"), create("12", "", "+14155550112", true, "firstname", "Tom")
+				bulk.Bulk = true
+				if o := p.final(live, bulk); o[0].Result != contact.Made || o[1].Result != contact.Made {
+					t.Errorf("a live and a bulk creation: %+v", o)
+				}
+				if n := p.calls("POST /crm/objects/2026-09/contacts/search"); n != 1 {
+					t.Errorf("%d searches for one live creation among bulk ones", n)
+				}
 			}
 		})
 	}

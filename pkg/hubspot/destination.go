@@ -26,7 +26,7 @@ type DestinationConfig struct {
 	Region string
 	// Listed gives the ids of the portal's contacts that have one of some
 	// canonical numbers and e-mails, where all of them were listed lately; else
-	// complete is false. Patches of a quota.Bulk context are looked up there, as
+	// complete is false. Patches that are Bulk are looked up there, as
 	// HubSpot's search allows few calls. Nil always searches.
 	Listed func(ctx context.Context, keys []string) (ids []string, complete bool, err error)
 }

@@ -7,7 +7,6 @@ import (
 
 	"lockstep.internal/pkg/contact"
 	"lockstep.internal/pkg/fault"
-	"lockstep.internal/pkg/quota"
 )
 
 // matchNames are the properties by which a contact is recognised.
@@ -69,12 +68,13 @@ func (s sighting) add(j *job, id string) { s[j] = appendNew(s[j], id) }
 func (r *run) find(ctx context.Context, jobs []*job) {
 	seen := sighting{}
 	known := map[string]record{}
-	if ids, complete := r.list(ctx, jobs); complete {
-		r.confirm(ctx, jobs, ids, seen, known)
-	} else {
-		r.findByEmail(ctx, jobs, seen, known)
-		r.confirm(ctx, jobs, r.searchPhones(ctx, jobs), seen, known)
+	sought, listed := jobs, listable(jobs)
+	if ids, complete := r.list(ctx, listed); complete {
+		r.confirm(ctx, listed, ids, seen, known)
+		sought = slices.DeleteFunc(slices.Clone(jobs), func(j *job) bool { return j.patch.Bulk })
 	}
+	r.findByEmail(ctx, sought, seen, known)
+	r.confirm(ctx, sought, r.searchPhones(ctx, sought), seen, known)
 	for _, j := range jobs {
 		if !j.open() {
 			continue
@@ -169,11 +169,21 @@ func (r *run) readEmails(ctx context.Context, emails []string, byEmail map[strin
 	}
 }
 
-// list gives the contacts that may be those of jobs that wait for no one, where
-// the portal's contacts were listed. Without KeyProperty only the search finds
-// what a create without an answer has made.
+// listable are the jobs that can do with what the portal held when it was listed.
+func listable(jobs []*job) (bulk []*job) {
+	for _, j := range jobs {
+		if j.patch.Bulk {
+			bulk = append(bulk, j)
+		}
+	}
+	return bulk
+}
+
+// list gives the contacts that may be those of some jobs, where the portal's
+// contacts were listed. Without KeyProperty only the search finds what a create
+// without an answer has made.
 func (r *run) list(ctx context.Context, jobs []*job) (ids []string, complete bool) {
-	if r.d.listed == nil || !quota.IsBulk(ctx) || !r.d.keyed(r.c.now()) {
+	if r.d.listed == nil || len(jobs) == 0 || !r.d.keyed(r.c.now()) {
 		return nil, false
 	}
 	var keys []string

@@ -31,10 +31,10 @@ func (b *bucket) giveBack() {
 	}
 }
 
-// free is when the next call may be taken.
-func (b *bucket) free() time.Time {
+// free is when the next call may be taken such that some are left.
+func (b *bucket) free(left float64) time.Time {
 	if b.rate == 0 {
 		return time.Time{}
 	}
-	return b.empty.Add(b.cell())
+	return b.empty.Add(time.Duration((1 + left) * float64(b.cell())))
 }

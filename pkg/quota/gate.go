@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"lockstep.internal/pkg/fault"
@@ -15,17 +16,18 @@ import (
 // is told until when, so that it can let go of what it holds meanwhile.
 const patience = 3 * time.Second
 
-// bulkKey marks a context whose calls may wait behind live ones.
-type bulkKey struct{}
+// bulkKey marks a context whose calls may wait behind live ones, holdKey one whose
+// first call was taken before.
+type (
+	bulkKey struct{}
+	holdKey struct{}
+)
 
 // Bulk gives a context whose calls go out only when no other call waits.
 func Bulk(ctx context.Context) context.Context { return context.WithValue(ctx, bulkKey{}, true) }
 
-// IsBulk reports whether a context is one of Bulk.
-func IsBulk(ctx context.Context) bool { return ctx.Value(bulkKey{}) != nil }
-
 // Gate gives out the calls of one budget, in the order of asking, live ones
-// before those of a Bulk context. It is safe for concurrent use and needs no
+// before those of a Bulk context, to which the last call of a limit is not given. It is safe for concurrent use and needs no
 // goroutine of its own.
 //
 // Where the system has closed the budget for longer than a few seconds, or the
@@ -45,7 +47,6 @@ var _ Budget = (*Gate)(nil)
 
 type waiter struct {
 	ready chan struct{} // closed when done
-	looks bool          // takes no call, only waits for its turn
 	given bool
 	err   error // when nothing was given
 }
@@ -71,27 +72,58 @@ func (g *Gate) SetLimits(limits Limits) {
 	g.pump()
 }
 
-// Take waits for a call.
+// Take waits for a call, or gives the one that its context holds.
 func (g *Gate) Take(ctx context.Context, pool Pool) (Ticket, error) {
-	if err := g.wait(ctx, pool, false); err != nil {
+	if h, ok := ctx.Value(holdKey{}).(*Hold); ok && pool == General && h.gate == g && h.open.CompareAndSwap(true, false) {
+		return &ticket{gate: g, pool: pool}, nil
+	}
+	if err := g.wait(ctx, pool); err != nil {
 		return nil, err
 	}
 	return &ticket{gate: g, pool: pool}, nil
 }
 
-// Ready waits until a general call could go out, without taking it. Who
+// Hold is a general call that was taken before it is known what for: who
 // gathers work for a call gathers the more the later it begins.
-func (g *Gate) Ready(ctx context.Context) error { return g.wait(ctx, General, true) }
+type Hold struct {
+	gate *Gate
+	open atomic.Bool
+}
 
-func (g *Gate) wait(ctx context.Context, pool Pool, looks bool) error {
+// Hold waits for a general call and keeps it. Release must be called.
+func (g *Gate) Hold(ctx context.Context) (*Hold, error) {
+	if err := g.wait(ctx, General); err != nil {
+		return nil, err
+	}
+	h := &Hold{gate: g}
+	h.open.Store(true)
+	return h, nil
+}
+
+// In gives a context whose first general call is the held one.
+func (h *Hold) In(ctx context.Context) context.Context { return context.WithValue(ctx, holdKey{}, h) }
+
+// Release gives the call back if it was not used.
+func (h *Hold) Release() {
+	if !h.open.CompareAndSwap(true, false) {
+		return
+	}
+	h.gate.mu.Lock()
+	defer h.gate.mu.Unlock()
+	h.gate.meter.giveBack(General)
+	h.gate.given--
+	h.gate.pump()
+}
+
+func (g *Gate) wait(ctx context.Context, pool Pool) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("wait for the quota: %w", err)
 	}
 	lane := 0
-	if IsBulk(ctx) {
+	if ctx.Value(bulkKey{}) != nil {
 		lane = 1
 	}
-	w := &waiter{ready: make(chan struct{}), looks: looks}
+	w := &waiter{ready: make(chan struct{})}
 	g.mu.Lock()
 	g.queue[pool][lane] = append(g.queue[pool][lane], w)
 	g.pump()
@@ -103,7 +135,7 @@ func (g *Gate) wait(ctx context.Context, pool Pool, looks bool) error {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if w.given && !looks {
+	if w.given {
 		g.meter.giveBack(pool) // given in the same moment
 		g.given--
 	}
@@ -130,7 +162,7 @@ func (g *Gate) pump() {
 				lane++
 				continue
 			}
-			at, known := g.meter.next(pool, now)
+			at, known := g.meter.next(pool, now, lane == 1)
 			if known && at.After(now) && (next.IsZero() || at.Before(next)) {
 				next = at
 			}
@@ -138,10 +170,8 @@ func (g *Gate) pump() {
 				break
 			}
 			first := queue[0]
-			if !first.looks {
-				g.meter.take(pool, now)
-				g.given++
-			}
+			g.meter.take(pool, now)
+			g.given++
 			queue[0] = nil
 			g.queue[pool][lane] = queue[1:]
 			first.given = true
@@ -211,7 +241,7 @@ func (g *Gate) Usage() Usage {
 	now, m := g.now(), g.meter
 	m.general.trim(now)
 	u := Usage{Used: m.general.used(), Max: m.general.most, Today: m.today(now), Given: g.given, Throttled: g.full}
-	if next, known := m.next(General, now); known {
+	if next, known := m.next(General, now, false); known {
 		u.Next = next
 	}
 	if until, _ := m.shut(General, now); until.After(now) {

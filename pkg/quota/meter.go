@@ -57,10 +57,10 @@ func (m *meter) of(pool Pool) *window {
 	return &m.general
 }
 
-// next is when the next call of a pool may go out; now or before means now.
-// Without a known time an answer must come in first.
-func (m *meter) next(pool Pool, now time.Time) (time.Time, bool) {
-	at, known := m.of(pool).next(now)
+// next is when the next call of a pool may go out, a bulk one or another; now or
+// before means now. Without a known time an answer must come in first.
+func (m *meter) next(pool Pool, now time.Time, bulk bool) (time.Time, bool) {
+	at, known := m.of(pool).next(now, bulk)
 	return latest(at, m.dayEnds(now)), known
 }
 

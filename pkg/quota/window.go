@@ -1,10 +1,18 @@
 package quota
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
-// takeOver is the time that a new owner leaves for the calls of its
-// predecessor that were still on their way.
-const takeOver = time.Second
+const (
+	// takeOver is the time that a new owner leaves for the calls of its
+	// predecessor that were still on their way.
+	takeOver = time.Second
+	// stray is how many calls readers may have made for themselves while there
+	// was no owner.
+	stray = 3
+)
 
 // window is one limit: so many calls in any span of a length. It keeps two
 // rules.
@@ -16,8 +24,11 @@ const takeOver = time.Second
 // And calls are paced by a bucket of a tenth of the limit that begins empty,
 // with a debt of that tenth: in the span around a take-over the predecessor
 // sent at most tenth + rate·x, the new owner sends at most rate·(span−x) −
-// tenth, which is the limit together. The debt is also greater by takeOver, for
-// calls that were still on their way.
+// tenth, which is the limit together. The debt is also greater by takeOver and
+// stray, for calls that were still on their way, and for those of readers.
+//
+// Calls that wait for no one leave a little of both to the others, so that one of
+// those goes out at once even while the limit is used to the full.
 type window struct {
 	span     time.Duration
 	most     int         // 0: only the pace limits
@@ -36,7 +47,7 @@ func newWindow(span time.Duration, most int, since time.Time) window {
 	w.setMost(most)
 	w.pace.empty = since.Add(takeOver)
 	if most > 0 {
-		w.pace.empty = w.pace.empty.Add(time.Duration(w.pace.burst * float64(w.pace.cell())))
+		w.pace.empty = w.pace.empty.Add(time.Duration((w.pace.burst + stray) * float64(w.pace.cell())))
 	}
 	return w
 }
@@ -54,15 +65,22 @@ func (w *window) setMost(most int) {
 	}
 }
 
-// next is when the next call may go out; now or before means now. Without a
-// known time an answer must come in first.
-func (w *window) next(now time.Time) (at time.Time, known bool) {
-	at = latest(w.pace.free(), w.closed)
+// next is when the next call may go out, a bulk one or another; now or before
+// means now. Without a known time an answer must come in first.
+func (w *window) next(now time.Time, bulk bool) (at time.Time, known bool) {
+	kept, tokens := 0, 0.0 // for the others
+	if bulk {
+		if w.most >= 4 {
+			kept = 1
+		}
+		tokens = min(2, math.Floor(w.pace.burst/4))
+	}
+	at = latest(w.pace.free(tokens), w.closed)
 	if w.most == 0 {
 		return at, true
 	}
 	w.trim(now)
-	over := w.used() - w.most // how many must leave the span, less one
+	over := w.used() + kept - w.most // how many must leave the span, less one
 	if over < 0 {
 		return at, true
 	}

@@ -23,8 +23,11 @@ type loop struct {
 	*run
 	stream bus.Stream
 	lease  postgres.Lease
-	turn   *sync.Mutex // held while a batch of any stream of the partition is worked on
-	most   int         // messages of a batch
+	turn   *sync.Mutex   // held while a batch of any stream of the partition is worked on
+	leads  bool          // the others make room for its batches
+	led    *atomic.Int64 // when the leading stream had its last batch, in Unix ns
+	most   int           // messages of a batch
+	fits   int           // messages that can be worked on in behindFor, of a stream that does not lead
 
 	oldest atomic.Pointer[bus.Delivery] // first of the batch under way; nil while there is none
 	newest atomic.Uint64                // sequence of the stream's newest message, as last looked up
@@ -114,15 +117,39 @@ func (l *loop) read(reading, working context.Context) (applied bool, err error) 
 		}
 		// What has come meanwhile is taken along: batches grow under load, and
 		// an idle partition waits for nobody.
-		batch := append([]bus.Delivery{first}, reader.Buffered(l.most-1)...)
+		batch := append([]bus.Delivery{first}, reader.Buffered(l.room()-1)...)
 		l.oldest.Store(&first)
 		if err := l.work(reading, working, piece{batch, l.positionOf(batch[len(batch)-1])}, l.Tries); err != nil {
 			return applied, err
+		}
+		if l.leads {
+			l.led.Store(time.Now().UnixNano())
 		}
 		applied = true
 		l.oldest.Store(nil)
 		l.report(&first, batch[len(batch)-1].Seq)
 	}
+}
+
+// room is how many messages the next batch may have.
+func (l *loop) room() int {
+	if l.leads || time.Since(time.Unix(0, l.led.Load())) > ledWithin {
+		return l.most
+	}
+	return l.fits
+}
+
+// took learns from a batch how many messages fit into the time for which the
+// leading stream may wait.
+func (l *loop) took(messages int, time time.Duration) {
+	if l.leads || messages == 0 {
+		return
+	}
+	fits := l.most
+	if time > 0 {
+		fits = int(int64(messages) * int64(behindFor) / int64(time))
+	}
+	l.fits = max(1, min(l.most, fits, 2*max(messages, l.fits)))
 }
 
 // piece is a batch or a part of one, with the watermark behind it.
@@ -211,6 +238,8 @@ func (l *loop) putAside(reading, working context.Context, p piece, reason error)
 func (l *loop) try(ctx context.Context, p *piece) error {
 	l.turn.Lock()
 	defer l.turn.Unlock()
+	start, messages := time.Now(), len(p.deliveries)
+	defer func() { l.took(messages, time.Since(start)) }()
 	if err := l.screen(ctx, p); err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"lockstep.internal/pkg/postgres"
@@ -15,8 +16,13 @@ import (
 const settle = 20 * time.Millisecond
 
 // mostBehind bounds the batches of the streams behind the leading one, which
-// may have to wait for them.
-const mostBehind = 50
+// may have to wait for them; while it is at work, so does behindFor.
+const (
+	mostBehind = 50
+	behindFor  = 25 * time.Millisecond
+	// ledWithin is how long after a batch the leading stream is at work.
+	ledWithin = 10 * time.Second
+)
 
 // Run works until ctx ends; then it finishes the running batches and gives the
 // partitions back. It returns an error only for a wrong Config: faults of the
@@ -124,12 +130,13 @@ func (s *run) begin(ctx context.Context, leases []postgres.Lease, trusted time.D
 	o.deadline = time.AfterFunc(trusted, cancel)
 	s.owned[leases[0].Partition] = o
 	var loops sync.WaitGroup
-	turn := &sync.Mutex{}
+	turn, led := &sync.Mutex{}, &atomic.Int64{}
 	for i, lease := range leases {
 		o.epochs = append(o.epochs, lease.Epoch)
-		l := &loop{run: s, stream: s.Streams[i], lease: lease, turn: turn, most: s.MaxBatch}
-		if i > 0 {
+		l := &loop{run: s, stream: s.Streams[i], lease: lease, turn: turn, led: led, leads: i == 0, most: s.MaxBatch}
+		if !l.leads {
 			l.most = min(l.most, mostBehind)
+			l.fits = l.most
 		}
 		loops.Go(func() {
 			if l.own(reading, working) == lost {

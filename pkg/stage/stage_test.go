@@ -286,6 +286,59 @@ func TestBatchesGrowUnderLoad(t *testing.T) {
 	}
 }
 
+// TestABacklogLeavesRoomForLiveEvents: the batches of a bulk stream are large while
+// nothing else happens, and short while live events come, which wait for the one
+// that is under way.
+func TestABacklogLeavesRoomForLiveEvents(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, bustest.Partitions(1))
+	var mu sync.Mutex
+	var before, beside []int // messages of bulk batches, before and after the first live event
+	live := false
+	w.start(&worker{owner: "a", before: func(ctx context.Context, b stage.Batch) error {
+		mu.Lock()
+		switch {
+		case b.Stream == bus.Changes:
+			live = true
+		case live:
+			beside = append(beside, len(b.Deliveries))
+		default:
+			before = append(before, len(b.Deliveries))
+		}
+		mu.Unlock()
+		if b.Stream == bus.ChangesBulk { // each message is some work
+			timer := time.NewTimer(time.Duration(len(b.Deliveries)) * 5 * time.Millisecond)
+			defer timer.Stop()
+			<-timer.C
+		}
+		return nil
+	}})
+	backlog, edits := names("b", 300), names("e", 20)
+	for _, e := range backlog {
+		w.send(bus.ChangesBulk, w.tenants()[0], e)
+	}
+	w.wait("a large bulk batch", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return slices.ContainsFunc(before, func(n int) bool { return n > 10 })
+	})
+	for _, e := range edits {
+		w.send(bus.Changes, w.tenants()[0], e)
+		w.wait("the live event", func() bool { return slices.Contains(w.committed(), e) })
+	}
+	w.waitFor(len(backlog) + len(edits))
+	mu.Lock()
+	defer mu.Unlock()
+	if len(beside) < 10 {
+		t.Fatalf("%d bulk batches beside live events: the backlog was too small", len(beside))
+	}
+	for i, n := range beside {
+		if i > 0 && n > 5 { // the first one's length was chosen before
+			t.Errorf("batch %d beside live events has %d messages, want what fits into 25 ms", i, n)
+		}
+	}
+}
+
 // TestScaleUpAndDown: partitions are shared out evenly as processes come and
 // go, nothing is applied twice or out of order, and a stop is quick.
 func TestScaleUpAndDown(t *testing.T) {

@@ -18,19 +18,20 @@ import (
 
 // clients makes the clients that the console's own calls go through. Each
 // connection has one budget in this process: all of the quota while nothing
-// else calls it; afterwards what its owner grants, and a small part besides.
+// else calls it; afterwards what its owner grants, and while there is none a small
+// part.
 type clients struct {
 	bus  *bus.Bus
 	http *http.Client
 
 	mu    sync.Mutex
-	gates map[gateKey]*quota.Gate
+	known map[gateKey]quota.Budget
 }
 
 type gateKey struct {
 	tenant contact.Tenant
 	system contact.System
-	limits quota.Limits
+	limits quota.Limits // those of who is alone are greater
 }
 
 func (c *clients) budget(t *tenant.Tenant, system contact.System) quota.Budget {
@@ -41,18 +42,18 @@ func (c *clients) budget(t *tenant.Tenant, system contact.System) quota.Budget {
 	key := gateKey{t.ID, system, connection.Limits(t, system, share)}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.gates == nil {
-		c.gates = make(map[gateKey]*quota.Gate)
+	if c.known == nil {
+		c.known = make(map[gateKey]quota.Budget)
 	}
-	gate := c.gates[key]
-	if gate == nil {
-		gate = quota.NewGate(key.limits)
-		c.gates[key] = gate
+	budget := c.known[key]
+	if budget == nil {
+		budget = quota.NewGate(key.limits)
+		if !alone {
+			budget = &grant.Budget{Bus: c.bus, Tenant: t.ID, System: system, Own: budget}
+		}
+		c.known[key] = budget
 	}
-	if alone {
-		return gate
-	}
-	return &grant.Budget{Bus: c.bus, Tenant: t.ID, System: system, Own: gate}
+	return budget
 }
 
 func (c *clients) tokens(t *tenant.Tenant) quota.Budget { return c.budget(t, contact.HubSpot) }

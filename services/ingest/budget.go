@@ -12,14 +12,12 @@ import (
 )
 
 // budgets are the budgets for reading, one per connection: what the owner of the
-// quota grants, and a small fixed part of the system's limits. One process at a
-// time reads from a connection (it holds the reading's cursor), so that the
-// parts add up to no more than the limits.
+// quota grants, and while there is none a small fixed part of the system's limits.
 type budgets struct {
 	bus *bus.Bus
 
 	mu    sync.Mutex
-	gates map[budgetKey]*quota.Gate
+	known map[budgetKey]*grant.Budget
 }
 
 type budgetKey struct {
@@ -32,13 +30,13 @@ func (b *budgets) of(t *tenant.Tenant, system contact.System) quota.Budget {
 	key := budgetKey{t.ID, system, connection.Limits(t, system, connection.ReaderShare)}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.gates == nil {
-		b.gates = make(map[budgetKey]*quota.Gate)
+	if b.known == nil {
+		b.known = make(map[budgetKey]*grant.Budget)
 	}
-	gate := b.gates[key]
-	if gate == nil {
-		gate = quota.NewGate(key.limits)
-		b.gates[key] = gate
+	budget := b.known[key]
+	if budget == nil {
+		budget = &grant.Budget{Bus: b.bus, Tenant: t.ID, System: system, Own: quota.NewGate(key.limits)}
+		b.known[key] = budget
 	}
-	return &grant.Budget{Bus: b.bus, Tenant: t.ID, System: system, Own: gate}
+	return budget
 }

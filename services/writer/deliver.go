@@ -37,6 +37,7 @@ func (d *delivery) deliver(ctx context.Context, destination Destination, rows []
 			continue
 		}
 		d.lanes.sent.add(d.tenant, &fresh)
+		fresh.Bulk = r.Bulk
 		d.rows, d.patches = append(d.rows, r), append(d.patches, fresh)
 		d.whole = append(d.whole, patch.Fetch == nil || fresh.Fetch != nil)
 		bulk = bulk && r.Bulk

@@ -52,7 +52,7 @@ func (w *Writer) Handle(_ context.Context, b stage.Batch) (stage.Result, error) 
 		Commit: func(ctx context.Context, tx *postgres.Tx) error { return w.store(ctx, tx, b, order, merged) },
 		After: func() {
 			for tenant := range woken {
-				w.lanes.wake(tenant, b.Partition)
+				w.lanes.wake(tenant, b.Partition, b.Stream == bus.Patches)
 			}
 		},
 	}, nil

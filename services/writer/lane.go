@@ -26,8 +26,11 @@ type lane struct {
 
 	running, again bool // guarded by lanes.mu
 
-	slots chan struct{}              // one token for each delivery under way
-	gate  atomic.Pointer[quota.Gate] // lives as long as the lane; nil before the first use
+	slots chan struct{}                      // one token for each delivery under way
+	bulk  chan struct{}                      // one more for each that began without a live row: live ones always find a place
+	live  atomic.Bool                        // a live row may be due
+	urge  atomic.Pointer[context.CancelFunc] // ends the waiting for a bulk delivery's turn
+	gate  atomic.Pointer[quota.Gate]         // lives as long as the lane; nil before the first use
 
 	// Used by the lane's goroutine only.
 	destination Destination
@@ -52,6 +55,7 @@ type lane struct {
 func newLane(l *lanes, p *partition, id contact.Tenant) *lane {
 	lane := &lane{
 		lanes: l, partition: p, tenant: id, underway: make(map[contact.Key]bool), slots: make(chan struct{}, l.config.CallsPerLane),
+		bulk:    make(chan struct{}, max(1, l.config.CallsPerLane-1)),
 		breaker: backoff.NewExponentialBackOff(backoff.WithInitialInterval(time.Second), backoff.WithMaxInterval(time.Minute), backoff.WithMaxElapsedTime(0)),
 	}
 	if pause, ok := p.pauses[id]; ok {
@@ -83,7 +87,7 @@ func (l *lane) run() {
 			}
 			continue
 		}
-		release, err := l.turn(p.begin)
+		held, release, err := l.turn(p.begin)
 		if err != nil {
 			if f := fault.As(err); f.Class == fault.Throttled {
 				l.pause(p.begin, f, f.Wait, "")
@@ -95,6 +99,7 @@ func (l *lane) run() {
 		if probing {
 			batch = 1
 		}
+		l.live.Store(false)
 		rows, err := config.DB.DueRows(p.begin, l.tenant, config.System, p.number, l.busy(), batch)
 		if err != nil || len(rows) == 0 {
 			release()
@@ -106,10 +111,13 @@ func (l *lane) run() {
 			}
 			continue
 		}
+		if len(rows) == batch && !rows[batch-1].Bulk {
+			l.live.Store(true) // there may be more
+		}
 		l.begin(rows)
 		d := &delivery{lane: l, credential: l.credential(&l.built)}
 		work := func() {
-			d.deliver(p.ctx, destination, rows)
+			d.deliver(held.In(p.ctx), destination, rows)
 			l.end(rows)
 			release()
 		}
@@ -119,46 +127,76 @@ func (l *lane) run() {
 		}
 		deliveries.Go(func() {
 			work()
-			l.lanes.wake(l.tenant, p.number)
+			l.lanes.wake(l.tenant, p.number, false)
 		})
 	}
 }
 
-// turn waits for a place among the deliveries of the lane, for the quota, and
-// for a place among the deliveries of the process, in this order: who waits for
-// the quota keeps nothing that other lanes need.
-func (l *lane) turn(ctx context.Context) (release func(), err error) {
-	places := 1
-	if l.isProbing() {
+// turn waits for a place among the deliveries of the lane, for a call of the
+// quota, and for a place among the deliveries of the process, in this order: who
+// waits for the quota keeps nothing that other lanes need. While no live row is
+// due, it waits behind live calls, and gives up as soon as a live row comes.
+func (l *lane) turn(ctx context.Context) (held *quota.Hold, release func(), err error) {
+	places, probing := 1, l.isProbing()
+	if probing {
 		places = cap(l.slots)
 	}
-	for held := range places {
-		select {
-		case l.slots <- struct{}{}:
-		case <-ctx.Done():
-			l.leave(held)
-			return nil, ctx.Err()
+	leave := func() {}
+	defer func() {
+		if err != nil {
+			leave()
 		}
+	}()
+	if !l.live.Load() && !probing {
+		waiting, stop := context.WithCancel(quota.Bulk(ctx))
+		defer stop()
+		l.urge.Store(&stop)
+		defer l.urge.Store(nil)
+		if l.live.Load() {
+			stop() // it came meanwhile
+		}
+		ctx = waiting
+		if err := put(ctx, l.bulk); err != nil {
+			return nil, nil, err
+		}
+		leave = func() { <-l.bulk }
 	}
-	if err := l.gate.Load().Ready(ctx); err != nil {
-		l.leave(places)
-		return nil, err
+	for range places {
+		if err := put(ctx, l.slots); err != nil {
+			return nil, nil, err
+		}
+		before := leave
+		leave = func() { <-l.slots; before() }
 	}
-	select {
-	case l.lanes.calls <- struct{}{}:
-	case <-ctx.Done():
-		l.leave(places)
-		return nil, ctx.Err()
+	if held, err = l.gate.Load().Hold(ctx); err != nil {
+		return nil, nil, err
 	}
-	return func() {
+	if err := put(ctx, l.lanes.calls); err != nil {
+		held.Release()
+		return nil, nil, err
+	}
+	return held, func() {
+		held.Release()
 		<-l.lanes.calls
-		l.leave(places)
+		leave()
 	}, nil
 }
 
-func (l *lane) leave(places int) {
-	for range places {
-		<-l.slots
+// put takes a place, when there is one.
+func put(ctx context.Context, places chan struct{}) error {
+	select {
+	case places <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// hurry tells that a live row may be due.
+func (l *lane) hurry() {
+	l.live.Store(true)
+	if stop := l.urge.Load(); stop != nil {
+		(*stop)()
 	}
 }
 

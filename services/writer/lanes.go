@@ -114,8 +114,9 @@ func (l *lanes) disown(number int) {
 	}
 }
 
-// wake makes a tenant's lane look for due rows.
-func (l *lanes) wake(tenant contact.Tenant, number int) {
+// wake makes a tenant's lane look for due rows, at once if a live one may be among
+// them.
+func (l *lanes) wake(tenant contact.Tenant, number int, live bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	p := l.owned[number]
@@ -126,6 +127,9 @@ func (l *lanes) wake(tenant contact.Tenant, number int) {
 	if lane == nil {
 		lane = newLane(l, p, tenant)
 		p.lanes[tenant] = lane
+	}
+	if live {
+		lane.hurry()
 	}
 	if lane.running {
 		lane.again = true
@@ -221,7 +225,7 @@ func (l *lanes) wakeDue(ctx context.Context) time.Duration {
 			continue
 		}
 		oldest = max(oldest, -wait)
-		l.wake(lane.Tenant, lane.Partition)
+		l.wake(lane.Tenant, lane.Partition, false)
 	}
 	l.config.Observer.Oldest(l.config.System, oldest)
 	return next

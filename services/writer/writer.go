@@ -50,7 +50,8 @@ type Config struct {
 	CallsPerLane int
 	// Calls bounds the deliveries of the process under way; 0 means 128.
 	Calls int
-	// LeaseTTL is the partitions' lease; 0 is the stage's default.
+	// LeaseTTL is the partitions' lease; 0 means 8 s: what a portal's quota could
+	// do meanwhile is lost with an owner that dies.
 	LeaseTTL time.Duration
 }
 
@@ -99,6 +100,9 @@ func New(config Config) (*Writer, error) {
 	}
 	if config.Destination == nil {
 		config.Destination = adapter(config.System, config.DB, config.HTTP)
+	}
+	if config.LeaseTTL == 0 {
+		config.LeaseTTL = 8 * time.Second
 	}
 	if config.CallsPerLane == 0 {
 		config.CallsPerLane = 4
