@@ -174,15 +174,22 @@ func (r Row) mayHold(t contact.Type) bool {
 	return joined == t
 }
 
-// Stop gives the set with the mappings of drift at rest. Without any it is the
-// set itself.
-func (s *Set) Stop(drift map[string]string) *Set {
-	if len(drift) == 0 {
+// InForce gives the set as it is with a portal as it is: what the portal cannot
+// serve is at rest, and what came back is bound anew. Where nothing of that
+// applies it is the set itself.
+func (s *Set) InForce(schema Schema) *Set {
+	drift := s.Drift(schema)
+	renewed := func(m *Mapping) int64 {
+		p, _ := schema.Property(contact.HubSpot, m.HubSpot)
+		return p.Renewed
+	}
+	if len(drift) == 0 && !slices.ContainsFunc(s.Mappings, func(m Mapping) bool { return renewed(&m) != 0 }) {
 		return s
 	}
-	stopped := &Set{Version: s.Version, Mappings: slices.Clone(s.Mappings), Filter: s.Filter}
-	for i := range stopped.Mappings {
-		stopped.Mappings[i].Stopped = drift[stopped.Mappings[i].Key]
+	force := &Set{Version: s.Version, Mappings: slices.Clone(s.Mappings), Filter: s.Filter}
+	for i := range force.Mappings {
+		m := &force.Mappings[i]
+		m.Stopped, m.Binding.Renewed = drift[m.Key], renewed(m)
 	}
-	return stopped.Index()
+	return force.Index()
 }

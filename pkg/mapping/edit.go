@@ -14,8 +14,8 @@ type Edit interface {
 }
 
 // Apply makes the set that edits lead to, or says which rule forbids one. The
-// set itself is not changed; the new one has no version yet. All edits are
-// done or none.
+// set itself is not changed; the new one has no version yet, and must be saved
+// as the next one after this set's. All edits are done or none.
 func (s *Set) Apply(schema Schema, edits ...Edit) (*Set, error) {
 	next := s.clone()
 	for _, e := range edits {
@@ -27,7 +27,30 @@ func (s *Set) Apply(schema Schema, edits ...Edit) (*Set, error) {
 	if refused := next.Check(); refused != nil {
 		return nil, refused
 	}
+	next.date(s)
 	return next, nil
+}
+
+// date tells since which version the mappings are bound as they are. The set
+// before decides alone: one that was restored or added back was away meanwhile.
+func (s *Set) date(before *Set) {
+	version := before.Version + 1
+	for i := range s.Mappings {
+		m, old := &s.Mappings[i], before.ByKey(s.Mappings[i].Key)
+		if old == nil {
+			m.Binding = Binding{Since: [2]int64{version, version}, Formed: version}
+			continue
+		}
+		m.Binding = Binding{Since: old.Binding.Since, Formed: old.Binding.Formed}
+		for side, system := range contact.Systems {
+			if m.Type != old.Type || m.Property(system) != old.Property(system) {
+				m.Binding.Since[side] = version
+			}
+		}
+		if !slices.Equal(m.Transforms, old.Transforms) || !slices.Equal(m.Options, old.Options) {
+			m.Binding.Formed = version
+		}
+	}
 }
 
 // clone copies deep enough for edits.
@@ -39,7 +62,7 @@ func (s *Set) clone() *Set {
 		next.Filter = &f
 	}
 	for i := range next.Mappings {
-		next.Mappings[i].Stopped = ""
+		next.Mappings[i].Stopped, next.Mappings[i].Binding.Renewed = "", 0
 	}
 	return next.Index()
 }

@@ -19,6 +19,7 @@ func hub(name string, t contact.Type, more ...func(*Property)) Property {
 }
 
 func readOnly(p *Property)   { p.ReadOnly = true }
+func renewed(p *Property)    { p.Renewed = 1 }
 func impossible(p *Property) { p.Problem = "several values at once" }
 
 // portal is a schema with all that the built-in mappings use and some more.
@@ -320,5 +321,50 @@ func sound(t *rapid.T, set *Set, schema Schema) {
 	}
 	if set.ByKey("phone_number").HubSpot != "phone" || set.ByKey("contact_disposition_status").Direction == contact.ToHubSpot {
 		t.Fatal("a fixed property or direction was changed")
+	}
+}
+
+// TestAnEditTellsWhatIsBoundAnew: what was known under another property, type
+// or form is not taken for what the mapping joins now.
+func TestAnEditTellsWhatIsBoundAnew(t *testing.T) {
+	t.Parallel()
+	schema := portal()
+	set := Default(nil)
+	set.Version = 4
+	apply := func(edits ...Edit) *Set {
+		t.Helper()
+		next, err := set.Apply(schema, edits...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		next.Version = set.Version + 1
+		set = next
+		return next
+	}
+	check := func(what string, want Binding) {
+		t.Helper()
+		if got := set.ByKey("city").Binding; got != want {
+			t.Errorf("%s: bound %+v, want %+v", what, got, want)
+		}
+	}
+	direction, property, own := contact.Both, "plan", "city"
+	apply(SetFields{Key: "city", Direction: &direction, IgnoreBlank: ptr(true)})
+	check("another direction", Binding{})
+	apply(SetFields{Key: "city", Transforms: &[]Transform{{Kind: Upper}}})
+	check("a transform", Binding{Formed: 6})
+	apply(SetFields{Key: "city", HubSpot: &property})
+	check("another property", Binding{Since: [2]int64{7, 0}, Formed: 6})
+	seventh := set
+	apply(Remove{"city"}, AddBuiltIn{Key: "city", HubSpot: property})
+	check("removed and added back at once, without its transform", Binding{Since: [2]int64{7, 0}, Formed: 8})
+	apply(Remove{"city"})
+	apply(AddBuiltIn{Key: "city", HubSpot: property})
+	check("added back later", Binding{Since: [2]int64{10, 10}, Formed: 10})
+	apply(Replace{With: seventh})
+	check("an earlier version with the same property", Binding{Since: [2]int64{10, 10}, Formed: 11})
+	apply(SetFields{Key: "city", HubSpot: &own})
+	check("its own property", Binding{Since: [2]int64{12, 10}, Formed: 11})
+	if other := set.ByKey("state").Binding; other != (Binding{}) {
+		t.Errorf("a mapping that nobody edited is bound %+v", other)
 	}
 }

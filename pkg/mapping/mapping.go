@@ -62,6 +62,22 @@ type Mapping struct {
 	// is missing, incompatible or read-only in the portal. It follows the
 	// portal and is no part of a version (see Drift).
 	Stopped string `json:"stopped,omitempty"`
+	// Binding tells since when the mapping joins what it joins.
+	Binding Binding `json:"binding,omitzero"`
+}
+
+// Binding dates what values are bound to: what was stored of a contact under
+// another one says nothing of the properties of now. Of mappings that nobody
+// ever edited it is zero.
+type Binding struct {
+	// Since are the versions since which the properties of HubSpot and of
+	// Aloware, and the type, are these without a break.
+	Since [2]int64 `json:"since,omitzero"`
+	// Formed is the version since which transforms and options are these.
+	Formed int64 `json:"formed,omitempty"`
+	// Renewed counts how often HubSpot's property came back, and may have come
+	// back blank. It follows the portal and is no part of a version.
+	Renewed int64 `json:"renewed,omitempty"`
 }
 
 // Pair is one option of Aloware and its counterpart in HubSpot, by value.

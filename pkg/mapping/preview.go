@@ -5,7 +5,8 @@ import "lockstep.internal/pkg/contact"
 // PreviewTopic is where the mapper answers a Proposal with Tallies.
 const PreviewTopic = "preview"
 
-// Proposal is a set that somebody wants to know the effect of.
+// Proposal is a set, as it would be in force, that somebody wants to know the
+// effect of.
 type Proposal struct {
 	Tenant contact.Tenant `json:"tenant"`
 	Set    *Set           `json:"set"`

@@ -23,6 +23,9 @@ type Property struct {
 	ReadOnly bool `json:"read_only,omitempty"`
 	// Problem says for people why it cannot be mapped at all; "" when it can.
 	Problem string `json:"problem,omitempty"`
+	// Renewed counts how often the property was away, or of another type, and
+	// came back: what it held before may be gone.
+	Renewed int64 `json:"-"`
 }
 
 // Option is one value that an Option property takes.

@@ -84,6 +84,14 @@ func (m *Mapping) In(side contact.System, text string) string {
 			text = strings.TrimSuffix(text, t.Text)
 		}
 	}
+	return m.Tidy(text)
+}
+
+// Tidy is what the transforms without a side make of a value. It is idempotent.
+func (m *Mapping) Tidy(text string) string {
+	if len(m.Transforms) == 0 {
+		return text
+	}
 	text = m.tidy(text)
 	for _, t := range m.Transforms {
 		if t.Kind == DefaultText && text == "" {

@@ -158,13 +158,16 @@ func TestDrift(t *testing.T) {
 		"read-only source":    {change(func(p map[string]Property) { p["city"] = hub("city", contact.Text, readOnly) }), ""},
 		"a longer text":       {change(func(p map[string]Property) { p["city"] = hub("city", contact.Multiline) }), ""},
 		"as it was":           {portal(), ""},
+		"back again":          {change(func(p map[string]Property) { p["city"] = hub("city", contact.Text, renewed) }), ""},
 		"nothing known":       {Schema{}, ""},
 	} {
-		drift := set.Drift(c.schema)
-		stopped := set.Stop(drift)
+		stopped := set.InForce(c.schema)
 		for i := range stopped.Mappings {
 			if m := &stopped.Mappings[i]; (m.Stopped != "") != (m.Key == c.key) {
 				t.Errorf("%s: %s at rest: %q", name, m.Key, m.Stopped)
+			}
+			if m := &stopped.Mappings[i]; (m.Binding.Renewed != 0) != (name == "back again" && m.Key == "city") {
+				t.Errorf("%s: %s came back %d times", name, m.Key, m.Binding.Renewed)
 			}
 		}
 	}

@@ -154,7 +154,7 @@ func (db *DB) loadTenants(ctx context.Context, sealer *seal.Sealer, ids []string
 	rows, err := db.pool.Query(ctx, `
 		SELECT t.tenant, t.revision, t.name, t.region, t.time_zone, t.active, t.creation, t.updates, t.default_owner, t.default_lead_source,
 		       coalesce(h.settings, '{}'), coalesce(h.secrets, '{}'), coalesce(a.settings, '{}'), coalesce(a.secrets, '{}'),
-		       coalesce(m.version, 0), coalesce(m.mappings, '[]'), coalesce(m.filter, 'null'), p.properties
+		       coalesce(m.version, 0), coalesce(m.mappings, '[]'), coalesce(m.filter, 'null'), p.properties, coalesce(p.renewed, '{}')
 		FROM unnest($1::text[]) w(tenant) JOIN tenant t USING (tenant)
 		LEFT JOIN connection h ON h.tenant = t.tenant AND h.system = 'hubspot'
 		LEFT JOIN connection a ON a.tenant = t.tenant AND a.system = 'aloware'
@@ -176,13 +176,13 @@ func (db *DB) loadTenants(ctx context.Context, sealer *seal.Sealer, ids []string
 }
 
 func (c *configCache) scan(row pgx.CollectableRow, sealer *seal.Sealer) (t loaded, err error) {
-	var hubspot, hubspotSecrets, aloware, alowareSecrets, mappings, filter, properties []byte
+	var hubspot, hubspotSecrets, aloware, alowareSecrets, mappings, filter, properties, renewed []byte
 	var version int64
 	if err = row.Scan(&t.ID, &t.Revision, &t.Name, &t.Region, &t.TimeZone, &t.Active, &t.Creation, &t.Updates, &t.DefaultOwner, &t.DefaultLeadSource,
-		&hubspot, &hubspotSecrets, &aloware, &alowareSecrets, &version, &mappings, &filter, &properties); err != nil {
+		&hubspot, &hubspotSecrets, &aloware, &alowareSecrets, &version, &mappings, &filter, &properties, &renewed); err != nil {
 		return t, err
 	}
-	if t.Mapping, err = c.set(mappings, filter, properties, version); err != nil {
+	if t.Mapping, err = c.set(mappings, filter, properties, renewed, version); err != nil {
 		return t, fmt.Errorf("mapping version %d of %s: %w", version, t.ID, err)
 	}
 	if err = json.Unmarshal(hubspot, &t.HubSpot); err != nil {
@@ -203,9 +203,9 @@ func (c *configCache) scan(row pgx.CollectableRow, sealer *seal.Sealer) (t loade
 }
 
 // set decodes a version, or finds an equal one that was decoded before, and
-// puts what the portal cannot serve at rest. properties are those of the
-// portal; nil while they are not known.
-func (c *configCache) set(mappings, filter, properties []byte, version int64) (mapping.Set, error) {
+// holds it against the portal. properties are those of the portal, nil while
+// they are not known, and renewed how often which came back.
+func (c *configCache) set(mappings, filter, properties, renewed []byte, version int64) (mapping.Set, error) {
 	sum := sha256.Sum256(slices.Concat(mappings, filter))
 	set, known := c.sets[sum]
 	if !known {
@@ -217,13 +217,11 @@ func (c *configCache) set(mappings, filter, properties []byte, version int64) (m
 		c.sets[sum] = set
 	}
 	if properties != nil {
-		var list []mapping.Property
-		if err := json.Unmarshal(properties, &list); err != nil {
+		list, err := decodeProperties(properties, renewed)
+		if err != nil {
 			return set, fmt.Errorf("properties of the portal: %w", err)
 		}
-		if drift := set.Drift(mapping.NewSchema([]contact.System{contact.HubSpot}, list)); len(drift) > 0 {
-			set = *set.Stop(drift)
-		}
+		set = *set.InForce(mapping.NewSchema([]contact.System{contact.HubSpot}, list))
 	}
 	set.Version = version
 	return set, nil
@@ -238,7 +236,7 @@ func decodeSet(mappings, filter []byte) (*mapping.Set, error) {
 		return nil, err
 	}
 	for i := range set.Mappings {
-		set.Mappings[i].Stopped = ""
+		set.Mappings[i].Stopped, set.Mappings[i].Binding.Renewed = "", 0
 	}
 	return set.Index(), nil
 }

@@ -109,40 +109,95 @@ func (db *DB) MappingVersion(ctx context.Context, id contact.Tenant, version int
 	return v, true, nil
 }
 
-// SaveProperties replaces what is known of a system's properties. It reports
-// whether anything is different from before.
+// SaveProperties replaces what is known of a system's properties, and counts
+// those that came back since. It reports whether anything is different from
+// before.
 func (db *DB) SaveProperties(ctx context.Context, id contact.Tenant, system contact.System, properties []mapping.Property) (changed bool, err error) {
 	raw, err := json.Marshal(properties)
 	if err != nil {
 		return false, fmt.Errorf("encode the properties of %s: %w", system, err)
 	}
-	tag, err := db.pool.Exec(ctx, `
-		INSERT INTO property_schema AS old (tenant, system, read_at, properties) VALUES ($1, $2, now(), $3)
-		ON CONFLICT (tenant, system) DO UPDATE SET read_at = now(), properties = excluded.properties
-		WHERE old.properties <> excluded.properties`, string(id), system.String(), raw)
+	err = db.InTx(ctx, func(tx *Tx) error {
+		var before, counts []byte
+		err := tx.tx.QueryRow(ctx, `SELECT properties, renewed FROM property_schema WHERE tenant = $1 AND system = $2 FOR UPDATE`,
+			string(id), system.String()).Scan(&before, &counts)
+		switch {
+		case errors.Is(err, pgx.ErrNoRows):
+			counts = []byte("{}") // the first time: nothing is known to have been away
+		case err != nil:
+			return err
+		default:
+			if counts, err = renewed(before, counts, properties); err != nil {
+				return err
+			}
+		}
+		tag, err := tx.tx.Exec(ctx, `
+			INSERT INTO property_schema AS old (tenant, system, read_at, properties, renewed) VALUES ($1, $2, now(), $3, $4)
+			ON CONFLICT (tenant, system) DO UPDATE SET read_at = now(), properties = excluded.properties, renewed = excluded.renewed
+			WHERE old.properties <> excluded.properties`, string(id), system.String(), raw, counts)
+		changed = tag.RowsAffected() > 0
+		return err
+	})
 	if err != nil {
 		return false, fmt.Errorf("save the properties of %s of %s: %w", system, id, err)
 	}
-	return tag.RowsAffected() > 0, nil
+	return changed, nil
+}
+
+// renewed counts, by name, the properties that are there again or of another
+// type than before: their values may be gone.
+func renewed(before, counts []byte, now []mapping.Property) ([]byte, error) {
+	var list []mapping.Property
+	if err := json.Unmarshal(before, &list); err != nil {
+		return nil, err
+	}
+	var renewed map[string]int64
+	if err := json.Unmarshal(counts, &renewed); err != nil {
+		return nil, err
+	}
+	types := make(map[string]contact.Type, len(list))
+	for _, p := range list {
+		types[p.Name] = p.Type
+	}
+	for _, p := range now {
+		if t, there := types[p.Name]; !there || t != p.Type {
+			renewed[p.Name]++
+		}
+	}
+	return json.Marshal(renewed)
+}
+
+func decodeProperties(properties, renewed []byte) (list []mapping.Property, err error) {
+	if err := json.Unmarshal(properties, &list); err != nil {
+		return nil, err
+	}
+	var counts map[string]int64
+	if err := json.Unmarshal(renewed, &counts); err != nil {
+		return nil, err
+	}
+	for i := range list {
+		list[i].Renewed = counts[list[i].Name]
+	}
+	return list, nil
 }
 
 // Properties is what is known of a tenant's properties in both systems.
 func (db *DB) Properties(ctx context.Context, id contact.Tenant) (mapping.Schema, error) {
-	rows, err := db.pool.Query(ctx, `SELECT system, properties FROM property_schema WHERE tenant = $1`, string(id))
+	rows, err := db.pool.Query(ctx, `SELECT system, properties, renewed FROM property_schema WHERE tenant = $1`, string(id))
 	if err != nil {
 		return mapping.Schema{}, fmt.Errorf("read the properties of %s: %w", id, err)
 	}
 	var known []contact.System
 	var all []mapping.Property
 	var name string
-	var raw []byte
-	_, err = pgx.ForEachRow(rows, []any{&name, &raw}, func() error {
+	var raw, counts []byte
+	_, err = pgx.ForEachRow(rows, []any{&name, &raw, &counts}, func() error {
 		system, err := contact.ParseSystem(name)
 		if err != nil {
 			return err
 		}
-		var list []mapping.Property
-		if err := json.Unmarshal(raw, &list); err != nil {
+		list, err := decodeProperties(raw, counts)
+		if err != nil {
 			return err
 		}
 		known, all = append(known, system), append(all, list...)

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -93,8 +94,25 @@ func TestAMappingRestsWhileItsPropertyIsAway(t *testing.T) {
 	if keys := stopped(all, true); len(keys) > 0 {
 		t.Errorf("still at rest: %v", keys)
 	}
+	config, err := db.Config(t.Context(), sealer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, m := range config.Tenants[0].Mapping.Mappings {
+		if want := map[bool]int64{true: 1}[i == 0]; m.Binding.Renewed != want {
+			t.Errorf("%s came back %d times", m.Key, m.Binding.Renewed)
+		}
+	}
+	// What is of another type for a while came back twice.
+	retyped := slices.Clone(all)
+	retyped[0].Type = contact.Number
+	stopped(retyped, true)
+	stopped(all, true)
 	schema, err := db.Properties(t.Context(), "demo")
-	if p, ok := schema.Property(contact.HubSpot, "city"); err != nil || !ok || p.Type != contact.Text || schema.Known(contact.Aloware) {
+	if p, ok := schema.Property(contact.HubSpot, "city"); err != nil || !ok || p.Type != contact.Text || p.Renewed != 0 || schema.Known(contact.Aloware) {
 		t.Errorf("read back %+v, %v, %v", p, ok, err)
+	}
+	if p, _ := schema.Property(contact.HubSpot, all[0].Name); p.Renewed != 3 {
+		t.Errorf("the first came back %d times, want 3", p.Renewed)
 	}
 }

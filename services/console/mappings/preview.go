@@ -42,7 +42,11 @@ func (s *Mappings) Preview(ctx context.Context, id contact.Tenant, basedOn int64
 	if err != nil {
 		return err
 	}
-	question, err := json.Marshal(mapping.Proposal{Tenant: id, Set: p.After})
+	stored, err := s.config.DB.Properties(ctx, id)
+	if err != nil {
+		return err
+	}
+	question, err := json.Marshal(mapping.Proposal{Tenant: id, Set: p.After.InForce(stored)})
 	if err != nil {
 		return fmt.Errorf("encode the proposal: %w", err)
 	}

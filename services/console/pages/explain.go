@@ -25,6 +25,8 @@ func decided(h postgres.HistoryRow) string {
 		return system + " refused " + value
 	case "held":
 		return value + " from " + system + " is held back"
+	case "rebound":
+		return "is another property in " + system + " from now on"
 	case "linked":
 		return "linked to " + h.Reason + " in " + system
 	case "sought":

@@ -186,18 +186,29 @@ func (s *Tenants) ConnectHubSpot(ctx context.Context, id contact.Tenant, connect
 			return nil, report, err
 		}
 	} else if again {
-		next, err := known.Mapping.Apply(mapping.Schema{}, mapping.Reconnected{})
-		if err != nil {
+		if err := s.reset(ctx, id, author); err != nil {
 			return nil, report, err
-		}
-		if len(mapping.Diff(&known.Mapping, next)) > 0 {
-			if _, err := s.config.DB.SaveMapping(ctx, id, next, author, "reconnected: contact owner and disposition status lead to Aloware again"); err != nil {
-				return nil, report, err
-			}
 		}
 	}
 	saved, err := s.save(ctx, t)
 	return saved, report, err
+}
+
+// reset does to the mappings what a reconnect does.
+func (s *Tenants) reset(ctx context.Context, id contact.Tenant, author string) error {
+	now, _, err := s.config.DB.MappingVersion(ctx, id, 0)
+	if err != nil {
+		return err
+	}
+	next, err := now.Set.Apply(mapping.Schema{}, mapping.Reconnected{})
+	if err != nil || len(mapping.Diff(now.Set, next)) == 0 {
+		return err
+	}
+	_, err = s.config.DB.ReplaceMapping(ctx, id, now.Version, next, author, "reconnected: contact owner and disposition status lead to Aloware again")
+	if errors.Is(err, postgres.ErrStale) {
+		return refuse("stale", string(id), "somebody else saved the mappings meanwhile; connect again")
+	}
+	return err
 }
 
 func ceiling(percent int) error {
