@@ -9,6 +9,7 @@ import (
 
 	"lockstep.internal/pkg/contact"
 	"lockstep.internal/pkg/fault"
+	"lockstep.internal/pkg/mapping"
 	contactv1 "lockstep.internal/proto/contact/v1"
 	"lockstep.internal/services/mapper/resolve"
 )
@@ -26,6 +27,7 @@ func encodeState(s *resolve.State) ([]byte, error) {
 			Key: key, HubspotEdit: editToProto(f.Edits[0]), AlowareEdit: editToProto(f.Edits[1]),
 			Hubspot: fieldSideToProto(&f.Sides[0]), Aloware: fieldSideToProto(&f.Sides[1]),
 			Asked: f.Asked, Approved: editToProto(f.Approved),
+			HubspotSince: f.Binding.Since[0], AlowareSince: f.Binding.Since[1], Formed: f.Binding.Formed, Renewed: f.Binding.Renewed,
 		})
 	}
 	if a := s.Activity; a != nil {
@@ -58,6 +60,7 @@ func decodeState(raw []byte) (*resolve.State, error) {
 			Edits: [2]resolve.Edit{editFromProto(f.HubspotEdit), editFromProto(f.AlowareEdit)},
 			Sides: [2]resolve.FieldSide{fieldSideFromProto(f.Hubspot), fieldSideFromProto(f.Aloware)},
 			Asked: f.Asked, Approved: editFromProto(f.Approved),
+			Binding: mapping.Binding{Since: [2]int64{f.HubspotSince, f.AlowareSince}, Formed: f.Formed, Renewed: f.Renewed},
 		}
 	}
 	if a := in.Activity; a != nil {
@@ -106,12 +109,13 @@ func editFromProto(e *contactv1.Edit) resolve.Edit {
 }
 
 func fieldSideToProto(f *resolve.FieldSide) *contactv1.FieldSide {
-	if !f.Known && len(f.Writes) == 0 && f.Rejected == nil {
+	if !f.Known && len(f.Writes) == 0 && f.Rejected == nil && !f.Forgotten {
 		return nil
 	}
 	out := &contactv1.FieldSide{
 		Known: f.Known, Value: f.Value, SinceMs: int64(f.Since),
 		SeenFromMs: int64(f.Seen.From), SeenAtMs: int64(f.Seen.At), SeenToMs: int64(f.Seen.To),
+		Forgotten: f.Forgotten, Native: f.Native,
 	}
 	for _, p := range f.Past {
 		out.Past = append(out.Past, &contactv1.PastValue{Value: p.Value, SinceMs: int64(p.Since), LastMs: int64(p.Last), UntilMs: int64(p.Until)})
@@ -122,7 +126,7 @@ func fieldSideToProto(f *resolve.FieldSide) *contactv1.FieldSide {
 		})
 	}
 	if r := f.Rejected; r != nil {
-		out.Rejected = &contactv1.FieldRejection{Value: r.Value, Version: int64(r.Version), Error: refusalToProto(&r.Refusal)}
+		out.Rejected = &contactv1.FieldRejection{Value: r.Value, Version: int64(r.Version), Error: refusalToProto(&r.Refusal), Profile: r.Profile}
 	}
 	return out
 }
@@ -133,7 +137,8 @@ func fieldSideFromProto(f *contactv1.FieldSide) resolve.FieldSide {
 	}
 	out := resolve.FieldSide{
 		Known: f.Known, Value: f.Value, Since: contact.Millis(f.SinceMs),
-		Seen: resolve.Span{From: contact.Millis(f.SeenFromMs), At: contact.Millis(f.SeenAtMs), To: contact.Millis(f.SeenToMs)},
+		Seen:      resolve.Span{From: contact.Millis(f.SeenFromMs), At: contact.Millis(f.SeenAtMs), To: contact.Millis(f.SeenToMs)},
+		Forgotten: f.Forgotten, Native: f.Native,
 	}
 	for _, p := range f.Past {
 		out.Past = append(out.Past, resolve.Past{Value: p.Value, Since: contact.Millis(p.SinceMs), Last: contact.Millis(p.LastMs), Until: contact.Millis(p.UntilMs)})
@@ -144,7 +149,7 @@ func fieldSideFromProto(f *contactv1.FieldSide) resolve.FieldSide {
 		})
 	}
 	if r := f.Rejected; r != nil {
-		out.Rejected = &resolve.Rejection{Value: r.Value, Version: contact.Version(r.Version)}
+		out.Rejected = &resolve.Rejection{Value: r.Value, Version: contact.Version(r.Version), Profile: r.Profile}
 		if refusal := refusalFromProto(r.Error); refusal != nil {
 			out.Rejected.Refusal = *refusal
 		}

@@ -8,6 +8,7 @@ import (
 
 	"lockstep.internal/pkg/contact"
 	"lockstep.internal/pkg/fault"
+	"lockstep.internal/pkg/mapping"
 	"lockstep.internal/services/mapper/resolve"
 )
 
@@ -20,7 +21,7 @@ func TestStateIsStoredWhole(t *testing.T) {
 		Known: true, Value: "v", Since: 1, Seen: resolve.Span{From: 2, At: 3, To: 4},
 		Past:     []resolve.Past{{Value: "p", Since: 5, Last: 6, Until: 7}},
 		Writes:   []resolve.Write{{Version: 8, Value: "w", After: 9, Applied: 10, Sought: true}},
-		Rejected: &resolve.Rejection{Value: "r", Version: 11, Refusal: refusal},
+		Rejected: &resolve.Rejection{Value: "r", Version: 11, Refusal: refusal, Profile: "full"}, Forgotten: true, Native: "n",
 	}
 	line := resolve.Line{
 		Count: 1, Base: 2, First: 3, Last: 4, LastID: "5", LastBody: "b", Disposed: 6, DisposedID: "7", DisposedUpdated: 8, Disposition: "d", Told: 9,
@@ -34,11 +35,12 @@ func TestStateIsStoredWhole(t *testing.T) {
 		Fields: map[string]*resolve.Field{"k": {
 			Edits: [2]resolve.Edit{{Value: "a", At: 1, Side: contact.HubSpot}, {Value: "b", At: 2, Side: contact.Aloware}},
 			Sides: [2]resolve.FieldSide{side, side}, Asked: true, Approved: resolve.Edit{Value: "c", At: 3, Side: contact.HubSpot},
+			Binding: mapping.Binding{Since: [2]int64{1, 2}, Formed: 3, Renewed: 4},
 		}},
 		Outside:  true,
 		Activity: &resolve.Activity{InboundCalls: line, OutboundCalls: line, InboundTexts: line, OutboundTexts: line, BaseAt: 5},
 	}
-	for _, part := range []any{side, line, contactSide, refusal, side.Past[0], side.Writes[0], *want, *want.Fields["k"]} {
+	for _, part := range []any{side, line, contactSide, refusal, side.Past[0], side.Writes[0], *side.Rejected, *want, *want.Fields["k"]} {
 		v := reflect.ValueOf(part)
 		for i := range v.NumField() {
 			if v.Field(i).IsZero() {

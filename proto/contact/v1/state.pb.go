@@ -307,7 +307,14 @@ type FieldState struct {
 	// True while a difference waits for a person's answer.
 	Asked bool `protobuf:"varint,6,opt,name=asked,proto3" json:"asked,omitempty"`
 	// The edit that a person last approved.
-	Approved      *Edit `protobuf:"bytes,7,opt,name=approved,proto3" json:"approved,omitempty"`
+	Approved *Edit `protobuf:"bytes,7,opt,name=approved,proto3" json:"approved,omitempty"`
+	// Mapping versions since which the properties of HubSpot and of Aloware, and
+	// the form of the values, are those that this is known of; 0 from the first.
+	HubspotSince int64 `protobuf:"varint,8,opt,name=hubspot_since,json=hubspotSince,proto3" json:"hubspot_since,omitempty"`
+	AlowareSince int64 `protobuf:"varint,9,opt,name=aloware_since,json=alowareSince,proto3" json:"aloware_since,omitempty"`
+	Formed       int64 `protobuf:"varint,10,opt,name=formed,proto3" json:"formed,omitempty"`
+	// How often HubSpot's property had come back when this was known.
+	Renewed       int64 `protobuf:"varint,11,opt,name=renewed,proto3" json:"renewed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -391,6 +398,34 @@ func (x *FieldState) GetApproved() *Edit {
 	return nil
 }
 
+func (x *FieldState) GetHubspotSince() int64 {
+	if x != nil {
+		return x.HubspotSince
+	}
+	return 0
+}
+
+func (x *FieldState) GetAlowareSince() int64 {
+	if x != nil {
+		return x.AlowareSince
+	}
+	return 0
+}
+
+func (x *FieldState) GetFormed() int64 {
+	if x != nil {
+		return x.Formed
+	}
+	return 0
+}
+
+func (x *FieldState) GetRenewed() int64 {
+	if x != nil {
+		return x.Renewed
+	}
+	return 0
+}
+
 // Edit is a value that somebody meant.
 type Edit struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -469,7 +504,11 @@ type FieldSide struct {
 	// Our writes that are outstanding or recent, oldest first; bounded.
 	Writes []*FieldWrite `protobuf:"bytes,6,rep,name=writes,proto3" json:"writes,omitempty"`
 	// Value that the system refused; unset when none is.
-	Rejected      *FieldRejection `protobuf:"bytes,7,opt,name=rejected,proto3" json:"rejected,omitempty"`
+	Rejected *FieldRejection `protobuf:"bytes,7,opt,name=rejected,proto3" json:"rejected,omitempty"`
+	// True while what was known was forgotten and nothing was read again.
+	Forgotten bool `protobuf:"varint,10,opt,name=forgotten,proto3" json:"forgotten,omitempty"`
+	// The option as its own system names it, where that is not the value.
+	Native        string `protobuf:"bytes,11,opt,name=native,proto3" json:"native,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -565,6 +604,20 @@ func (x *FieldSide) GetRejected() *FieldRejection {
 		return x.Rejected
 	}
 	return nil
+}
+
+func (x *FieldSide) GetForgotten() bool {
+	if x != nil {
+		return x.Forgotten
+	}
+	return false
+}
+
+func (x *FieldSide) GetNative() string {
+	if x != nil {
+		return x.Native
+	}
+	return ""
 }
 
 // PastValue is a value that a side held.
@@ -722,10 +775,12 @@ func (x *FieldWrite) GetSought() bool {
 
 // FieldRejection is a refusal of one value.
 type FieldRejection struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Value         string                 `protobuf:"bytes,1,opt,name=value,proto3" json:"value,omitempty"`
-	Version       int64                  `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`
-	Error         *Error                 `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Value   string                 `protobuf:"bytes,1,opt,name=value,proto3" json:"value,omitempty"`
+	Version int64                  `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`
+	Error   *Error                 `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
+	// The connection's profile at that time.
+	Profile       string `protobuf:"bytes,4,opt,name=profile,proto3" json:"profile,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -779,6 +834,13 @@ func (x *FieldRejection) GetError() *Error {
 		return x.Error
 	}
 	return nil
+}
+
+func (x *FieldRejection) GetProfile() string {
+	if x != nil {
+		return x.Profile
+	}
+	return ""
 }
 
 // ActivityState holds what calls and texts add up to.
@@ -1022,7 +1084,7 @@ const file_contact_v1_state_proto_rawDesc = "" +
 	"\bdoubt_ms\x18\r \x01(\x03R\adoubtMs\x12\x16\n" +
 	"\x06sought\x18\v \x01(\tR\x06sought\x12\x17\n" +
 	"\apull_ms\x18\x0e \x01(\x03R\x06pullMs\x12\x14\n" +
-	"\x05apart\x18\x14 \x03(\tR\x05apart\"\xae\x02\n" +
+	"\x05apart\x18\x14 \x03(\tR\x05apart\"\xaa\x03\n" +
 	"\n" +
 	"FieldState\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x123\n" +
@@ -1031,11 +1093,16 @@ const file_contact_v1_state_proto_rawDesc = "" +
 	"\aaloware\x18\x04 \x01(\v2\x15.contact.v1.FieldSideR\aaloware\x123\n" +
 	"\faloware_edit\x18\x05 \x01(\v2\x10.contact.v1.EditR\valowareEdit\x12\x14\n" +
 	"\x05asked\x18\x06 \x01(\bR\x05asked\x12,\n" +
-	"\bapproved\x18\a \x01(\v2\x10.contact.v1.EditR\bapproved\"Y\n" +
+	"\bapproved\x18\a \x01(\v2\x10.contact.v1.EditR\bapproved\x12#\n" +
+	"\rhubspot_since\x18\b \x01(\x03R\fhubspotSince\x12#\n" +
+	"\raloware_since\x18\t \x01(\x03R\falowareSince\x12\x16\n" +
+	"\x06formed\x18\n" +
+	" \x01(\x03R\x06formed\x12\x18\n" +
+	"\arenewed\x18\v \x01(\x03R\arenewed\"Y\n" +
 	"\x04Edit\x12\x14\n" +
 	"\x05value\x18\x01 \x01(\tR\x05value\x12\x13\n" +
 	"\x05at_ms\x18\x02 \x01(\x03R\x04atMs\x12&\n" +
-	"\x04side\x18\x03 \x01(\x0e2\x12.contact.v1.SystemR\x04side\"\xc3\x02\n" +
+	"\x04side\x18\x03 \x01(\x0e2\x12.contact.v1.SystemR\x04side\"\xf9\x02\n" +
 	"\tFieldSide\x12\x14\n" +
 	"\x05known\x18\x01 \x01(\bR\x05known\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value\x12\x19\n" +
@@ -1048,7 +1115,10 @@ const file_contact_v1_state_proto_rawDesc = "" +
 	"seen_to_ms\x18\t \x01(\x03R\bseenToMs\x12)\n" +
 	"\x04past\x18\x05 \x03(\v2\x15.contact.v1.PastValueR\x04past\x12.\n" +
 	"\x06writes\x18\x06 \x03(\v2\x16.contact.v1.FieldWriteR\x06writes\x126\n" +
-	"\brejected\x18\a \x01(\v2\x1a.contact.v1.FieldRejectionR\brejected\"p\n" +
+	"\brejected\x18\a \x01(\v2\x1a.contact.v1.FieldRejectionR\brejected\x12\x1c\n" +
+	"\tforgotten\x18\n" +
+	" \x01(\bR\tforgotten\x12\x16\n" +
+	"\x06native\x18\v \x01(\tR\x06native\"p\n" +
 	"\tPastValue\x12\x14\n" +
 	"\x05value\x18\x01 \x01(\tR\x05value\x12\x19\n" +
 	"\bsince_ms\x18\x02 \x01(\x03R\asinceMs\x12\x19\n" +
@@ -1061,11 +1131,12 @@ const file_contact_v1_state_proto_rawDesc = "" +
 	"\bafter_ms\x18\x03 \x01(\x03R\aafterMs\x12\x1d\n" +
 	"\n" +
 	"applied_ms\x18\x04 \x01(\x03R\tappliedMs\x12\x16\n" +
-	"\x06sought\x18\x05 \x01(\bR\x06sought\"i\n" +
+	"\x06sought\x18\x05 \x01(\bR\x06sought\"\x83\x01\n" +
 	"\x0eFieldRejection\x12\x14\n" +
 	"\x05value\x18\x01 \x01(\tR\x05value\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x03R\aversion\x12'\n" +
-	"\x05error\x18\x03 \x01(\v2\x11.contact.v1.ErrorR\x05error\"\xa8\x02\n" +
+	"\x05error\x18\x03 \x01(\v2\x11.contact.v1.ErrorR\x05error\x12\x18\n" +
+	"\aprofile\x18\x04 \x01(\tR\aprofile\"\xa8\x02\n" +
 	"\rActivityState\x12=\n" +
 	"\rinbound_calls\x18\x01 \x01(\v2\x18.contact.v1.ActivityLineR\finboundCalls\x12?\n" +
 	"\x0eoutbound_calls\x18\x02 \x01(\v2\x18.contact.v1.ActivityLineR\routboundCalls\x12=\n" +

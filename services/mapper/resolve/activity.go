@@ -171,7 +171,7 @@ func (j *Judge) publish(c *contact.Communication) {
 		if m == nil || m.Stopped != "" || value == "" {
 			continue
 		}
-		f := j.state.field(key)
+		f := j.field(m)
 		fs := &f.Sides[index(contact.Aloware)]
 		if fs.Known && fs.Value == value {
 			continue

@@ -27,9 +27,25 @@ func (j *Judge) Command(c *contact.Command) {
 
 // recheck reads a side again of which a mapped property is not known: it was
 // mapped after the contact was read, or it was away; the named ones are read
-// anew. What is known and differs, rule 6 writes.
+// anew, and what was refused of them is sent again. Totals that grew while their
+// mapping was at rest count. What is known and differs, rule 6 writes.
 func (j *Judge) recheck(c *contact.Command) {
 	j.Refresh()
+	for _, key := range c.Fields {
+		if f := j.state.Fields[key]; f != nil {
+			f.Sides[0].Rejected, f.Sides[1].Rejected = nil, nil
+		}
+	}
+	for _, f := range j.state.Fields {
+		for at := range f.Sides {
+			if fs := &f.Sides[at]; fs.Rejected != nil && fs.Rejected.Profile != j.rules.Profiles[at] {
+				fs.Rejected = nil // the connection can do something else now
+			}
+		}
+	}
+	if j.state.Activity != nil {
+		j.publish(&contact.Communication{UpdatedAt: j.decision.Now})
+	}
 	for _, system := range contact.Systems {
 		side := j.state.Side(system)
 		if side.Linked() && side.Fetching == 0 && (len(c.Fields) > 0 || j.unread(system)) {
@@ -70,8 +86,8 @@ func (j *Judge) pulled(system contact.System, asked contact.Millis) {
 		}
 		fs := &f.Sides[index(system)]
 		value := in(m, system, fs.Value)
-		if !fs.Known || value == "" && m.IgnoreBlank {
-			continue
+		if blank := f.Edits[0].Side != 0 && f.Edits[0].Value == ""; !fs.Known || value == "" && (m.IgnoreBlank || !blank) {
+			continue // a blank that nobody made clears nothing
 		}
 		if will, known := f.Sides[1].will(); known && will == m.Out(contact.Aloware, value) {
 			continue // in step: nobody's edit is to look newer than it is

@@ -25,7 +25,7 @@ func (j *Judge) Conclude() Verdict {
 		switch {
 		case side.Linked():
 			j.update(system, side)
-			if !side.Read && side.Fetching == 0 {
+			if (!side.Read || j.rebound[index(system)]) && side.Fetching == 0 {
 				j.fetch(system, 0)
 			}
 		case side.Creating == 0 && j.seeks(system, side):
@@ -181,6 +181,9 @@ func (j *Judge) wanted(m *mapping.Mapping, f *Field, system contact.System) (Edi
 			return Edit{}, false
 		}
 	}
+	if j.waits(m, f, system, desired) {
+		return Edit{}, false
+	}
 	return desired, j.permits(m, f, system, desired)
 }
 
@@ -204,7 +207,7 @@ func (j *Judge) write(m *mapping.Mapping, f *Field, system contact.System, want 
 	}
 	native, refused := j.rules.native(m, system, text)
 	if refused != nil {
-		fs.Rejected = &Rejection{Value: text, Refusal: *refused}
+		fs.Rejected = j.rejection(system, text, 0, refused)
 		j.step(Step{Field: m.Key, Side: system, Rule: "refused", Value: want.Value, At: want.At, Reason: refused.Reason + ": " + refused.Message})
 		return contact.Property{}, false
 	}

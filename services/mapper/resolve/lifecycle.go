@@ -152,6 +152,7 @@ func (j *Judge) Join(other *State, key contact.Key) {
 			j.searches = append(j.searches, search{system, key})
 		}
 	}
+	j.bind(other)
 	j.state.Version = max(j.state.Version, other.Version)
 	var apart [2]bool // two contacts of one system: what one holds says nothing of the other
 	for i := range j.state.Sides {
@@ -160,12 +161,12 @@ func (j *Judge) Join(other *State, key contact.Key) {
 		joinSide(ours, theirs)
 	}
 	for key, theirs := range other.Fields {
-		ours := j.state.field(key)
 		m := j.rules.Set.ByKey(key)
+		ours := j.field(m)
 		for i, system := range contact.Systems {
 			if apart[i] {
 				ours.Sides[i].joinWrites(&theirs.Sides[i]) // they may land where the link leads now
-				if m == nil || !j.flows(m, system.Other()) {
+				if !j.flows(m, system.Other()) {
 					continue // an own edit of another contact is none of this one
 				}
 			}
@@ -238,7 +239,9 @@ func joinFieldSide(ours, theirs *FieldSide) {
 			theirs.Past = append(theirs.Past, Past{Value: ours.Value, Since: ours.Since, Last: ours.Seen.At, Until: ours.Seen.To})
 		}
 		ours.Known, ours.Value, ours.Since, ours.Seen = true, theirs.Value, theirs.Since, theirs.Seen
+		ours.Native = theirs.Native
 	}
+	ours.Forgotten = !ours.Known && (ours.Forgotten || theirs.Forgotten)
 	for _, p := range theirs.Past {
 		ours.remember(p)
 	}

@@ -51,6 +51,8 @@ func (r *Rules) canonical(m *mapping.Mapping, side contact.System, text string) 
 			return unresolved + side.String() + ":" + text, refusal("NO_COUNTERPART", "\""+entry.Label+"\" has no counterpart in "+side.Other().String())
 		case listed || m.Type == contact.User:
 			return unresolved + side.String() + ":" + text, refusal("UNKNOWN_"+strings.ToUpper(m.Type.String()), "no "+m.Type.String()+" with this id is known in "+side.String())
+		case side == contact.Aloware && !r.offers(m, text):
+			return unresolved + side.String() + ":" + text, refusal("UNKNOWN_OPTION", "\""+text+"\" of Aloware is no option of HubSpot; pair it in the option map")
 		}
 		return text, nil
 	}
@@ -59,6 +61,12 @@ func (r *Rules) canonical(m *mapping.Mapping, side contact.System, text string) 
 		return text, refusal("UNREADABLE_VALUE", "the value in "+side.String()+" is no "+m.Type.String())
 	}
 	return value, nil
+}
+
+// offers reports whether HubSpot has an option, as far as its list is known.
+func (r *Rules) offers(m *mapping.Mapping, value string) bool {
+	_, known, listed := r.lookup(m, contact.HubSpot, func(e contact.DirectoryEntry) bool { return e.Match == value })
+	return known || !listed
 }
 
 // native is the target's own value for a canonical one.
@@ -93,8 +101,15 @@ func (r *Rules) native(m *mapping.Mapping, target contact.System, value string) 
 		return "", refusal("NO_COUNTERPART", value+" is no user of "+target.String())
 	case listed:
 		return "", refusal("UNKNOWN_OPTION", "\""+value+"\" is no option of "+target.String())
+	case target == contact.Aloware && m.Key == "contact_disposition_status" && !number(value):
+		return "", refusal("UNKNOWN_OPTION", "the id of \""+value+"\" in Aloware is not known; pair the two in the option map")
 	}
 	return value, nil
+}
+
+// number reports whether a value is an id, as Aloware gives its dispositions.
+func number(value string) bool {
+	return !strings.ContainsFunc(value, func(r rune) bool { return r < '0' || r > '9' })
 }
 
 // named finds the HubSpot user whose e-mail, or whose name if only one has it,

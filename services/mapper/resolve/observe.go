@@ -2,6 +2,7 @@ package resolve
 
 import (
 	"slices"
+	"strings"
 
 	"lockstep.internal/pkg/contact"
 	"lockstep.internal/pkg/fault"
@@ -42,6 +43,7 @@ type reading struct {
 	origin                        contact.Origin
 	whole                         bool // the whole contact, not named changes
 	created                       bool // the contact as it was made
+	dated                         bool // the value has a time of its own
 	final                         bool // read after the tick it tells of: nothing in that tick is newer
 }
 
@@ -86,19 +88,22 @@ func (j *Judge) values(system contact.System, values []contact.Value, r reading)
 		}
 		text, refused := j.rules.canonical(m, system, m.Read(system, value.Text))
 		when := r.span(value)
-		if fs := &j.state.field(m.Key).Sides[index(system)]; r.whole && value.OccurredAt != 0 && fs.Value != text && fs.Seen.To <= r.occurred {
+		fs := &j.field(m).Sides[index(system)]
+		if r.whole && value.OccurredAt != 0 && fs.Value != text && fs.Seen.To <= r.occurred {
 			// The contact was read after what is believed: a value with an
 			// earlier time of its own was moved here by a merge.
 			after := min(fs.Seen.To+1, r.occurred)
 			when = Span{max(when.From, after), max(when.At, after), max(when.To, after)}
 		}
+		r.dated = value.OccurredAt != 0
 		j.value(m, system, text, refused, when, origin, r)
+		fs.named(m, text, value.Text)
 	}
 }
 
 // value judges one value of one field on one side.
 func (j *Judge) value(m *mapping.Mapping, system contact.System, text string, refused *fault.Refusal, when Span, origin contact.Origin, r reading) {
-	f, side := j.state.field(m.Key), j.state.Side(system)
+	f, side := j.field(m), j.state.Side(system)
 	fs := &f.Sides[index(system)]
 	first := !fs.Known && fs.unwritten(text, when)
 	intent := false
@@ -119,7 +124,7 @@ func (j *Judge) value(m *mapping.Mapping, system contact.System, text string, re
 		intent, when.At = true, baselineAt
 	case origin == contact.Others:
 		intent = true
-	case first && r.whole:
+	case first && r.whole && !(fs.Forgotten && r.dated): // else it tells by itself since when it is there
 		intent, when.At = true, baselineAt
 	case first:
 		intent = true
@@ -163,6 +168,17 @@ func (j *Judge) value(m *mapping.Mapping, system contact.System, text string, re
 	if hasReset {
 		reset.Value = in(m, system, reset.Value)
 		j.intend(m, f, Edit{Value: reset.Value, At: reset.At, Side: system}, nil, r.received)
+	}
+}
+
+// named keeps what a system itself calls the option that it holds now.
+func (f *FieldSide) named(m *mapping.Mapping, value, native string) {
+	switch native = strings.TrimSpace(native); {
+	case m.Type != contact.Option || !f.Known || f.Value != value:
+	case native == value:
+		f.Native = ""
+	default:
+		f.Native = native
 	}
 }
 
@@ -220,7 +236,7 @@ func (j *Judge) intend(m *mapping.Mapping, f *Field, edit Edit, refused *fault.R
 	fs := &f.Sides[index(target)]
 	switch {
 	case refused != nil:
-		fs.Rejected = &Rejection{Value: m.Out(target, edit.Value), Refusal: *refused}
+		fs.Rejected = j.rejection(target, m.Out(target, edit.Value), 0, refused)
 		j.step(Step{Field: m.Key, Side: target, Rule: "refused", Value: edit.Value, At: edit.At, Reason: refused.Reason + ": " + refused.Message})
 	case changed:
 		fs.Rejected = nil

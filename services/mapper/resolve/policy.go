@@ -66,7 +66,7 @@ func (j *Judge) outside() bool {
 	if outside {
 		// A side that was never read may hold what admits the contact.
 		for _, system := range contact.Systems {
-			if side := j.state.Side(system); side.Linked() && !side.Read && side.Fetching == 0 {
+			if side := j.state.Side(system); side.Linked() && (!side.Read || j.rebound[index(system)]) && side.Fetching == 0 {
 				j.fetch(system, 0)
 			}
 		}
@@ -104,7 +104,7 @@ func (j *Judge) defaults(system contact.System, have []contact.Property) (more [
 		if value == "" || m.Stopped != "" || slices.ContainsFunc(have, func(p contact.Property) bool { return p.Name == m.Property(system) }) {
 			continue
 		}
-		if property, ok := j.write(m, j.state.field(m.Key), system, Edit{Value: value, At: baselineAt, Side: system.Other()}); ok {
+		if property, ok := j.write(m, j.field(m), system, Edit{Value: value, At: baselineAt, Side: system.Other()}); ok {
 			more = append(more, property)
 		}
 	}

@@ -27,6 +27,7 @@ type EffectWrite struct {
 // now: the same as a Recheck command does. The state is changed and must not be
 // used afterwards.
 func Preview(rules *Rules, key contact.Key, state *State, now contact.Millis) Effect {
+	j := NewJudge(rules, key, state, Decision{Version: state.Version + 1, Now: now, EventID: "preview"})
 	before := make(map[string][2]string, len(state.Fields))
 	for field, f := range state.Fields {
 		var values [2]string
@@ -35,7 +36,6 @@ func Preview(rules *Rules, key contact.Key, state *State, now contact.Millis) Ef
 		}
 		before[field] = values
 	}
-	j := NewJudge(rules, key, state, Decision{Version: state.Version + 1, Now: now, EventID: "preview"})
 	j.recheck(&contact.Command{})
 	var effect Effect
 	for _, p := range j.Conclude().Patches {

@@ -55,6 +55,9 @@ type Rules struct {
 	Creation Flow
 	Updates  Flow
 	Lists    Lists // users and options of both systems
+	// Profiles name what the connections can do, in the order of
+	// contact.Systems; "" where that is always the same.
+	Profiles [2]string
 	// Defaults are values, canonical and by mapping key, for contacts that are
 	// created with none: an owner, a lead source.
 	Defaults map[string]string
@@ -111,6 +114,9 @@ type Judge struct {
 	asked    map[string]bool // questions that were open before
 	searches []search        // under way for what was joined
 	barred   bool            // from being made in HubSpot
+	// By side: what the mapping joins is another, so that it must be read again;
+	// a read was answered; the answer was the whole contact.
+	rebound, answered, told [2]bool
 }
 
 // search is a find-or-create that is under way under a name.
@@ -121,7 +127,9 @@ type search struct {
 
 // NewJudge starts the judgement of one contact. The state is changed in place.
 func NewJudge(rules *Rules, key contact.Key, state *State, decision Decision) *Judge {
-	return &Judge{rules: rules, key: key, state: state, decision: decision}
+	j := &Judge{rules: rules, key: key, state: state, decision: decision}
+	j.bind(state)
+	return j
 }
 
 // next is the version of what this judgement decides.

@@ -18,7 +18,10 @@ import (
 // TestRules plays the scripts of testdata/rules: one case for each rule, named
 // by it. A case begins with "# name"; its lines are, with times in seconds:
 //
-//	set KEY direction=D policy=P blank=ignore hubspot=NAME stopped transforms=JSON options=A:H,...
+//	set KEY direction=D policy=P blank=ignore hubspot=NAME aloware=NAME renewed stopped=WHY transforms=JSON options=A:H,...
+//	remove KEY | add KEY     the mapping leaves the set, and comes back as it was
+//	profile SYSTEM NAME      the connection can do something else from now on
+//	holds SYSTEM TIME NAME=V ...  what a property has come to hold, that nobody told of
 //	filter any|all KEY OP TEXT
 //	rules creation=F updates=F
 //	default KEY=VALUE
@@ -97,10 +100,13 @@ type script struct {
 	now    contact.Millis
 	events int
 	holds  [2]map[string]string
+	since  [2]map[string]contact.Millis
 	exists [2]bool
 	refuse [2]map[string]bool
 	wrote  [2]map[string]string
 	made   [2]map[string]string
+
+	removed []mapping.Mapping
 }
 
 const scriptBase contact.Millis = 1_700_000_000_000
@@ -118,6 +124,7 @@ func newScript(t *testing.T) *script {
 		rules: &Rules{Set: set, Region: "US", Creation: FlowBoth, Updates: FlowBoth, Lists: Lists{}, Defaults: map[string]string{}},
 	}
 	for i := range 2 {
+		s.since[i] = map[string]contact.Millis{}
 		s.holds[i], s.refuse[i], s.wrote[i], s.made[i] = map[string]string{}, map[string]bool{}, map[string]string{}, nil
 	}
 	return s
@@ -157,6 +164,16 @@ func (s *script) step(args []string) {
 	switch args[0] {
 	case "set":
 		s.set(args[1], args[2:])
+	case "profile":
+		s.rules.Profiles[index(s.system(args[1]))] = args[2]
+	case "remove":
+		s.remove(args[1])
+	case "add":
+		s.add(args[1])
+	case "holds":
+		i := index(s.system(args[1]))
+		s.store(i, pairs(args[3:]))
+		s.date(i, s.at(args[2]), pairs(args[3:]))
 	case "filter":
 		c := mapping.Condition{Key: args[2], Op: mapping.Op(args[3])}
 		c.Texts = args[4:]
@@ -185,7 +202,13 @@ func (s *script) step(args []string) {
 			for k := range s.rules.Set.Mappings {
 				m := &s.rules.Set.Mappings[k]
 				if !m.Category.Computed() {
-					s.state.field(m.Key).Sides[i].observe("", Span{1, 1, 1}, true)
+					if s.state.Fields == nil {
+						s.state.Fields = map[string]*Field{}
+					}
+					if s.state.Fields[m.Key] == nil {
+						s.state.Fields[m.Key] = &Field{Binding: m.Binding}
+					}
+					s.state.Fields[m.Key].Sides[i].observe("", Span{1, 1, 1}, true)
 				}
 				s.holds[i][m.Property(system)] = ""
 			}
@@ -235,6 +258,13 @@ func (s *script) store(i int, values map[string]string) {
 	}
 }
 
+// date keeps since when a system has values; HubSpot tells that when it is read.
+func (s *script) date(i int, at contact.Millis, values map[string]string) {
+	for name := range values {
+		s.since[i][name] = at
+	}
+}
+
 func (s *script) set(key string, args []string) {
 	m := s.rules.Set.ByKey(key)
 	if m == nil {
@@ -244,6 +274,7 @@ func (s *script) set(key string, args []string) {
 		s.rules.Set.Index()
 		m = s.rules.Set.ByKey(key)
 	}
+	before := *m
 	for name, value := range pairs(args) {
 		var err error
 		switch name {
@@ -255,11 +286,16 @@ func (s *script) set(key string, args []string) {
 			m.IgnoreBlank = value == "ignore"
 		case "hubspot":
 			m.HubSpot = value
+		case "aloware":
+			m.Aloware = value
+		case "renewed":
+			m.Binding.Renewed++
 		case "type":
 			m.Type, err = contact.ParseType(value)
 		case "stopped":
 			m.Stopped = value
 		case "transforms":
+			m.Transforms = nil
 			err = json.Unmarshal([]byte(strings.ReplaceAll(value, "'", `"`)), &m.Transforms)
 		case "options":
 			m.Options = nil
@@ -274,7 +310,40 @@ func (s *script) set(key string, args []string) {
 			s.fail("%v", err)
 		}
 	}
+	s.bind(m, &before)
+}
+
+// bind dates a mapping that was changed, as saving it would, and gives the
+// properties that no contact has yet a blank.
+func (s *script) bind(m, before *mapping.Mapping) {
+	s.rules.Set.Version++
+	for i, system := range contact.Systems {
+		if m.Property(system) != before.Property(system) || m.Type != before.Type {
+			m.Binding.Since[i] = s.rules.Set.Version
+		}
+		if _, there := s.holds[i][m.Property(system)]; !there {
+			s.holds[i][m.Property(system)] = ""
+		}
+	}
+	if !slices.Equal(m.Transforms, before.Transforms) || !slices.Equal(m.Options, before.Options) {
+		m.Binding.Formed = s.rules.Set.Version
+	}
 	s.rules.Set.Index()
+}
+
+// remove takes a mapping out of the set, and add brings it back.
+func (s *script) remove(key string) {
+	s.removed = append(s.removed, *s.rules.Set.ByKey(key))
+	s.rules.Set.Version++
+	s.rules.Set.Mappings = slices.DeleteFunc(s.rules.Set.Mappings, func(m mapping.Mapping) bool { return m.Key == key })
+	s.rules.Set.Index()
+}
+
+func (s *script) add(key string) {
+	at := slices.IndexFunc(s.removed, func(m mapping.Mapping) bool { return m.Key == key })
+	s.rules.Set.Mappings = append(s.rules.Set.Mappings, s.removed[at])
+	s.rules.Set.Index()
+	s.bind(s.rules.Set.ByKey(key), &mapping.Mapping{})
 }
 
 func (s *script) list(system contact.System, list string, args []string) {
@@ -308,6 +377,7 @@ func (s *script) event(system contact.System, event contact.Event, at contact.Mi
 func (s *script) change(system contact.System, at contact.Millis, values map[string]string, origin contact.Origin) {
 	s.now = max(s.now, at)
 	s.store(index(system), values)
+	s.date(index(system), at, values)
 	s.judge(func(j *Judge) { j.Observe(s.event(system, contact.Changed, at, values, origin)) })
 }
 
@@ -369,7 +439,7 @@ func (s *script) carryOut(p *contact.Patch) *contact.Outcome {
 		if s.refuse[i][property.Name] {
 			out.Refusal = &fault.Refusal{Class: fault.Permanent, Reason: "INVALID", Message: "no"}
 		} else {
-			s.holds[i][property.Name] = property.Value
+			s.holds[i][property.Name], s.since[i][property.Name] = property.Value, s.now
 			if o.Result == contact.Made {
 				s.made[i][property.Name] = property.Value
 			} else {
@@ -383,7 +453,11 @@ func (s *script) carryOut(p *contact.Patch) *contact.Outcome {
 			o.Result = contact.Fetched
 		}
 		for _, name := range p.Fetch.Properties {
-			o.Holds = append(o.Holds, contact.Value{Name: name, Text: s.holds[i][name]})
+			value := contact.Value{Name: name, Text: s.holds[i][name]}
+			if p.System == contact.HubSpot {
+				value.OccurredAt = s.since[i][name]
+			}
+			o.Holds = append(o.Holds, value)
 		}
 	}
 	return o

@@ -19,6 +19,7 @@ func (j *Judge) Settle(o *contact.Outcome) {
 		side.Creating = 0
 	}
 	if o.Version >= side.Fetching {
+		j.answered[index(o.System)] = j.answered[index(o.System)] || side.Fetching != 0
 		side.Fetching = 0
 	}
 	j.received = 0
@@ -68,6 +69,9 @@ func (j *Judge) accepted(o *contact.Outcome, side *Side) {
 		j.settled(o, &o.Properties[i], when)
 	}
 	whole := o.Result != contact.Written || readWith(o)
+	if whole && o.Result != contact.Made {
+		j.told[index(o.System)] = j.answered[index(o.System)]
+	}
 	if len(o.Holds) > 0 {
 		j.values(o.System, o.Holds, reading{
 			occurred: o.AppliedAt, precision: o.Precision, received: o.AnsweredAt, whole: whole,
@@ -105,7 +109,7 @@ func readWith(o *contact.Outcome) bool {
 func (j *Judge) former(o *contact.Outcome) {
 	for _, p := range o.Properties {
 		if m := j.rules.Set.ByProperty(o.System, p.Name); m != nil {
-			fs := &j.state.field(m.Key).Sides[index(o.System)]
+			fs := &j.field(m).Sides[index(o.System)]
 			if _, ours := fs.written(p.Version); ours {
 				fs.drop(p.Version)
 			}
@@ -120,15 +124,15 @@ func (j *Judge) settled(o *contact.Outcome, p *contact.PropertyOutcome, when Spa
 	if m == nil {
 		return
 	}
-	f := j.state.field(m.Key)
+	f := j.field(m)
 	fs := &f.Sides[index(o.System)]
 	value, ours := fs.written(p.Version)
-	if !ours {
-		value, _ = j.rules.canonical(m, o.System, m.Read(o.System, p.Value))
+	if now, refused := j.rules.canonical(m, o.System, m.Read(o.System, p.Value)); !ours || m.Type == contact.Option && refused == nil {
+		value = now // options can be paired otherwise since it was written
 	}
 	if p.Refusal != nil {
 		fs.drop(p.Version)
-		fs.Rejected = &Rejection{Value: value, Version: p.Version, Refusal: *p.Refusal}
+		fs.Rejected = j.rejection(o.System, value, p.Version, p.Refusal)
 		j.step(Step{Field: m.Key, Side: o.System, Rule: "refused", Value: value, Version: p.Version, At: when.At, Reason: p.Refusal.Reason + ": " + p.Refusal.Message})
 		return
 	}
@@ -141,11 +145,17 @@ func (j *Judge) settled(o *contact.Outcome, p *contact.PropertyOutcome, when Spa
 			j.intend(m, f, Edit{Value: again.Value, At: again.At, Side: o.System}, nil, o.AnsweredAt)
 		}
 	}
+	fs.named(m, value, p.Value)
 	if fs.Rejected != nil && fs.Rejected.Version <= p.Version {
 		fs.Rejected = nil
 	}
 	j.keepMatchKey(o.System, p.Name, value)
 	j.step(Step{Field: m.Key, Side: o.System, Rule: "settled", Value: value, Version: p.Version, At: when.At})
+}
+
+// rejection is a value that a system refuses by its connection as it is.
+func (j *Judge) rejection(system contact.System, value string, version contact.Version, why *fault.Refusal) *Rejection {
+	return &Rejection{Value: value, Version: version, Refusal: *why, Profile: j.rules.Profiles[index(system)]}
 }
 
 // keepMatchKey follows our own writes of phone and e-mail.
@@ -241,9 +251,16 @@ func waitsForList(reason string) bool {
 	return false
 }
 
-// resolved is the canonical form of a value that may have been unresolved.
+// resolved is the canonical form of a value that may have been unresolved, or
+// that was taken as it is when no list was known.
 func (j *Judge) resolved(m *mapping.Mapping, system contact.System, value string) string {
 	if !Unresolved(value) {
+		if value == "" || m.Type != contact.Option || system != contact.Aloware || j.rules.offers(m, value) {
+			return value
+		}
+		if canonical, refused := j.rules.canonical(m, system, value); refused == nil {
+			return canonical
+		}
 		return value
 	}
 	native := value[len(unresolved)+len(system.String())+1:]

@@ -5,6 +5,7 @@ import (
 
 	"lockstep.internal/pkg/contact"
 	"lockstep.internal/pkg/fault"
+	"lockstep.internal/pkg/mapping"
 )
 
 // State is what is stored of one contact. The zero value is a contact of which
@@ -55,6 +56,8 @@ type Field struct {
 	// review; Approved is the edit that a person approved last.
 	Asked    bool
 	Approved Edit
+	// Binding is the mapping's of which all this is known.
+	Binding mapping.Binding
 }
 
 // Edit is a value that somebody meant.
@@ -91,6 +94,11 @@ type FieldSide struct {
 	Past     []Past         // values known before, newest first
 	Writes   []Write        // ours, outstanding or recent, oldest first
 	Rejected *Rejection
+	// Forgotten tells that the side holds something that was not read yet: the
+	// mapping has another property there, or it was away.
+	Forgotten bool
+	// Native is an option as its own system names it, where that is not Value.
+	Native string
 }
 
 // Past is a value that a side held between two times at most, and that it was
@@ -116,6 +124,7 @@ type Rejection struct {
 	Value   string
 	Version contact.Version
 	Refusal fault.Refusal
+	Profile string // what the connection could do, as Rules name it
 }
 
 // doubtFor is how long the loser of two values of one tick counts as possibly
@@ -137,19 +146,6 @@ func index(s contact.System) int {
 
 // Side gives what is known of a system.
 func (s *State) Side(system contact.System) *Side { return &s.Sides[index(system)] }
-
-// field gives a field's state, made on first use.
-func (s *State) field(key string) *Field {
-	if s.Fields == nil {
-		s.Fields = make(map[string]*Field)
-	}
-	f := s.Fields[key]
-	if f == nil {
-		f = &Field{}
-		s.Fields[key] = f
-	}
-	return f
-}
 
 // outstanding is the newest write that is not settled.
 func (f *FieldSide) outstanding() *Write {
@@ -250,7 +246,7 @@ func (f *FieldSide) mayHaveWritten(value string, when Span) bool {
 func (f *FieldSide) observe(value string, when Span, final bool) (current, ambiguous bool) {
 	switch {
 	case !f.Known:
-		f.Known, f.Value, f.Since, f.Seen = true, value, when.From, when
+		f.Known, f.Forgotten, f.Value, f.Since, f.Seen = true, false, value, when.From, when
 		return true, false
 	case f.Value == value:
 		if when.From < f.Since && !f.heldOtherwise(value, when) {
