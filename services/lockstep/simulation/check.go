@@ -36,7 +36,13 @@ func (w *world) checkPerson(person int) {
 			return
 		}
 	}
-	if w.deleted[person] || len(hubspot)+len(aloware) == 0 {
+	if w.deleted[person] {
+		if len(hubspot) > 0 && w.cut[person] {
+			w.fail("made anew", "person %d was deleted in HubSpot, and is there again", person)
+		}
+		return
+	}
+	if len(hubspot)+len(aloware) == 0 {
 		return
 	}
 	if several {
@@ -115,6 +121,8 @@ func (w *world) checkField(person, field int, pair [2]*record) {
 			if !w.refusedOne(person, field, values) {
 				w.fail("agreement", "%s of person %d is %q in HubSpot and %q in Aloware", fieldKeys[field], person, values[0], values[1])
 			}
+			w.stats.Decided++
+			w.stats.Ambiguous++
 			return
 		}
 		w.checkWinner(person, field, values[0], pair)
@@ -141,8 +149,15 @@ func (w *world) checkTarget(person, field int, direction contact.Direction, pair
 		source, target = target, source
 	}
 	want, got := source.value(field), target.value(field)
-	if want == got || w.refused[refusedValue{target.system, person, field, want}] > 0 {
-		w.stats.Decided++
+	if source.cells[field] == nil && target.cells[field] == nil {
+		return
+	}
+	w.stats.Decided++
+	if want == got {
+		return
+	}
+	if w.refused[refusedValue{target.system, person, field, want}] > 0 {
+		w.stats.Ambiguous++
 		return
 	}
 	s, t := source.cells[field], target.cells[field]
@@ -166,7 +181,10 @@ func (w *world) checkTarget(person, field int, direction contact.Direction, pair
 	}
 	if own {
 		if _, to := w.interval(t); w.remapped || to > from || to == from && target.system == contact.HubSpot || w.unsure(t) != "" {
-			return
+			if w.remapped || w.unsure(t) != "" {
+				w.stats.Ambiguous++
+			}
+			return // the target's own edit stands
 		}
 	}
 	w.stats.Lost++
@@ -285,12 +303,15 @@ func (w *world) checkWinner(person, field int, got string, pair [2]*record) {
 			possible[c.value] = true
 		}
 	}
-	if !sure {
-		return
+	if len(all) == 0 {
+		return // nobody ever edited it
 	}
 	w.stats.Decided++
-	if len(possible) > 1 {
+	if !sure || len(possible) > 1 {
 		w.stats.Ambiguous++
+	}
+	if !sure {
+		return
 	}
 	if !possible[got] && !w.madeUnknown(pair[0], pair[0].cells[field]) {
 		w.stats.Lost++
@@ -332,8 +353,8 @@ func (w *world) checkErased(person int) {
 		}
 	}
 	for _, r := range w.records[1] {
-		if w.personOf(r) == person && !w.mapper.erased(contact.Aloware, r.id) {
-			return // not known to be his when he was erased
+		if w.personOf(r) == person && !r.ours && !w.mapper.erased(contact.Aloware, r.id) {
+			return // made by hand, and not known to be his when he was erased
 		}
 	}
 	for _, text := range []string{"p" + strconv.Itoa(person) + "v", valueOf(person, phone, 0)} {

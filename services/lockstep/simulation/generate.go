@@ -179,7 +179,9 @@ func (g *generator) writing() {
 
 func (g *generator) disorder() {
 	system := g.system()
-	switch g.IntN(9) {
+	switch g.IntN(10) {
+	case 9:
+		g.step("throttle", system, "", g.IntN(8000), g.IntN(2))
 	case 0:
 		g.step("deliver", 0, "", 0, g.IntN(50), 2)
 	case 1, 2:
@@ -208,7 +210,38 @@ func (g *generator) life() {
 	case 7:
 		g.step("restore", 0, "", g.person())
 	default:
+		if g.one(2) {
+			g.erasure()
+			return
+		}
 		g.step("erase", 0, "", g.person())
+	}
+}
+
+// erasure erases somebody while he is made in Aloware.
+func (g *generator) erasure() {
+	person, stream := g.person(), g.stream()
+	g.create(contact.HubSpot, person)
+	for range 3 {
+		g.step("deliver", 0, "", 9, 0, 0)
+		g.step("map", 0, "", live, 9)
+		g.step("read", contact.HubSpot, "", live, 9)
+		g.step("call", contact.HubSpot, "", 0, 0)
+	}
+	g.step("read", contact.Aloware, "", live, 9)
+	g.step("send", contact.Aloware, "", 0)
+	land := func() {
+		if !g.one(3) {
+			g.step("land", contact.Aloware, "", 0, g.IntN(endings))
+		}
+	}
+	land()
+	g.step("erase", 0, "", person)
+	for range 2 {
+		g.step("deliver", 0, "", g.IntN(9), g.IntN(9), 0)
+		g.step("map", 0, "", stream, 9)
+		land()
+		g.step("read", contact.Aloware, "", live, 9)
 	}
 }
 

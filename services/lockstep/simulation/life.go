@@ -85,6 +85,7 @@ func (r *record) blur(why string) {
 func (w *world) remove(s Step) {
 	person := w.same(s.n(0) % mostPeople)
 	for _, r := range w.living(contact.HubSpot, person) {
+		w.cut[person] = w.linked(person)
 		r.gone = true
 		w.deleted[person], w.gone = true, true
 		w.lifecycle(r, contact.Deleted, nil)
@@ -103,6 +104,7 @@ func (w *world) restore(s Step) {
 			r.gone = false
 			r.modified = w.clock(contact.HubSpot)
 			delete(w.deleted, person)
+			delete(w.cut, person)
 			w.restored[person] = true
 			w.lifecycle(r, contact.Restored, nil)
 			for _, records := range w.records {

@@ -31,6 +31,7 @@ type batch struct {
 	*world
 	contacts *people.Batch
 	inForce  *resolve.Rules // when it was judged
+	former   bool           // its owner was replaced meanwhile
 	stream   int
 	until    int
 	patches  []contact.Patch
@@ -135,8 +136,54 @@ func (b *batch) publish(most int) {
 			b.world.patches[bulk] = append(b.world.patches[bulk], p)
 			continue
 		}
+		b.forgets(p)
 		b.decided(b, p)
 		b.world.patches[b.stream] = append(b.world.patches[b.stream], p)
+	}
+}
+
+// forgetting is what a writer must not keep once it has read so far.
+type forgetting struct {
+	system contact.System
+	keys   []contact.Key
+	until  [2]int
+}
+
+// forgotten checks what a writer has read the forgetting of.
+func (w *world) forgotten(wr *writer) {
+	w.forgetting = slices.DeleteFunc(w.forgetting, func(f forgetting) bool {
+		if f.system != wr.system || wr.position[live] < f.until[live] || wr.position[bulk] < f.until[bulk] {
+			return false
+		}
+		for _, key := range f.keys {
+			if wr.lane(key) != nil || wr.sent[key] != nil {
+				w.fail("erased", "the writer of %s keeps a row of %s, who was erased", wr.system, key)
+			}
+		}
+		return true
+	})
+}
+
+// forgets checks that nothing goes out about somebody who was erased, and that
+// nobody is made in HubSpot again.
+func (b *batch) forgets(p contact.Patch) {
+	if b.former {
+		return // it was decided before
+	}
+	buried := func(ref contact.Ref) bool {
+		_, ok := b.mapper.refs[ref]
+		return ok
+	}
+	if buried(contact.ErasedKey(tenant, p.Contact)) {
+		b.fail("erased", "a patch of %s goes out, who was erased", p.Contact)
+	}
+	if p.System != contact.HubSpot || p.Create == nil || !p.Create.MayCreate {
+		return
+	}
+	for _, match := range append(p.Create.Phones, p.Create.Email) {
+		if match != "" && buried(contact.ErasedMatch(tenant, match)) {
+			b.fail("erased", "somebody erased is to be made in HubSpot by %s", p.Contact)
+		}
 	}
 }
 
@@ -144,6 +191,13 @@ func (b *batch) publish(most int) {
 func (b *batch) commit() {
 	m := &b.mapper
 	m.store.commit(b.contacts)
+	for _, e := range b.contacts.Entries() {
+		if e.Erased {
+			w := b.world
+			until := [2]int{len(w.patches[live]), len(w.patches[bulk])}
+			w.forgetting = append(w.forgetting, forgetting{contact.HubSpot, e.Keys(), until}, forgetting{contact.Aloware, e.Keys(), until})
+		}
+	}
 	for _, event := range b.judged {
 		b.known[event.id] = event.key
 	}

@@ -51,6 +51,7 @@ func init() {
 		"send":     func(w *world, s Step) { w.send(s) },
 		"land":     (*world).land,
 		"handover": func(w *world, s Step) { w.replace(&w.writers[index(s.System)]) },
+		"throttle": (*world).throttle,
 		// All of it, until nothing is to be done.
 		"settle": func(w *world, _ Step) { w.rest() },
 	}
@@ -192,7 +193,7 @@ func (w *world) deliver(s Step) {
 func (w *world) crash(s Step) {
 	b := w.judgeMessages(s.n(0)%2, 1+s.n(1))
 	b.publish(s.n(2))
-	w.handovers++
+	w.disturbed = true
 }
 
 // replace stream count: an owner of the mapper's partition decides, and is
@@ -200,10 +201,11 @@ func (w *world) crash(s Step) {
 func (w *world) replaceMapper(s Step) {
 	stream := s.n(0) % 2
 	b := w.judgeMessages(stream, 1+s.n(1))
+	b.former = true
 	w.lateBatches = append(w.lateBatches, b)
 	w.mapper.epoch[stream]++
 	w.mapper.attempts[stream] = 0
-	w.handovers++
+	w.disturbed = true
 }
 
 // late: a former owner's decisions are published after all; it cannot store.
@@ -214,6 +216,7 @@ func (w *world) publishLate(s Step) {
 	at := s.n(0) % len(w.lateBatches)
 	b := w.lateBatches[at]
 	w.lateBatches = slices.Delete(w.lateBatches, at, at+1)
+	w.forgetting = nil // it can come behind
 	b.publish(len(b.patches))
 }
 
@@ -238,6 +241,20 @@ func (w *world) land(s Step) {
 	wr := &w.writers[index(s.System)]
 	if len(wr.calls) > 0 {
 		w.end(wr, wr.calls[s.n(0)%len(wr.calls)], s.n(1)%endings)
+	}
+}
+
+// throttle system ms kept: the system asks for a pause. Calls under way are
+// refused by it, and none begins before its end; 1 keeps the pause when the
+// lanes get another owner.
+func (w *world) throttle(s Step) {
+	if s.System == 0 {
+		return
+	}
+	wr := &w.writers[index(s.System)]
+	wr.pause, wr.pauseKept = w.now+contact.Millis(s.n(0)), s.n(1)%2 == 1
+	for len(wr.calls) > 0 {
+		w.end(wr, wr.calls[0], unsent)
 	}
 }
 

@@ -40,8 +40,8 @@ import (
 type Stats struct {
 	Schedules   int
 	Edits       int // changes that people made
-	Decided     int // fields at rest with an edit that must have won
-	Ambiguous   int // of them, those with more than one possible winner
+	Decided     int // fields at rest that somebody has edited
+	Ambiguous   int // of them, those in which no one edit must have won
 	Lost        int // of them, those that a wrong edit has won
 	Writes      int // values of ours that changed something
 	Calls       int // values that were sent

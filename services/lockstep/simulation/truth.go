@@ -95,7 +95,7 @@ func (w *world) quiet() bool {
 			return false
 		}
 	}
-	return w.handovers == 0 && len(w.refused) == 0 && !w.gone
+	return !w.disturbed && len(w.refused) == 0 && !w.gone
 }
 
 // landing finds what a write that reaches a system was decided as, and counts

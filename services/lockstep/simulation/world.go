@@ -29,18 +29,21 @@ type world struct {
 	patches       [2][]contact.Patch
 	mapper        mapper
 	lateBatches   []*batch // decided by former owners, not published yet
+	forgetting    []forgetting
 	writers       [2]writer
 
 	// The truth.
 	merged    []int // person by person: who he turned out to be
 	deleted   map[int]bool
+	cut       map[int]bool // of them, who was known in both systems by then
 	restored  map[int]bool // who can have been made anew in the meantime
 	erasedOf  map[int]bool
 	spoken    []spoken
 	writes    map[cell][]*write
 	refused   map[refusedValue]int
 	known     map[string]contact.Key // contacts by the ids of their judged events
-	handovers int
+	handovers int                    // of lanes from one writer to another
+	disturbed bool                   // something ended half-way, or was handed over
 	calls     int
 	landings  int
 	remapped  bool
@@ -59,7 +62,7 @@ func newWorld() *world {
 	w := &world{
 		now:     1_700_000_000_000,
 		refuses: [2]map[int]string{{}, {}}, refusesPerson: [2]map[int]bool{{}, {}},
-		deleted: map[int]bool{}, restored: map[int]bool{}, erasedOf: map[int]bool{}, writes: map[cell][]*write{}, refused: map[refusedValue]int{},
+		deleted: map[int]bool{}, cut: map[int]bool{}, restored: map[int]bool{}, erasedOf: map[int]bool{}, writes: map[cell][]*write{}, refused: map[refusedValue]int{},
 		known: map[string]contact.Key{},
 	}
 	for i := range catalogue {
@@ -118,6 +121,7 @@ func (w *world) poll(system contact.System, stream int) {
 func (w *world) rest() {
 	const most = 60
 	quiet := 0
+	w.now = max(w.now, w.writers[0].pause, w.writers[1].pause)
 	for round := 0; round < most; round++ {
 		w.now += 1500
 		before := w.landings

@@ -25,6 +25,9 @@ type writer struct {
 	lanes    []*lane
 	sent     map[contact.Key]row.Delivered
 	calls    []*call // sent and not answered, of this owner or a former one
+	// pause is until when the system wants no calls; pauseKept outlives an owner.
+	pause     contact.Millis
+	pauseKept bool
 }
 
 // putOff is the pause of a row whose call did not reach the system.
@@ -75,6 +78,7 @@ func (w *world) read(wr *writer, stream, count int) {
 		w.keep(l, l.patch)
 	}
 	wr.position[stream] = until
+	w.forgotten(wr)
 }
 
 // keep stores a row, due now or at its read's time.
@@ -90,7 +94,7 @@ func (w *world) keep(l *lane, patch contact.Patch) {
 // due are the rows that may be called for now.
 func (w *world) due(wr *writer) (list []*lane) {
 	for _, l := range wr.lanes {
-		if !l.busy && l.next <= w.now {
+		if !l.busy && max(l.next, wr.pause) <= w.now {
 			list = append(list, l)
 		}
 	}
@@ -190,5 +194,8 @@ func (w *world) replace(wr *writer) {
 	for _, l := range wr.lanes {
 		l.busy = false
 	}
-	w.handovers++
+	if !wr.pauseKept {
+		wr.pause = 0
+	}
+	w.handovers, w.disturbed = w.handovers+1, true
 }

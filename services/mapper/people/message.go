@@ -143,6 +143,9 @@ func (j *Message) join(into, from *Entry, eventID string) {
 
 // replace lets a contact stand for another one that was taken into it.
 func (j *Message) replace(into, from *Entry) {
+	if judge := j.judges[from]; judge != nil && judge.Erases() {
+		j.judges[into].Erase()
+	}
 	from.Deleted = true
 	delete(j.judges, from)
 	j.order = slices.DeleteFunc(j.order, func(e *Entry) bool { return e == from })

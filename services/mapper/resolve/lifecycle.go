@@ -116,6 +116,14 @@ func (j *Judge) release(system contact.System) {
 	}
 }
 
+// Erases reports whether the person asked to be forgotten, by what was observed
+// so far.
+func (j *Judge) Erases() bool { return j.verdict.Erased }
+
+// Erase forgets a contact that turned out to be one with somebody who asked for
+// it.
+func (j *Judge) Erase() { j.verdict.Erased = true }
+
 // WantsMatch reports whether the contact is fully read on one side and unknown
 // on the other, so that a counterpart should be looked for there.
 func (s *State) WantsMatch() (missing contact.System, wants bool) {

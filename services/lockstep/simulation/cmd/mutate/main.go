@@ -58,7 +58,7 @@ func run(seeds int, only string) error {
 			missed++
 			found = "NOT FOUND"
 		}
-		fmt.Printf("rule %-66s %s\n", m.rule, found)
+		fmt.Printf("%-80s %s\n", m.rule, found)
 	}
 	if missed > 0 {
 		return fmt.Errorf("%d mutations were not found within %d seeds", missed, seeds)
@@ -105,7 +105,7 @@ func (m mutation) apply(source string) (string, error) {
 // try builds the simulation with one mutation and plays it. found says where
 // it was found; "" not at all.
 func try(m mutation, folder string, seeds int) (found string, err error) {
-	path, err := filepath.Abs(filepath.Join("services", "mapper", "resolve", m.file))
+	path, err := filepath.Abs(filepath.Join("services", m.file))
 	if err != nil {
 		return "", err
 	}
@@ -117,7 +117,7 @@ func try(m mutation, folder string, seeds int) (found string, err error) {
 	if err != nil {
 		return "", err
 	}
-	mutated := filepath.Join(folder, m.file)
+	mutated := filepath.Join(folder, filepath.Base(m.file))
 	if err := os.WriteFile(mutated, []byte(broken), 0o600); err != nil {
 		return "", err
 	}

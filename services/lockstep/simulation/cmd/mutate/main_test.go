@@ -18,7 +18,7 @@ func TestEveryMutationFitsTheRules(t *testing.T) {
 	for _, m := range all {
 		rule, _, _ := strings.Cut(m.rule, ":")
 		broken[rule] = true
-		source, err := os.ReadFile(filepath.Join("..", "..", "..", "..", "mapper", "resolve", m.file))
+		source, err := os.ReadFile(filepath.Join("..", "..", "..", "..", m.file))
 		if err != nil {
 			t.Fatal(err)
 		}
