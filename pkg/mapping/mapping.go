@@ -144,6 +144,17 @@ func (s *Set) Index() *Set {
 // ByKey finds a mapping by its key; nil when the set has none.
 func (s *Set) ByKey(key string) *Mapping { return s.byKey[key] }
 
+// AtRest is how many mappings the portal cannot serve as it is.
+func (s *Set) AtRest() int {
+	n := 0
+	for i := range s.Mappings {
+		if s.Mappings[i].Stopped != "" {
+			n++
+		}
+	}
+	return n
+}
+
 // ByProperty finds the mapping of a system's property; nil when it has none.
 func (s *Set) ByProperty(system contact.System, property string) *Mapping {
 	if system == contact.HubSpot {

@@ -129,13 +129,13 @@ func (db *DB) stamps(ctx context.Context) (tenants map[contact.Tenant]string, ap
 }
 
 func (db *DB) loadApps(ctx context.Context, sealer *seal.Sealer) ([]tenant.App, error) {
-	rows, err := db.pool.Query(ctx, `SELECT app_id, client_id, client_secret, signature_v1 FROM app ORDER BY app_id`)
+	rows, err := db.pool.Query(ctx, `SELECT app_id, base_url, client_id, client_secret, signature_v1 FROM app ORDER BY app_id`)
 	if err != nil {
 		return nil, err
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (a tenant.App, err error) {
 		var sealed []byte
-		if err = row.Scan(&a.AppID, &a.ClientID, &sealed, &a.SignatureV1); err != nil {
+		if err = row.Scan(&a.AppID, &a.BaseURL, &a.ClientID, &sealed, &a.SignatureV1); err != nil {
 			return a, err
 		}
 		secret, err := sealer.Open(sealed, appPurpose(a.AppID))
@@ -348,10 +348,25 @@ func (db *DB) SaveApp(ctx context.Context, a tenant.App, sealer *seal.Sealer) er
 		sealed = []byte{} // an app without a secret: nothing of it can be verified
 	}
 	if _, err := db.pool.Exec(ctx, `
-		INSERT INTO app (app_id, client_id, client_secret, signature_v1) VALUES ($1, $2, $3, $4)
-		ON CONFLICT (app_id) DO UPDATE SET client_id = excluded.client_id, client_secret = excluded.client_secret, signature_v1 = excluded.signature_v1`,
-		a.AppID, a.ClientID, sealed, a.SignatureV1); err != nil {
+		INSERT INTO app (app_id, base_url, client_id, client_secret, signature_v1) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (app_id) DO UPDATE SET base_url = excluded.base_url, client_id = excluded.client_id, client_secret = excluded.client_secret,
+			signature_v1 = excluded.signature_v1`,
+		a.AppID, a.BaseURL, a.ClientID, sealed, a.SignatureV1); err != nil {
 		return fmt.Errorf("save app %d: %w", a.AppID, err)
 	}
 	return nil
+}
+
+// DeleteApp removes an app, unless a connected tenant uses it; it tells whether
+// there is none any more.
+func (db *DB) DeleteApp(ctx context.Context, id int64) (gone bool, err error) {
+	err = db.pool.QueryRow(ctx, `
+		WITH used AS (
+			SELECT FROM connection WHERE system = 'hubspot' AND settings ->> 'AppID' = $1::bigint::text AND settings ->> 'State' <> 'disconnected'
+		), gone AS (DELETE FROM app WHERE app_id = $1 AND NOT EXISTS (SELECT FROM used))
+		SELECT NOT EXISTS (SELECT FROM used) OR NOT EXISTS (SELECT FROM app WHERE app_id = $1)`, id).Scan(&gone)
+	if err != nil {
+		return false, fmt.Errorf("remove app %d: %w", id, err)
+	}
+	return gone, nil
 }

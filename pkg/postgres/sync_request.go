@@ -113,6 +113,22 @@ func (db *DB) SaveSyncSchedule(ctx context.Context, tenant contact.Tenant, every
 	return nil
 }
 
+// UsualSchedule is how often a tenant is reconciled that nobody decided about.
+const UsualSchedule = 24 * time.Hour
+
+// SyncSchedule is how often a tenant is reconciled, 0 for never, and whether
+// somebody decided it.
+func (db *DB) SyncSchedule(ctx context.Context, tenant contact.Tenant) (every time.Duration, decided bool, err error) {
+	var seconds int
+	switch err := db.pool.QueryRow(ctx, `SELECT every_seconds FROM sync_schedule WHERE tenant = $1`, string(tenant)).Scan(&seconds); {
+	case errors.Is(err, pgx.ErrNoRows):
+		return UsualSchedule, false, nil
+	case err != nil:
+		return 0, false, fmt.Errorf("load a sync schedule: %w", err)
+	}
+	return time.Duration(seconds) * time.Second, true, nil
+}
+
 // SyncEffect counts what came of a job's events, by cause.
 type SyncEffect struct {
 	Tenant contact.Tenant

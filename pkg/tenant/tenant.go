@@ -107,7 +107,10 @@ type Aloware struct {
 
 // App is an app in HubSpot, whose webhooks come for all its portals.
 type App struct {
-	AppID        int64
+	AppID int64
+	// BaseURL is where consents and tokens are asked for, with the secret; "" is
+	// HubSpot's own.
+	BaseURL      string
 	ClientID     string
 	ClientSecret Secret
 	SignatureV1  bool // accept v1 where v3 is absent

@@ -112,7 +112,7 @@ func New(config Config) (*Console, error) {
 	problems := inbox.New(inbox.Config{Bus: config.Bus, DB: config.DB})
 	calling := api.Handler(api.Config{
 		Access: who, Roster: config.Roster, Logger: config.Logger, Tenants: c.tenants, Mappings: c.mappings,
-		Syncs: jobs, Contacts: people, Inbox: problems,
+		Syncs: jobs, Contacts: people, Inbox: problems, Pipeline: c.pipeline,
 	})
 	for _, prefix := range api.Prefixes() {
 		c.mux.Handle(prefix, calling)

@@ -216,7 +216,7 @@ func (in *Ingest) schedule(ctx context.Context, now time.Time) {
 	for _, t := range in.config.Roster.All() {
 		every, own := decided[t.ID]
 		if !own {
-			every = 24 * time.Hour
+			every = postgres.UsualSchedule
 		}
 		if every <= 0 || !t.Active || !connected(t, contact.HubSpot) || !connected(t, contact.Aloware) {
 			continue

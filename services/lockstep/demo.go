@@ -99,10 +99,11 @@ func newDemo(p *platform.Platform, rooms *tenants.Tenants, s settings, l listene
 func (d *demo) connect(ctx context.Context) error {
 	p, s := d.platform, d.settings
 	known, there := p.Roster.Tenant(demoTenant)
+	app := tenant.App{AppID: demoAppID, BaseURL: "http://" + s.demo.hubspot, ClientID: demoHubSpotClient, ClientSecret: demoHubSpotSecret}
+	if _, err := d.tenants.SaveApp(ctx, app); err != nil {
+		return fmt.Errorf("add the demonstration's app: %w", err)
+	}
 	if !there {
-		if err := p.DB.SaveApp(ctx, tenant.App{AppID: demoAppID, ClientID: demoHubSpotClient, ClientSecret: demoHubSpotSecret}, p.Seal); err != nil {
-			return err
-		}
 		if _, err := d.tenants.Save(ctx, demoTenant, tenants.Settings{
 			Name: "Demo", Region: "US", TimeZone: "America/New_York", Active: true, Creation: tenant.FlowBoth, Updates: tenant.FlowBoth,
 		}); err != nil {

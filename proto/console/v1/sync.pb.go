@@ -1130,6 +1130,104 @@ func (x *Repair) GetAtMs() int64 {
 	return 0
 }
 
+type GetScheduleRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenant        string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetScheduleRequest) Reset() {
+	*x = GetScheduleRequest{}
+	mi := &file_console_v1_sync_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetScheduleRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetScheduleRequest) ProtoMessage() {}
+
+func (x *GetScheduleRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_console_v1_sync_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetScheduleRequest.ProtoReflect.Descriptor instead.
+func (*GetScheduleRequest) Descriptor() ([]byte, []int) {
+	return file_console_v1_sync_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *GetScheduleRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+type GetScheduleResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Seconds between two reconciliations; 0 for never.
+	EverySeconds int32 `protobuf:"varint,1,opt,name=every_seconds,json=everySeconds,proto3" json:"every_seconds,omitempty"`
+	// Whether somebody set it; else it is what tenants have at first.
+	Set           bool `protobuf:"varint,2,opt,name=set,proto3" json:"set,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetScheduleResponse) Reset() {
+	*x = GetScheduleResponse{}
+	mi := &file_console_v1_sync_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetScheduleResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetScheduleResponse) ProtoMessage() {}
+
+func (x *GetScheduleResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_console_v1_sync_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetScheduleResponse.ProtoReflect.Descriptor instead.
+func (*GetScheduleResponse) Descriptor() ([]byte, []int) {
+	return file_console_v1_sync_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *GetScheduleResponse) GetEverySeconds() int32 {
+	if x != nil {
+		return x.EverySeconds
+	}
+	return 0
+}
+
+func (x *GetScheduleResponse) GetSet() bool {
+	if x != nil {
+		return x.Set
+	}
+	return false
+}
+
 type SetScheduleRequest struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Tenant string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
@@ -1141,7 +1239,7 @@ type SetScheduleRequest struct {
 
 func (x *SetScheduleRequest) Reset() {
 	*x = SetScheduleRequest{}
-	mi := &file_console_v1_sync_proto_msgTypes[19]
+	mi := &file_console_v1_sync_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1153,7 +1251,7 @@ func (x *SetScheduleRequest) String() string {
 func (*SetScheduleRequest) ProtoMessage() {}
 
 func (x *SetScheduleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_sync_proto_msgTypes[19]
+	mi := &file_console_v1_sync_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1166,7 +1264,7 @@ func (x *SetScheduleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetScheduleRequest.ProtoReflect.Descriptor instead.
 func (*SetScheduleRequest) Descriptor() ([]byte, []int) {
-	return file_console_v1_sync_proto_rawDescGZIP(), []int{19}
+	return file_console_v1_sync_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *SetScheduleRequest) GetTenant() string {
@@ -1191,7 +1289,7 @@ type SetScheduleResponse struct {
 
 func (x *SetScheduleResponse) Reset() {
 	*x = SetScheduleResponse{}
-	mi := &file_console_v1_sync_proto_msgTypes[20]
+	mi := &file_console_v1_sync_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1203,7 +1301,7 @@ func (x *SetScheduleResponse) String() string {
 func (*SetScheduleResponse) ProtoMessage() {}
 
 func (x *SetScheduleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_sync_proto_msgTypes[20]
+	mi := &file_console_v1_sync_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1216,7 +1314,7 @@ func (x *SetScheduleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetScheduleResponse.ProtoReflect.Descriptor instead.
 func (*SetScheduleResponse) Descriptor() ([]byte, []int) {
-	return file_console_v1_sync_proto_rawDescGZIP(), []int{20}
+	return file_console_v1_sync_proto_rawDescGZIP(), []int{22}
 }
 
 type SyncContactRequest struct {
@@ -1233,7 +1331,7 @@ type SyncContactRequest struct {
 
 func (x *SyncContactRequest) Reset() {
 	*x = SyncContactRequest{}
-	mi := &file_console_v1_sync_proto_msgTypes[21]
+	mi := &file_console_v1_sync_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1245,7 +1343,7 @@ func (x *SyncContactRequest) String() string {
 func (*SyncContactRequest) ProtoMessage() {}
 
 func (x *SyncContactRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_sync_proto_msgTypes[21]
+	mi := &file_console_v1_sync_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1258,7 +1356,7 @@ func (x *SyncContactRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SyncContactRequest.ProtoReflect.Descriptor instead.
 func (*SyncContactRequest) Descriptor() ([]byte, []int) {
-	return file_console_v1_sync_proto_rawDescGZIP(), []int{21}
+	return file_console_v1_sync_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *SyncContactRequest) GetTenant() string {
@@ -1301,7 +1399,7 @@ type SyncContactResponse struct {
 
 func (x *SyncContactResponse) Reset() {
 	*x = SyncContactResponse{}
-	mi := &file_console_v1_sync_proto_msgTypes[22]
+	mi := &file_console_v1_sync_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1313,7 +1411,7 @@ func (x *SyncContactResponse) String() string {
 func (*SyncContactResponse) ProtoMessage() {}
 
 func (x *SyncContactResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_sync_proto_msgTypes[22]
+	mi := &file_console_v1_sync_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1326,7 +1424,7 @@ func (x *SyncContactResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SyncContactResponse.ProtoReflect.Descriptor instead.
 func (*SyncContactResponse) Descriptor() ([]byte, []int) {
-	return file_console_v1_sync_proto_rawDescGZIP(), []int{22}
+	return file_console_v1_sync_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *SyncContactResponse) GetChanges() []*SyncedField {
@@ -1362,7 +1460,7 @@ type SyncedField struct {
 
 func (x *SyncedField) Reset() {
 	*x = SyncedField{}
-	mi := &file_console_v1_sync_proto_msgTypes[23]
+	mi := &file_console_v1_sync_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1374,7 +1472,7 @@ func (x *SyncedField) String() string {
 func (*SyncedField) ProtoMessage() {}
 
 func (x *SyncedField) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_sync_proto_msgTypes[23]
+	mi := &file_console_v1_sync_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1387,7 +1485,7 @@ func (x *SyncedField) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SyncedField.ProtoReflect.Descriptor instead.
 func (*SyncedField) Descriptor() ([]byte, []int) {
-	return file_console_v1_sync_proto_rawDescGZIP(), []int{23}
+	return file_console_v1_sync_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *SyncedField) GetField() string {
@@ -1501,7 +1599,12 @@ const file_console_v1_sync_proto_rawDesc = "" +
 	"\x06system\x18\x03 \x01(\tR\x06system\x12\x12\n" +
 	"\x04rule\x18\x04 \x01(\tR\x04rule\x12\x16\n" +
 	"\x06reason\x18\x05 \x01(\tR\x06reason\x12\x13\n" +
-	"\x05at_ms\x18\x06 \x01(\x03R\x04atMs\"Q\n" +
+	"\x05at_ms\x18\x06 \x01(\x03R\x04atMs\",\n" +
+	"\x12GetScheduleRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\"L\n" +
+	"\x13GetScheduleResponse\x12#\n" +
+	"\revery_seconds\x18\x01 \x01(\x05R\feverySeconds\x12\x10\n" +
+	"\x03set\x18\x02 \x01(\bR\x03set\"Q\n" +
 	"\x12SetScheduleRequest\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12#\n" +
 	"\revery_seconds\x18\x02 \x01(\x05R\feverySeconds\"\x15\n" +
@@ -1519,7 +1622,7 @@ const file_console_v1_sync_proto_rawDesc = "" +
 	"\x06system\x18\x02 \x01(\tR\x06system\x12\x14\n" +
 	"\x05value\x18\x03 \x01(\tR\x05value\x12\x18\n" +
 	"\aoutcome\x18\x04 \x01(\tR\aoutcome\x12\x16\n" +
-	"\x06reason\x18\x05 \x01(\tR\x06reason2\x99\x06\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason2\xee\x06\n" +
 	"\vSyncService\x12H\n" +
 	"\tStartSync\x12\x1c.console.v1.StartSyncRequest\x1a\x1d.console.v1.StartSyncResponse\x12M\n" +
 	"\tListSyncs\x12\x1c.console.v1.ListSyncsRequest\x1a\x1d.console.v1.ListSyncsResponse\"\x03\x90\x02\x01\x12G\n" +
@@ -1530,7 +1633,8 @@ const file_console_v1_sync_proto_rawDesc = "" +
 	"\n" +
 	"CancelSync\x12\x1d.console.v1.CancelSyncRequest\x1a\x1e.console.v1.CancelSyncResponse\x12O\n" +
 	"\tWatchSync\x12\x1c.console.v1.WatchSyncRequest\x1a\x1d.console.v1.WatchSyncResponse\"\x03\x90\x02\x010\x01\x12S\n" +
-	"\vListRepairs\x12\x1e.console.v1.ListRepairsRequest\x1a\x1f.console.v1.ListRepairsResponse\"\x03\x90\x02\x01\x12N\n" +
+	"\vListRepairs\x12\x1e.console.v1.ListRepairsRequest\x1a\x1f.console.v1.ListRepairsResponse\"\x03\x90\x02\x01\x12S\n" +
+	"\vGetSchedule\x12\x1e.console.v1.GetScheduleRequest\x1a\x1f.console.v1.GetScheduleResponse\"\x03\x90\x02\x01\x12N\n" +
 	"\vSetSchedule\x12\x1e.console.v1.SetScheduleRequest\x1a\x1f.console.v1.SetScheduleResponse\x12N\n" +
 	"\vSyncContact\x12\x1e.console.v1.SyncContactRequest\x1a\x1f.console.v1.SyncContactResponseB.Z,lockstep.internal/proto/console/v1;consolev1b\x06proto3"
 
@@ -1546,7 +1650,7 @@ func file_console_v1_sync_proto_rawDescGZIP() []byte {
 	return file_console_v1_sync_proto_rawDescData
 }
 
-var file_console_v1_sync_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_console_v1_sync_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_console_v1_sync_proto_goTypes = []any{
 	(*Sync)(nil),                // 0: console.v1.Sync
 	(*SyncEffect)(nil),          // 1: console.v1.SyncEffect
@@ -1567,11 +1671,13 @@ var file_console_v1_sync_proto_goTypes = []any{
 	(*ListRepairsRequest)(nil),  // 16: console.v1.ListRepairsRequest
 	(*ListRepairsResponse)(nil), // 17: console.v1.ListRepairsResponse
 	(*Repair)(nil),              // 18: console.v1.Repair
-	(*SetScheduleRequest)(nil),  // 19: console.v1.SetScheduleRequest
-	(*SetScheduleResponse)(nil), // 20: console.v1.SetScheduleResponse
-	(*SyncContactRequest)(nil),  // 21: console.v1.SyncContactRequest
-	(*SyncContactResponse)(nil), // 22: console.v1.SyncContactResponse
-	(*SyncedField)(nil),         // 23: console.v1.SyncedField
+	(*GetScheduleRequest)(nil),  // 19: console.v1.GetScheduleRequest
+	(*GetScheduleResponse)(nil), // 20: console.v1.GetScheduleResponse
+	(*SetScheduleRequest)(nil),  // 21: console.v1.SetScheduleRequest
+	(*SetScheduleResponse)(nil), // 22: console.v1.SetScheduleResponse
+	(*SyncContactRequest)(nil),  // 23: console.v1.SyncContactRequest
+	(*SyncContactResponse)(nil), // 24: console.v1.SyncContactResponse
+	(*SyncedField)(nil),         // 25: console.v1.SyncedField
 }
 var file_console_v1_sync_proto_depIdxs = []int32{
 	1,  // 0: console.v1.Sync.effects:type_name -> console.v1.SyncEffect
@@ -1580,7 +1686,7 @@ var file_console_v1_sync_proto_depIdxs = []int32{
 	0,  // 3: console.v1.GetSyncResponse.sync:type_name -> console.v1.Sync
 	0,  // 4: console.v1.WatchSyncResponse.sync:type_name -> console.v1.Sync
 	18, // 5: console.v1.ListRepairsResponse.repairs:type_name -> console.v1.Repair
-	23, // 6: console.v1.SyncContactResponse.changes:type_name -> console.v1.SyncedField
+	25, // 6: console.v1.SyncContactResponse.changes:type_name -> console.v1.SyncedField
 	2,  // 7: console.v1.SyncService.StartSync:input_type -> console.v1.StartSyncRequest
 	4,  // 8: console.v1.SyncService.ListSyncs:input_type -> console.v1.ListSyncsRequest
 	6,  // 9: console.v1.SyncService.GetSync:input_type -> console.v1.GetSyncRequest
@@ -1589,20 +1695,22 @@ var file_console_v1_sync_proto_depIdxs = []int32{
 	12, // 12: console.v1.SyncService.CancelSync:input_type -> console.v1.CancelSyncRequest
 	14, // 13: console.v1.SyncService.WatchSync:input_type -> console.v1.WatchSyncRequest
 	16, // 14: console.v1.SyncService.ListRepairs:input_type -> console.v1.ListRepairsRequest
-	19, // 15: console.v1.SyncService.SetSchedule:input_type -> console.v1.SetScheduleRequest
-	21, // 16: console.v1.SyncService.SyncContact:input_type -> console.v1.SyncContactRequest
-	3,  // 17: console.v1.SyncService.StartSync:output_type -> console.v1.StartSyncResponse
-	5,  // 18: console.v1.SyncService.ListSyncs:output_type -> console.v1.ListSyncsResponse
-	7,  // 19: console.v1.SyncService.GetSync:output_type -> console.v1.GetSyncResponse
-	9,  // 20: console.v1.SyncService.PauseSync:output_type -> console.v1.PauseSyncResponse
-	11, // 21: console.v1.SyncService.ResumeSync:output_type -> console.v1.ResumeSyncResponse
-	13, // 22: console.v1.SyncService.CancelSync:output_type -> console.v1.CancelSyncResponse
-	15, // 23: console.v1.SyncService.WatchSync:output_type -> console.v1.WatchSyncResponse
-	17, // 24: console.v1.SyncService.ListRepairs:output_type -> console.v1.ListRepairsResponse
-	20, // 25: console.v1.SyncService.SetSchedule:output_type -> console.v1.SetScheduleResponse
-	22, // 26: console.v1.SyncService.SyncContact:output_type -> console.v1.SyncContactResponse
-	17, // [17:27] is the sub-list for method output_type
-	7,  // [7:17] is the sub-list for method input_type
+	19, // 15: console.v1.SyncService.GetSchedule:input_type -> console.v1.GetScheduleRequest
+	21, // 16: console.v1.SyncService.SetSchedule:input_type -> console.v1.SetScheduleRequest
+	23, // 17: console.v1.SyncService.SyncContact:input_type -> console.v1.SyncContactRequest
+	3,  // 18: console.v1.SyncService.StartSync:output_type -> console.v1.StartSyncResponse
+	5,  // 19: console.v1.SyncService.ListSyncs:output_type -> console.v1.ListSyncsResponse
+	7,  // 20: console.v1.SyncService.GetSync:output_type -> console.v1.GetSyncResponse
+	9,  // 21: console.v1.SyncService.PauseSync:output_type -> console.v1.PauseSyncResponse
+	11, // 22: console.v1.SyncService.ResumeSync:output_type -> console.v1.ResumeSyncResponse
+	13, // 23: console.v1.SyncService.CancelSync:output_type -> console.v1.CancelSyncResponse
+	15, // 24: console.v1.SyncService.WatchSync:output_type -> console.v1.WatchSyncResponse
+	17, // 25: console.v1.SyncService.ListRepairs:output_type -> console.v1.ListRepairsResponse
+	20, // 26: console.v1.SyncService.GetSchedule:output_type -> console.v1.GetScheduleResponse
+	22, // 27: console.v1.SyncService.SetSchedule:output_type -> console.v1.SetScheduleResponse
+	24, // 28: console.v1.SyncService.SyncContact:output_type -> console.v1.SyncContactResponse
+	18, // [18:29] is the sub-list for method output_type
+	7,  // [7:18] is the sub-list for method input_type
 	7,  // [7:7] is the sub-list for extension type_name
 	7,  // [7:7] is the sub-list for extension extendee
 	0,  // [0:7] is the sub-list for field type_name
@@ -1619,7 +1727,7 @@ func file_console_v1_sync_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_console_v1_sync_proto_rawDesc), len(file_console_v1_sync_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   24,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

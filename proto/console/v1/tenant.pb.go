@@ -127,8 +127,14 @@ type Tenant struct {
 	AlowareProfile string `protobuf:"bytes,7,opt,name=aloware_profile,json=alowareProfile,proto3" json:"aloware_profile,omitempty"`
 	// Version of the mapping in force; 0 before the first connect.
 	MappingVersion int64 `protobuf:"varint,8,opt,name=mapping_version,json=mappingVersion,proto3" json:"mapping_version,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// How many mappings there are, and how many of them are at rest.
+	Mappings       int32 `protobuf:"varint,9,opt,name=mappings,proto3" json:"mappings,omitempty"`
+	MappingsAtRest int32 `protobuf:"varint,10,opt,name=mappings_at_rest,json=mappingsAtRest,proto3" json:"mappings_at_rest,omitempty"`
+	// What its writes are doing, by system; none where nothing waits and nothing
+	// was written in the last seconds.
+	Lanes         []*Lane `protobuf:"bytes,11,rep,name=lanes,proto3" json:"lanes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Tenant) Reset() {
@@ -217,6 +223,150 @@ func (x *Tenant) GetMappingVersion() int64 {
 	return 0
 }
 
+func (x *Tenant) GetMappings() int32 {
+	if x != nil {
+		return x.Mappings
+	}
+	return 0
+}
+
+func (x *Tenant) GetMappingsAtRest() int32 {
+	if x != nil {
+		return x.MappingsAtRest
+	}
+	return 0
+}
+
+func (x *Tenant) GetLanes() []*Lane {
+	if x != nil {
+		return x.Lanes
+	}
+	return nil
+}
+
+// Lane is what a tenant's writes into one system are doing.
+type Lane struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Tenant string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// "hubspot" or "aloware".
+	System string `protobuf:"bytes,2,opt,name=system,proto3" json:"system,omitempty"`
+	// Contacts that wait to be written, and of them those that were tried before.
+	Waiting int64 `protobuf:"varint,3,opt,name=waiting,proto3" json:"waiting,omitempty"`
+	Tried   int64 `protobuf:"varint,4,opt,name=tried,proto3" json:"tried,omitempty"`
+	// Since when the oldest of them waits; 0 for none.
+	OldestMs int64 `protobuf:"varint,5,opt,name=oldest_ms,json=oldestMs,proto3" json:"oldest_ms,omitempty"`
+	// Until when the lane rests, and why; 0 while it does not.
+	RestsUntilMs int64  `protobuf:"varint,6,opt,name=rests_until_ms,json=restsUntilMs,proto3" json:"rests_until_ms,omitempty"`
+	Because      string `protobuf:"bytes,7,opt,name=because,proto3" json:"because,omitempty"`
+	// Calls in the last ten seconds, of how many; most 0 is not known.
+	Used int32 `protobuf:"varint,8,opt,name=used,proto3" json:"used,omitempty"`
+	Most int32 `protobuf:"varint,9,opt,name=most,proto3" json:"most,omitempty"`
+	// Calls since the account's midnight, where the day is limited.
+	Today         int32 `protobuf:"varint,10,opt,name=today,proto3" json:"today,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Lane) Reset() {
+	*x = Lane{}
+	mi := &file_console_v1_tenant_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Lane) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Lane) ProtoMessage() {}
+
+func (x *Lane) ProtoReflect() protoreflect.Message {
+	mi := &file_console_v1_tenant_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Lane.ProtoReflect.Descriptor instead.
+func (*Lane) Descriptor() ([]byte, []int) {
+	return file_console_v1_tenant_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Lane) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *Lane) GetSystem() string {
+	if x != nil {
+		return x.System
+	}
+	return ""
+}
+
+func (x *Lane) GetWaiting() int64 {
+	if x != nil {
+		return x.Waiting
+	}
+	return 0
+}
+
+func (x *Lane) GetTried() int64 {
+	if x != nil {
+		return x.Tried
+	}
+	return 0
+}
+
+func (x *Lane) GetOldestMs() int64 {
+	if x != nil {
+		return x.OldestMs
+	}
+	return 0
+}
+
+func (x *Lane) GetRestsUntilMs() int64 {
+	if x != nil {
+		return x.RestsUntilMs
+	}
+	return 0
+}
+
+func (x *Lane) GetBecause() string {
+	if x != nil {
+		return x.Because
+	}
+	return ""
+}
+
+func (x *Lane) GetUsed() int32 {
+	if x != nil {
+		return x.Used
+	}
+	return 0
+}
+
+func (x *Lane) GetMost() int32 {
+	if x != nil {
+		return x.Most
+	}
+	return 0
+}
+
+func (x *Lane) GetToday() int32 {
+	if x != nil {
+		return x.Today
+	}
+	return 0
+}
+
 // Refusal says which rule refused a request, and what to do. It comes as a
 // detail of an error.
 type Refusal struct {
@@ -233,7 +383,7 @@ type Refusal struct {
 
 func (x *Refusal) Reset() {
 	*x = Refusal{}
-	mi := &file_console_v1_tenant_proto_msgTypes[3]
+	mi := &file_console_v1_tenant_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -245,7 +395,7 @@ func (x *Refusal) String() string {
 func (*Refusal) ProtoMessage() {}
 
 func (x *Refusal) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_tenant_proto_msgTypes[3]
+	mi := &file_console_v1_tenant_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -258,7 +408,7 @@ func (x *Refusal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refusal.ProtoReflect.Descriptor instead.
 func (*Refusal) Descriptor() ([]byte, []int) {
-	return file_console_v1_tenant_proto_rawDescGZIP(), []int{3}
+	return file_console_v1_tenant_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Refusal) GetRule() string {
@@ -291,7 +441,7 @@ type GetTenantRequest struct {
 
 func (x *GetTenantRequest) Reset() {
 	*x = GetTenantRequest{}
-	mi := &file_console_v1_tenant_proto_msgTypes[4]
+	mi := &file_console_v1_tenant_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -303,7 +453,7 @@ func (x *GetTenantRequest) String() string {
 func (*GetTenantRequest) ProtoMessage() {}
 
 func (x *GetTenantRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_tenant_proto_msgTypes[4]
+	mi := &file_console_v1_tenant_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -316,7 +466,7 @@ func (x *GetTenantRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTenantRequest.ProtoReflect.Descriptor instead.
 func (*GetTenantRequest) Descriptor() ([]byte, []int) {
-	return file_console_v1_tenant_proto_rawDescGZIP(), []int{4}
+	return file_console_v1_tenant_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *GetTenantRequest) GetTenant() string {
@@ -327,16 +477,19 @@ func (x *GetTenantRequest) GetTenant() string {
 }
 
 type GetTenantResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Tenant        *Tenant                `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
-	Settings      *TenantSettings        `protobuf:"bytes,2,opt,name=settings,proto3" json:"settings,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Tenant   *Tenant                `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Settings *TenantSettings        `protobuf:"bytes,2,opt,name=settings,proto3" json:"settings,omitempty"`
+	// The connections' settings, without secrets.
+	Hubspot       *HubSpotConnection `protobuf:"bytes,3,opt,name=hubspot,proto3" json:"hubspot,omitempty"`
+	Aloware       *AlowareConnection `protobuf:"bytes,4,opt,name=aloware,proto3" json:"aloware,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetTenantResponse) Reset() {
 	*x = GetTenantResponse{}
-	mi := &file_console_v1_tenant_proto_msgTypes[5]
+	mi := &file_console_v1_tenant_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -348,7 +501,7 @@ func (x *GetTenantResponse) String() string {
 func (*GetTenantResponse) ProtoMessage() {}
 
 func (x *GetTenantResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_tenant_proto_msgTypes[5]
+	mi := &file_console_v1_tenant_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -361,7 +514,7 @@ func (x *GetTenantResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTenantResponse.ProtoReflect.Descriptor instead.
 func (*GetTenantResponse) Descriptor() ([]byte, []int) {
-	return file_console_v1_tenant_proto_rawDescGZIP(), []int{5}
+	return file_console_v1_tenant_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *GetTenantResponse) GetTenant() *Tenant {
@@ -376,6 +529,247 @@ func (x *GetTenantResponse) GetSettings() *TenantSettings {
 		return x.Settings
 	}
 	return nil
+}
+
+func (x *GetTenantResponse) GetHubspot() *HubSpotConnection {
+	if x != nil {
+		return x.Hubspot
+	}
+	return nil
+}
+
+func (x *GetTenantResponse) GetAloware() *AlowareConnection {
+	if x != nil {
+		return x.Aloware
+	}
+	return nil
+}
+
+// HubSpotConnection is the connection to a portal, without secrets.
+type HubSpotConnection struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Address of the API; empty for HubSpot's own.
+	BaseUrl string `protobuf:"bytes,1,opt,name=base_url,json=baseUrl,proto3" json:"base_url,omitempty"`
+	// App whose webhooks come for the portal; 0 for none.
+	AppId int64 `protobuf:"varint,2,opt,name=app_id,json=appId,proto3" json:"app_id,omitempty"`
+	// "token", "oauth", or empty for none.
+	SignsInBy string `protobuf:"bytes,3,opt,name=signs_in_by,json=signsInBy,proto3" json:"signs_in_by,omitempty"`
+	// End of the access token by OAuth; 0 for never.
+	ExpiresMs int64 `protobuf:"varint,4,opt,name=expires_ms,json=expiresMs,proto3" json:"expires_ms,omitempty"`
+	// As in ConnectHubSpotRequest.
+	WindowLimit int32 `protobuf:"varint,5,opt,name=window_limit,json=windowLimit,proto3" json:"window_limit,omitempty"`
+	DailyLimit  int32 `protobuf:"varint,6,opt,name=daily_limit,json=dailyLimit,proto3" json:"daily_limit,omitempty"`
+	Ceiling     int32 `protobuf:"varint,7,opt,name=ceiling,proto3" json:"ceiling,omitempty"`
+	// The portal's, whose midnight ends a day.
+	TimeZone      string `protobuf:"bytes,8,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HubSpotConnection) Reset() {
+	*x = HubSpotConnection{}
+	mi := &file_console_v1_tenant_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HubSpotConnection) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HubSpotConnection) ProtoMessage() {}
+
+func (x *HubSpotConnection) ProtoReflect() protoreflect.Message {
+	mi := &file_console_v1_tenant_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HubSpotConnection.ProtoReflect.Descriptor instead.
+func (*HubSpotConnection) Descriptor() ([]byte, []int) {
+	return file_console_v1_tenant_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *HubSpotConnection) GetBaseUrl() string {
+	if x != nil {
+		return x.BaseUrl
+	}
+	return ""
+}
+
+func (x *HubSpotConnection) GetAppId() int64 {
+	if x != nil {
+		return x.AppId
+	}
+	return 0
+}
+
+func (x *HubSpotConnection) GetSignsInBy() string {
+	if x != nil {
+		return x.SignsInBy
+	}
+	return ""
+}
+
+func (x *HubSpotConnection) GetExpiresMs() int64 {
+	if x != nil {
+		return x.ExpiresMs
+	}
+	return 0
+}
+
+func (x *HubSpotConnection) GetWindowLimit() int32 {
+	if x != nil {
+		return x.WindowLimit
+	}
+	return 0
+}
+
+func (x *HubSpotConnection) GetDailyLimit() int32 {
+	if x != nil {
+		return x.DailyLimit
+	}
+	return 0
+}
+
+func (x *HubSpotConnection) GetCeiling() int32 {
+	if x != nil {
+		return x.Ceiling
+	}
+	return 0
+}
+
+func (x *HubSpotConnection) GetTimeZone() string {
+	if x != nil {
+		return x.TimeZone
+	}
+	return ""
+}
+
+// AlowareConnection is the connection to an account, without secrets.
+type AlowareConnection struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Address of the API; empty for Aloware's own.
+	BaseUrl  string `protobuf:"bytes,1,opt,name=base_url,json=baseUrl,proto3" json:"base_url,omitempty"`
+	HasToken bool   `protobuf:"varint,2,opt,name=has_token,json=hasToken,proto3" json:"has_token,omitempty"`
+	Profile  string `protobuf:"bytes,3,opt,name=profile,proto3" json:"profile,omitempty"`
+	// What to enter in Aloware's webhook settings.
+	WebhookUrl       string `protobuf:"bytes,4,opt,name=webhook_url,json=webhookUrl,proto3" json:"webhook_url,omitempty"`
+	WebhookAuth      string `protobuf:"bytes,5,opt,name=webhook_auth,json=webhookAuth,proto3" json:"webhook_auth,omitempty"`
+	WebhookUser      string `protobuf:"bytes,6,opt,name=webhook_user,json=webhookUser,proto3" json:"webhook_user,omitempty"`
+	HasWebhookSecret bool   `protobuf:"varint,7,opt,name=has_webhook_secret,json=hasWebhookSecret,proto3" json:"has_webhook_secret,omitempty"`
+	// As in ConnectAlowareRequest.
+	Rate          float64 `protobuf:"fixed64,8,opt,name=rate,proto3" json:"rate,omitempty"`
+	Burst         int32   `protobuf:"varint,9,opt,name=burst,proto3" json:"burst,omitempty"`
+	Ceiling       int32   `protobuf:"varint,10,opt,name=ceiling,proto3" json:"ceiling,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AlowareConnection) Reset() {
+	*x = AlowareConnection{}
+	mi := &file_console_v1_tenant_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AlowareConnection) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AlowareConnection) ProtoMessage() {}
+
+func (x *AlowareConnection) ProtoReflect() protoreflect.Message {
+	mi := &file_console_v1_tenant_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AlowareConnection.ProtoReflect.Descriptor instead.
+func (*AlowareConnection) Descriptor() ([]byte, []int) {
+	return file_console_v1_tenant_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *AlowareConnection) GetBaseUrl() string {
+	if x != nil {
+		return x.BaseUrl
+	}
+	return ""
+}
+
+func (x *AlowareConnection) GetHasToken() bool {
+	if x != nil {
+		return x.HasToken
+	}
+	return false
+}
+
+func (x *AlowareConnection) GetProfile() string {
+	if x != nil {
+		return x.Profile
+	}
+	return ""
+}
+
+func (x *AlowareConnection) GetWebhookUrl() string {
+	if x != nil {
+		return x.WebhookUrl
+	}
+	return ""
+}
+
+func (x *AlowareConnection) GetWebhookAuth() string {
+	if x != nil {
+		return x.WebhookAuth
+	}
+	return ""
+}
+
+func (x *AlowareConnection) GetWebhookUser() string {
+	if x != nil {
+		return x.WebhookUser
+	}
+	return ""
+}
+
+func (x *AlowareConnection) GetHasWebhookSecret() bool {
+	if x != nil {
+		return x.HasWebhookSecret
+	}
+	return false
+}
+
+func (x *AlowareConnection) GetRate() float64 {
+	if x != nil {
+		return x.Rate
+	}
+	return 0
+}
+
+func (x *AlowareConnection) GetBurst() int32 {
+	if x != nil {
+		return x.Burst
+	}
+	return 0
+}
+
+func (x *AlowareConnection) GetCeiling() int32 {
+	if x != nil {
+		return x.Ceiling
+	}
+	return 0
 }
 
 // TenantSettings are what people decide for a tenant.
@@ -400,7 +794,7 @@ type TenantSettings struct {
 
 func (x *TenantSettings) Reset() {
 	*x = TenantSettings{}
-	mi := &file_console_v1_tenant_proto_msgTypes[6]
+	mi := &file_console_v1_tenant_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -412,7 +806,7 @@ func (x *TenantSettings) String() string {
 func (*TenantSettings) ProtoMessage() {}
 
 func (x *TenantSettings) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_tenant_proto_msgTypes[6]
+	mi := &file_console_v1_tenant_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -425,7 +819,7 @@ func (x *TenantSettings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TenantSettings.ProtoReflect.Descriptor instead.
 func (*TenantSettings) Descriptor() ([]byte, []int) {
-	return file_console_v1_tenant_proto_rawDescGZIP(), []int{6}
+	return file_console_v1_tenant_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *TenantSettings) GetName() string {
@@ -495,7 +889,7 @@ type SaveTenantRequest struct {
 
 func (x *SaveTenantRequest) Reset() {
 	*x = SaveTenantRequest{}
-	mi := &file_console_v1_tenant_proto_msgTypes[7]
+	mi := &file_console_v1_tenant_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -507,7 +901,7 @@ func (x *SaveTenantRequest) String() string {
 func (*SaveTenantRequest) ProtoMessage() {}
 
 func (x *SaveTenantRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_tenant_proto_msgTypes[7]
+	mi := &file_console_v1_tenant_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -520,7 +914,7 @@ func (x *SaveTenantRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SaveTenantRequest.ProtoReflect.Descriptor instead.
 func (*SaveTenantRequest) Descriptor() ([]byte, []int) {
-	return file_console_v1_tenant_proto_rawDescGZIP(), []int{7}
+	return file_console_v1_tenant_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *SaveTenantRequest) GetTenant() string {
@@ -546,7 +940,7 @@ type SaveTenantResponse struct {
 
 func (x *SaveTenantResponse) Reset() {
 	*x = SaveTenantResponse{}
-	mi := &file_console_v1_tenant_proto_msgTypes[8]
+	mi := &file_console_v1_tenant_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -558,7 +952,7 @@ func (x *SaveTenantResponse) String() string {
 func (*SaveTenantResponse) ProtoMessage() {}
 
 func (x *SaveTenantResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_tenant_proto_msgTypes[8]
+	mi := &file_console_v1_tenant_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -571,7 +965,7 @@ func (x *SaveTenantResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SaveTenantResponse.ProtoReflect.Descriptor instead.
 func (*SaveTenantResponse) Descriptor() ([]byte, []int) {
-	return file_console_v1_tenant_proto_rawDescGZIP(), []int{8}
+	return file_console_v1_tenant_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *SaveTenantResponse) GetTenant() *Tenant {
@@ -584,7 +978,8 @@ func (x *SaveTenantResponse) GetTenant() *Tenant {
 type ConnectHubSpotRequest struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Tenant string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
-	// Token of a private app, or of an app's installation.
+	// Token of a private app, or of an app's installation; empty keeps the
+	// present one, also one by OAuth.
 	AccessToken string `protobuf:"bytes,2,opt,name=access_token,json=accessToken,proto3" json:"access_token,omitempty"`
 	// Id of the app whose webhooks come for the portal; 0 for none.
 	AppId int64 `protobuf:"varint,3,opt,name=app_id,json=appId,proto3" json:"app_id,omitempty"`
@@ -602,7 +997,7 @@ type ConnectHubSpotRequest struct {
 
 func (x *ConnectHubSpotRequest) Reset() {
 	*x = ConnectHubSpotRequest{}
-	mi := &file_console_v1_tenant_proto_msgTypes[9]
+	mi := &file_console_v1_tenant_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -614,7 +1009,7 @@ func (x *ConnectHubSpotRequest) String() string {
 func (*ConnectHubSpotRequest) ProtoMessage() {}
 
 func (x *ConnectHubSpotRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_tenant_proto_msgTypes[9]
+	mi := &file_console_v1_tenant_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -627,7 +1022,7 @@ func (x *ConnectHubSpotRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConnectHubSpotRequest.ProtoReflect.Descriptor instead.
 func (*ConnectHubSpotRequest) Descriptor() ([]byte, []int) {
-	return file_console_v1_tenant_proto_rawDescGZIP(), []int{9}
+	return file_console_v1_tenant_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ConnectHubSpotRequest) GetTenant() string {
@@ -692,7 +1087,7 @@ type ConnectHubSpotResponse struct {
 
 func (x *ConnectHubSpotResponse) Reset() {
 	*x = ConnectHubSpotResponse{}
-	mi := &file_console_v1_tenant_proto_msgTypes[10]
+	mi := &file_console_v1_tenant_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -704,7 +1099,7 @@ func (x *ConnectHubSpotResponse) String() string {
 func (*ConnectHubSpotResponse) ProtoMessage() {}
 
 func (x *ConnectHubSpotResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_tenant_proto_msgTypes[10]
+	mi := &file_console_v1_tenant_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -717,7 +1112,7 @@ func (x *ConnectHubSpotResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConnectHubSpotResponse.ProtoReflect.Descriptor instead.
 func (*ConnectHubSpotResponse) Descriptor() ([]byte, []int) {
-	return file_console_v1_tenant_proto_rawDescGZIP(), []int{10}
+	return file_console_v1_tenant_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ConnectHubSpotResponse) GetTenant() *Tenant {
@@ -744,13 +1139,14 @@ func (x *ConnectHubSpotResponse) GetIncompatible() map[string]string {
 type ConnectAlowareRequest struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Tenant string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
-	Token  string                 `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
+	// Empty keeps the present one.
+	Token string `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
 	// "documented" or "full".
 	Profile string `protobuf:"bytes,3,opt,name=profile,proto3" json:"profile,omitempty"`
 	// How Aloware's webhooks prove themselves: none, basic or bearer.
 	WebhookAuth string `protobuf:"bytes,4,opt,name=webhook_auth,json=webhookAuth,proto3" json:"webhook_auth,omitempty"`
 	WebhookUser string `protobuf:"bytes,5,opt,name=webhook_user,json=webhookUser,proto3" json:"webhook_user,omitempty"`
-	// Password of basic, token of bearer.
+	// Password of basic, token of bearer; empty keeps the present one.
 	WebhookSecret string `protobuf:"bytes,6,opt,name=webhook_secret,json=webhookSecret,proto3" json:"webhook_secret,omitempty"`
 	BaseUrl       string `protobuf:"bytes,7,opt,name=base_url,json=baseUrl,proto3" json:"base_url,omitempty"`
 	// Calls a second that the account allows, and at once; 0 means 5 and 10.
@@ -764,7 +1160,7 @@ type ConnectAlowareRequest struct {
 
 func (x *ConnectAlowareRequest) Reset() {
 	*x = ConnectAlowareRequest{}
-	mi := &file_console_v1_tenant_proto_msgTypes[11]
+	mi := &file_console_v1_tenant_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -776,7 +1172,7 @@ func (x *ConnectAlowareRequest) String() string {
 func (*ConnectAlowareRequest) ProtoMessage() {}
 
 func (x *ConnectAlowareRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_tenant_proto_msgTypes[11]
+	mi := &file_console_v1_tenant_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -789,7 +1185,7 @@ func (x *ConnectAlowareRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConnectAlowareRequest.ProtoReflect.Descriptor instead.
 func (*ConnectAlowareRequest) Descriptor() ([]byte, []int) {
-	return file_console_v1_tenant_proto_rawDescGZIP(), []int{11}
+	return file_console_v1_tenant_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ConnectAlowareRequest) GetTenant() string {
@@ -873,7 +1269,7 @@ type ConnectAlowareResponse struct {
 
 func (x *ConnectAlowareResponse) Reset() {
 	*x = ConnectAlowareResponse{}
-	mi := &file_console_v1_tenant_proto_msgTypes[12]
+	mi := &file_console_v1_tenant_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -885,7 +1281,7 @@ func (x *ConnectAlowareResponse) String() string {
 func (*ConnectAlowareResponse) ProtoMessage() {}
 
 func (x *ConnectAlowareResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_tenant_proto_msgTypes[12]
+	mi := &file_console_v1_tenant_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -898,7 +1294,7 @@ func (x *ConnectAlowareResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConnectAlowareResponse.ProtoReflect.Descriptor instead.
 func (*ConnectAlowareResponse) Descriptor() ([]byte, []int) {
-	return file_console_v1_tenant_proto_rawDescGZIP(), []int{12}
+	return file_console_v1_tenant_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ConnectAlowareResponse) GetTenant() *Tenant {
@@ -924,7 +1320,7 @@ type DisconnectRequest struct {
 
 func (x *DisconnectRequest) Reset() {
 	*x = DisconnectRequest{}
-	mi := &file_console_v1_tenant_proto_msgTypes[13]
+	mi := &file_console_v1_tenant_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -936,7 +1332,7 @@ func (x *DisconnectRequest) String() string {
 func (*DisconnectRequest) ProtoMessage() {}
 
 func (x *DisconnectRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_tenant_proto_msgTypes[13]
+	mi := &file_console_v1_tenant_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -949,7 +1345,7 @@ func (x *DisconnectRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisconnectRequest.ProtoReflect.Descriptor instead.
 func (*DisconnectRequest) Descriptor() ([]byte, []int) {
-	return file_console_v1_tenant_proto_rawDescGZIP(), []int{13}
+	return file_console_v1_tenant_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *DisconnectRequest) GetTenant() string {
@@ -968,7 +1364,7 @@ type DisconnectResponse struct {
 
 func (x *DisconnectResponse) Reset() {
 	*x = DisconnectResponse{}
-	mi := &file_console_v1_tenant_proto_msgTypes[14]
+	mi := &file_console_v1_tenant_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -980,7 +1376,7 @@ func (x *DisconnectResponse) String() string {
 func (*DisconnectResponse) ProtoMessage() {}
 
 func (x *DisconnectResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_tenant_proto_msgTypes[14]
+	mi := &file_console_v1_tenant_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -993,7 +1389,7 @@ func (x *DisconnectResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisconnectResponse.ProtoReflect.Descriptor instead.
 func (*DisconnectResponse) Descriptor() ([]byte, []int) {
-	return file_console_v1_tenant_proto_rawDescGZIP(), []int{14}
+	return file_console_v1_tenant_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *DisconnectResponse) GetTenant() *Tenant {
@@ -1012,7 +1408,7 @@ type TestConnectionRequest struct {
 
 func (x *TestConnectionRequest) Reset() {
 	*x = TestConnectionRequest{}
-	mi := &file_console_v1_tenant_proto_msgTypes[15]
+	mi := &file_console_v1_tenant_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1024,7 +1420,7 @@ func (x *TestConnectionRequest) String() string {
 func (*TestConnectionRequest) ProtoMessage() {}
 
 func (x *TestConnectionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_tenant_proto_msgTypes[15]
+	mi := &file_console_v1_tenant_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1037,7 +1433,7 @@ func (x *TestConnectionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TestConnectionRequest.ProtoReflect.Descriptor instead.
 func (*TestConnectionRequest) Descriptor() ([]byte, []int) {
-	return file_console_v1_tenant_proto_rawDescGZIP(), []int{15}
+	return file_console_v1_tenant_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *TestConnectionRequest) GetTenant() string {
@@ -1064,7 +1460,7 @@ type TestConnectionResponse struct {
 
 func (x *TestConnectionResponse) Reset() {
 	*x = TestConnectionResponse{}
-	mi := &file_console_v1_tenant_proto_msgTypes[16]
+	mi := &file_console_v1_tenant_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1076,7 +1472,7 @@ func (x *TestConnectionResponse) String() string {
 func (*TestConnectionResponse) ProtoMessage() {}
 
 func (x *TestConnectionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_tenant_proto_msgTypes[16]
+	mi := &file_console_v1_tenant_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1089,7 +1485,7 @@ func (x *TestConnectionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TestConnectionResponse.ProtoReflect.Descriptor instead.
 func (*TestConnectionResponse) Descriptor() ([]byte, []int) {
-	return file_console_v1_tenant_proto_rawDescGZIP(), []int{16}
+	return file_console_v1_tenant_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *TestConnectionResponse) GetHubspotFault() string {
@@ -1143,7 +1539,7 @@ type GetCapabilitiesRequest struct {
 
 func (x *GetCapabilitiesRequest) Reset() {
 	*x = GetCapabilitiesRequest{}
-	mi := &file_console_v1_tenant_proto_msgTypes[17]
+	mi := &file_console_v1_tenant_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1155,7 +1551,7 @@ func (x *GetCapabilitiesRequest) String() string {
 func (*GetCapabilitiesRequest) ProtoMessage() {}
 
 func (x *GetCapabilitiesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_tenant_proto_msgTypes[17]
+	mi := &file_console_v1_tenant_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1168,7 +1564,7 @@ func (x *GetCapabilitiesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetCapabilitiesRequest.ProtoReflect.Descriptor instead.
 func (*GetCapabilitiesRequest) Descriptor() ([]byte, []int) {
-	return file_console_v1_tenant_proto_rawDescGZIP(), []int{17}
+	return file_console_v1_tenant_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *GetCapabilitiesRequest) GetTenant() string {
@@ -1189,7 +1585,7 @@ type GetCapabilitiesResponse struct {
 
 func (x *GetCapabilitiesResponse) Reset() {
 	*x = GetCapabilitiesResponse{}
-	mi := &file_console_v1_tenant_proto_msgTypes[18]
+	mi := &file_console_v1_tenant_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1201,7 +1597,7 @@ func (x *GetCapabilitiesResponse) String() string {
 func (*GetCapabilitiesResponse) ProtoMessage() {}
 
 func (x *GetCapabilitiesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_tenant_proto_msgTypes[18]
+	mi := &file_console_v1_tenant_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1214,7 +1610,7 @@ func (x *GetCapabilitiesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetCapabilitiesResponse.ProtoReflect.Descriptor instead.
 func (*GetCapabilitiesResponse) Descriptor() ([]byte, []int) {
-	return file_console_v1_tenant_proto_rawDescGZIP(), []int{18}
+	return file_console_v1_tenant_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *GetCapabilitiesResponse) GetProfile() string {
@@ -1251,7 +1647,7 @@ type Capability struct {
 
 func (x *Capability) Reset() {
 	*x = Capability{}
-	mi := &file_console_v1_tenant_proto_msgTypes[19]
+	mi := &file_console_v1_tenant_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1263,7 +1659,7 @@ func (x *Capability) String() string {
 func (*Capability) ProtoMessage() {}
 
 func (x *Capability) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_tenant_proto_msgTypes[19]
+	mi := &file_console_v1_tenant_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1276,7 +1672,7 @@ func (x *Capability) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Capability.ProtoReflect.Descriptor instead.
 func (*Capability) Descriptor() ([]byte, []int) {
-	return file_console_v1_tenant_proto_rawDescGZIP(), []int{19}
+	return file_console_v1_tenant_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Capability) GetFunction() string {
@@ -1316,7 +1712,7 @@ type FieldCapability struct {
 
 func (x *FieldCapability) Reset() {
 	*x = FieldCapability{}
-	mi := &file_console_v1_tenant_proto_msgTypes[20]
+	mi := &file_console_v1_tenant_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1328,7 +1724,7 @@ func (x *FieldCapability) String() string {
 func (*FieldCapability) ProtoMessage() {}
 
 func (x *FieldCapability) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_tenant_proto_msgTypes[20]
+	mi := &file_console_v1_tenant_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1341,7 +1737,7 @@ func (x *FieldCapability) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FieldCapability.ProtoReflect.Descriptor instead.
 func (*FieldCapability) Descriptor() ([]byte, []int) {
-	return file_console_v1_tenant_proto_rawDescGZIP(), []int{20}
+	return file_console_v1_tenant_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *FieldCapability) GetProperty() string {
@@ -1393,6 +1789,504 @@ func (x *FieldCapability) GetClearNote() string {
 	return ""
 }
 
+type GetHubSpotConsentRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Tenant string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// App to connect by; 0 for the only one that there is.
+	AppId         int64 `protobuf:"varint,2,opt,name=app_id,json=appId,proto3" json:"app_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetHubSpotConsentRequest) Reset() {
+	*x = GetHubSpotConsentRequest{}
+	mi := &file_console_v1_tenant_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetHubSpotConsentRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetHubSpotConsentRequest) ProtoMessage() {}
+
+func (x *GetHubSpotConsentRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_console_v1_tenant_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetHubSpotConsentRequest.ProtoReflect.Descriptor instead.
+func (*GetHubSpotConsentRequest) Descriptor() ([]byte, []int) {
+	return file_console_v1_tenant_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *GetHubSpotConsentRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *GetHubSpotConsentRequest) GetAppId() int64 {
+	if x != nil {
+		return x.AppId
+	}
+	return 0
+}
+
+type GetHubSpotConsentResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Page of the console that begins the consent.
+	Address string `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
+	// Redirect address, as it must be registered at the app in HubSpot.
+	RedirectUrl   string `protobuf:"bytes,2,opt,name=redirect_url,json=redirectUrl,proto3" json:"redirect_url,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetHubSpotConsentResponse) Reset() {
+	*x = GetHubSpotConsentResponse{}
+	mi := &file_console_v1_tenant_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetHubSpotConsentResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetHubSpotConsentResponse) ProtoMessage() {}
+
+func (x *GetHubSpotConsentResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_console_v1_tenant_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetHubSpotConsentResponse.ProtoReflect.Descriptor instead.
+func (*GetHubSpotConsentResponse) Descriptor() ([]byte, []int) {
+	return file_console_v1_tenant_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *GetHubSpotConsentResponse) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *GetHubSpotConsentResponse) GetRedirectUrl() string {
+	if x != nil {
+		return x.RedirectUrl
+	}
+	return ""
+}
+
+// App is an app in HubSpot.
+type App struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	AppId    int64                  `protobuf:"varint,1,opt,name=app_id,json=appId,proto3" json:"app_id,omitempty"`
+	ClientId string                 `protobuf:"bytes,2,opt,name=client_id,json=clientId,proto3" json:"client_id,omitempty"`
+	// Whether its client secret is known; without, nothing of it can be verified.
+	HasSecret bool `protobuf:"varint,3,opt,name=has_secret,json=hasSecret,proto3" json:"has_secret,omitempty"`
+	// Whether webhooks signed by version 1 are taken where one of version 3 is
+	// absent. It proves neither time nor address.
+	SignatureV1 bool `protobuf:"varint,4,opt,name=signature_v1,json=signatureV1,proto3" json:"signature_v1,omitempty"`
+	// What to enter at the app in HubSpot.
+	WebhookUrl  string `protobuf:"bytes,5,opt,name=webhook_url,json=webhookUrl,proto3" json:"webhook_url,omitempty"`
+	RedirectUrl string `protobuf:"bytes,6,opt,name=redirect_url,json=redirectUrl,proto3" json:"redirect_url,omitempty"`
+	// Connected tenants that use it, of those that the caller may see.
+	Tenants []string `protobuf:"bytes,7,rep,name=tenants,proto3" json:"tenants,omitempty"`
+	// Where consents and tokens are asked for; empty for HubSpot's own.
+	BaseUrl       string `protobuf:"bytes,8,opt,name=base_url,json=baseUrl,proto3" json:"base_url,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *App) Reset() {
+	*x = App{}
+	mi := &file_console_v1_tenant_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *App) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*App) ProtoMessage() {}
+
+func (x *App) ProtoReflect() protoreflect.Message {
+	mi := &file_console_v1_tenant_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use App.ProtoReflect.Descriptor instead.
+func (*App) Descriptor() ([]byte, []int) {
+	return file_console_v1_tenant_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *App) GetAppId() int64 {
+	if x != nil {
+		return x.AppId
+	}
+	return 0
+}
+
+func (x *App) GetClientId() string {
+	if x != nil {
+		return x.ClientId
+	}
+	return ""
+}
+
+func (x *App) GetHasSecret() bool {
+	if x != nil {
+		return x.HasSecret
+	}
+	return false
+}
+
+func (x *App) GetSignatureV1() bool {
+	if x != nil {
+		return x.SignatureV1
+	}
+	return false
+}
+
+func (x *App) GetWebhookUrl() string {
+	if x != nil {
+		return x.WebhookUrl
+	}
+	return ""
+}
+
+func (x *App) GetRedirectUrl() string {
+	if x != nil {
+		return x.RedirectUrl
+	}
+	return ""
+}
+
+func (x *App) GetTenants() []string {
+	if x != nil {
+		return x.Tenants
+	}
+	return nil
+}
+
+func (x *App) GetBaseUrl() string {
+	if x != nil {
+		return x.BaseUrl
+	}
+	return ""
+}
+
+type ListAppsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListAppsRequest) Reset() {
+	*x = ListAppsRequest{}
+	mi := &file_console_v1_tenant_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListAppsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListAppsRequest) ProtoMessage() {}
+
+func (x *ListAppsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_console_v1_tenant_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListAppsRequest.ProtoReflect.Descriptor instead.
+func (*ListAppsRequest) Descriptor() ([]byte, []int) {
+	return file_console_v1_tenant_proto_rawDescGZIP(), []int{27}
+}
+
+// ListAppsResponse is the apps by id.
+type ListAppsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Apps          []*App                 `protobuf:"bytes,1,rep,name=apps,proto3" json:"apps,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListAppsResponse) Reset() {
+	*x = ListAppsResponse{}
+	mi := &file_console_v1_tenant_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListAppsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListAppsResponse) ProtoMessage() {}
+
+func (x *ListAppsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_console_v1_tenant_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListAppsResponse.ProtoReflect.Descriptor instead.
+func (*ListAppsResponse) Descriptor() ([]byte, []int) {
+	return file_console_v1_tenant_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *ListAppsResponse) GetApps() []*App {
+	if x != nil {
+		return x.Apps
+	}
+	return nil
+}
+
+type SaveAppRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	AppId int64                  `protobuf:"varint,1,opt,name=app_id,json=appId,proto3" json:"app_id,omitempty"`
+	// Empty keeps the present one, here and below.
+	ClientId     string `protobuf:"bytes,2,opt,name=client_id,json=clientId,proto3" json:"client_id,omitempty"`
+	ClientSecret string `protobuf:"bytes,3,opt,name=client_secret,json=clientSecret,proto3" json:"client_secret,omitempty"`
+	SignatureV1  bool   `protobuf:"varint,4,opt,name=signature_v1,json=signatureV1,proto3" json:"signature_v1,omitempty"`
+	// Where consents and tokens are asked for, with the secret; empty for
+	// HubSpot's own. Another one needs the secret again.
+	BaseUrl       string `protobuf:"bytes,5,opt,name=base_url,json=baseUrl,proto3" json:"base_url,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SaveAppRequest) Reset() {
+	*x = SaveAppRequest{}
+	mi := &file_console_v1_tenant_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SaveAppRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SaveAppRequest) ProtoMessage() {}
+
+func (x *SaveAppRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_console_v1_tenant_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SaveAppRequest.ProtoReflect.Descriptor instead.
+func (*SaveAppRequest) Descriptor() ([]byte, []int) {
+	return file_console_v1_tenant_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *SaveAppRequest) GetAppId() int64 {
+	if x != nil {
+		return x.AppId
+	}
+	return 0
+}
+
+func (x *SaveAppRequest) GetClientId() string {
+	if x != nil {
+		return x.ClientId
+	}
+	return ""
+}
+
+func (x *SaveAppRequest) GetClientSecret() string {
+	if x != nil {
+		return x.ClientSecret
+	}
+	return ""
+}
+
+func (x *SaveAppRequest) GetSignatureV1() bool {
+	if x != nil {
+		return x.SignatureV1
+	}
+	return false
+}
+
+func (x *SaveAppRequest) GetBaseUrl() string {
+	if x != nil {
+		return x.BaseUrl
+	}
+	return ""
+}
+
+type SaveAppResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	App           *App                   `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SaveAppResponse) Reset() {
+	*x = SaveAppResponse{}
+	mi := &file_console_v1_tenant_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SaveAppResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SaveAppResponse) ProtoMessage() {}
+
+func (x *SaveAppResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_console_v1_tenant_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SaveAppResponse.ProtoReflect.Descriptor instead.
+func (*SaveAppResponse) Descriptor() ([]byte, []int) {
+	return file_console_v1_tenant_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *SaveAppResponse) GetApp() *App {
+	if x != nil {
+		return x.App
+	}
+	return nil
+}
+
+type RemoveAppRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	AppId         int64                  `protobuf:"varint,1,opt,name=app_id,json=appId,proto3" json:"app_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveAppRequest) Reset() {
+	*x = RemoveAppRequest{}
+	mi := &file_console_v1_tenant_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveAppRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveAppRequest) ProtoMessage() {}
+
+func (x *RemoveAppRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_console_v1_tenant_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveAppRequest.ProtoReflect.Descriptor instead.
+func (*RemoveAppRequest) Descriptor() ([]byte, []int) {
+	return file_console_v1_tenant_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *RemoveAppRequest) GetAppId() int64 {
+	if x != nil {
+		return x.AppId
+	}
+	return 0
+}
+
+type RemoveAppResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveAppResponse) Reset() {
+	*x = RemoveAppResponse{}
+	mi := &file_console_v1_tenant_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveAppResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveAppResponse) ProtoMessage() {}
+
+func (x *RemoveAppResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_console_v1_tenant_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveAppResponse.ProtoReflect.Descriptor instead.
+func (*RemoveAppResponse) Descriptor() ([]byte, []int) {
+	return file_console_v1_tenant_proto_rawDescGZIP(), []int{32}
+}
+
 var File_console_v1_tenant_proto protoreflect.FileDescriptor
 
 const file_console_v1_tenant_proto_rawDesc = "" +
@@ -1401,7 +2295,7 @@ const file_console_v1_tenant_proto_rawDesc = "" +
 	"console.v1\"\x14\n" +
 	"\x12ListTenantsRequest\"C\n" +
 	"\x13ListTenantsResponse\x12,\n" +
-	"\atenants\x18\x01 \x03(\v2\x12.console.v1.TenantR\atenants\"\x85\x02\n" +
+	"\atenants\x18\x01 \x03(\v2\x12.console.v1.TenantR\atenants\"\xf3\x02\n" +
 	"\x06Tenant\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x16\n" +
@@ -1410,16 +2304,58 @@ const file_console_v1_tenant_proto_rawDesc = "" +
 	"\raloware_state\x18\x05 \x01(\tR\falowareState\x12\x1b\n" +
 	"\tportal_id\x18\x06 \x01(\x03R\bportalId\x12'\n" +
 	"\x0faloware_profile\x18\a \x01(\tR\x0ealowareProfile\x12'\n" +
-	"\x0fmapping_version\x18\b \x01(\x03R\x0emappingVersion\"Q\n" +
+	"\x0fmapping_version\x18\b \x01(\x03R\x0emappingVersion\x12\x1a\n" +
+	"\bmappings\x18\t \x01(\x05R\bmappings\x12(\n" +
+	"\x10mappings_at_rest\x18\n" +
+	" \x01(\x05R\x0emappingsAtRest\x12&\n" +
+	"\x05lanes\x18\v \x03(\v2\x10.console.v1.LaneR\x05lanes\"\x81\x02\n" +
+	"\x04Lane\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x16\n" +
+	"\x06system\x18\x02 \x01(\tR\x06system\x12\x18\n" +
+	"\awaiting\x18\x03 \x01(\x03R\awaiting\x12\x14\n" +
+	"\x05tried\x18\x04 \x01(\x03R\x05tried\x12\x1b\n" +
+	"\toldest_ms\x18\x05 \x01(\x03R\boldestMs\x12$\n" +
+	"\x0erests_until_ms\x18\x06 \x01(\x03R\frestsUntilMs\x12\x18\n" +
+	"\abecause\x18\a \x01(\tR\abecause\x12\x12\n" +
+	"\x04used\x18\b \x01(\x05R\x04used\x12\x12\n" +
+	"\x04most\x18\t \x01(\x05R\x04most\x12\x14\n" +
+	"\x05today\x18\n" +
+	" \x01(\x05R\x05today\"Q\n" +
 	"\aRefusal\x12\x12\n" +
 	"\x04rule\x18\x01 \x01(\tR\x04rule\x12\x18\n" +
 	"\asubject\x18\x02 \x01(\tR\asubject\x12\x18\n" +
 	"\amessage\x18\x03 \x01(\tR\amessage\"*\n" +
 	"\x10GetTenantRequest\x12\x16\n" +
-	"\x06tenant\x18\x01 \x01(\tR\x06tenant\"w\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\"\xe9\x01\n" +
 	"\x11GetTenantResponse\x12*\n" +
 	"\x06tenant\x18\x01 \x01(\v2\x12.console.v1.TenantR\x06tenant\x126\n" +
-	"\bsettings\x18\x02 \x01(\v2\x1a.console.v1.TenantSettingsR\bsettings\"\xfc\x01\n" +
+	"\bsettings\x18\x02 \x01(\v2\x1a.console.v1.TenantSettingsR\bsettings\x127\n" +
+	"\ahubspot\x18\x03 \x01(\v2\x1d.console.v1.HubSpotConnectionR\ahubspot\x127\n" +
+	"\aaloware\x18\x04 \x01(\v2\x1d.console.v1.AlowareConnectionR\aaloware\"\xff\x01\n" +
+	"\x11HubSpotConnection\x12\x19\n" +
+	"\bbase_url\x18\x01 \x01(\tR\abaseUrl\x12\x15\n" +
+	"\x06app_id\x18\x02 \x01(\x03R\x05appId\x12\x1e\n" +
+	"\vsigns_in_by\x18\x03 \x01(\tR\tsignsInBy\x12\x1d\n" +
+	"\n" +
+	"expires_ms\x18\x04 \x01(\x03R\texpiresMs\x12!\n" +
+	"\fwindow_limit\x18\x05 \x01(\x05R\vwindowLimit\x12\x1f\n" +
+	"\vdaily_limit\x18\x06 \x01(\x05R\n" +
+	"dailyLimit\x12\x18\n" +
+	"\aceiling\x18\a \x01(\x05R\aceiling\x12\x1b\n" +
+	"\ttime_zone\x18\b \x01(\tR\btimeZone\"\xbe\x02\n" +
+	"\x11AlowareConnection\x12\x19\n" +
+	"\bbase_url\x18\x01 \x01(\tR\abaseUrl\x12\x1b\n" +
+	"\thas_token\x18\x02 \x01(\bR\bhasToken\x12\x18\n" +
+	"\aprofile\x18\x03 \x01(\tR\aprofile\x12\x1f\n" +
+	"\vwebhook_url\x18\x04 \x01(\tR\n" +
+	"webhookUrl\x12!\n" +
+	"\fwebhook_auth\x18\x05 \x01(\tR\vwebhookAuth\x12!\n" +
+	"\fwebhook_user\x18\x06 \x01(\tR\vwebhookUser\x12,\n" +
+	"\x12has_webhook_secret\x18\a \x01(\bR\x10hasWebhookSecret\x12\x12\n" +
+	"\x04rate\x18\b \x01(\x01R\x04rate\x12\x14\n" +
+	"\x05burst\x18\t \x01(\x05R\x05burst\x12\x18\n" +
+	"\aceiling\x18\n" +
+	" \x01(\x05R\aceiling\"\xfc\x01\n" +
 	"\x0eTenantSettings\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06region\x18\x02 \x01(\tR\x06region\x12\x1b\n" +
@@ -1498,7 +2434,38 @@ const file_console_v1_tenant_proto_rawDesc = "" +
 	"\x05clear\x18\x05 \x01(\bR\x05clear\x12\x19\n" +
 	"\bset_note\x18\x06 \x01(\tR\asetNote\x12\x1d\n" +
 	"\n" +
-	"clear_note\x18\a \x01(\tR\tclearNote2\xbe\x05\n" +
+	"clear_note\x18\a \x01(\tR\tclearNote\"I\n" +
+	"\x18GetHubSpotConsentRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x15\n" +
+	"\x06app_id\x18\x02 \x01(\x03R\x05appId\"X\n" +
+	"\x19GetHubSpotConsentResponse\x12\x18\n" +
+	"\aaddress\x18\x01 \x01(\tR\aaddress\x12!\n" +
+	"\fredirect_url\x18\x02 \x01(\tR\vredirectUrl\"\xf4\x01\n" +
+	"\x03App\x12\x15\n" +
+	"\x06app_id\x18\x01 \x01(\x03R\x05appId\x12\x1b\n" +
+	"\tclient_id\x18\x02 \x01(\tR\bclientId\x12\x1d\n" +
+	"\n" +
+	"has_secret\x18\x03 \x01(\bR\thasSecret\x12!\n" +
+	"\fsignature_v1\x18\x04 \x01(\bR\vsignatureV1\x12\x1f\n" +
+	"\vwebhook_url\x18\x05 \x01(\tR\n" +
+	"webhookUrl\x12!\n" +
+	"\fredirect_url\x18\x06 \x01(\tR\vredirectUrl\x12\x18\n" +
+	"\atenants\x18\a \x03(\tR\atenants\x12\x19\n" +
+	"\bbase_url\x18\b \x01(\tR\abaseUrl\"\x11\n" +
+	"\x0fListAppsRequest\"7\n" +
+	"\x10ListAppsResponse\x12#\n" +
+	"\x04apps\x18\x01 \x03(\v2\x0f.console.v1.AppR\x04apps\"\xa7\x01\n" +
+	"\x0eSaveAppRequest\x12\x15\n" +
+	"\x06app_id\x18\x01 \x01(\x03R\x05appId\x12\x1b\n" +
+	"\tclient_id\x18\x02 \x01(\tR\bclientId\x12#\n" +
+	"\rclient_secret\x18\x03 \x01(\tR\fclientSecret\x12!\n" +
+	"\fsignature_v1\x18\x04 \x01(\bR\vsignatureV1\x12\x19\n" +
+	"\bbase_url\x18\x05 \x01(\tR\abaseUrl\"4\n" +
+	"\x0fSaveAppResponse\x12!\n" +
+	"\x03app\x18\x01 \x01(\v2\x0f.console.v1.AppR\x03app\")\n" +
+	"\x10RemoveAppRequest\x12\x15\n" +
+	"\x06app_id\x18\x01 \x01(\x03R\x05appId\"\x13\n" +
+	"\x11RemoveAppResponse2\xff\a\n" +
 	"\rTenantService\x12S\n" +
 	"\vListTenants\x12\x1e.console.v1.ListTenantsRequest\x1a\x1f.console.v1.ListTenantsResponse\"\x03\x90\x02\x01\x12M\n" +
 	"\tGetTenant\x12\x1c.console.v1.GetTenantRequest\x1a\x1d.console.v1.GetTenantResponse\"\x03\x90\x02\x01\x12K\n" +
@@ -1509,7 +2476,11 @@ const file_console_v1_tenant_proto_rawDesc = "" +
 	"\n" +
 	"Disconnect\x12\x1d.console.v1.DisconnectRequest\x1a\x1e.console.v1.DisconnectResponse\x12\\\n" +
 	"\x0eTestConnection\x12!.console.v1.TestConnectionRequest\x1a\".console.v1.TestConnectionResponse\"\x03\x90\x02\x01\x12_\n" +
-	"\x0fGetCapabilities\x12\".console.v1.GetCapabilitiesRequest\x1a#.console.v1.GetCapabilitiesResponse\"\x03\x90\x02\x01B.Z,lockstep.internal/proto/console/v1;consolev1b\x06proto3"
+	"\x0fGetCapabilities\x12\".console.v1.GetCapabilitiesRequest\x1a#.console.v1.GetCapabilitiesResponse\"\x03\x90\x02\x01\x12e\n" +
+	"\x11GetHubSpotConsent\x12$.console.v1.GetHubSpotConsentRequest\x1a%.console.v1.GetHubSpotConsentResponse\"\x03\x90\x02\x01\x12J\n" +
+	"\bListApps\x12\x1b.console.v1.ListAppsRequest\x1a\x1c.console.v1.ListAppsResponse\"\x03\x90\x02\x01\x12B\n" +
+	"\aSaveApp\x12\x1a.console.v1.SaveAppRequest\x1a\x1b.console.v1.SaveAppResponse\x12H\n" +
+	"\tRemoveApp\x12\x1c.console.v1.RemoveAppRequest\x1a\x1d.console.v1.RemoveAppResponseB.Z,lockstep.internal/proto/console/v1;consolev1b\x06proto3"
 
 var (
 	file_console_v1_tenant_proto_rawDescOnce sync.Once
@@ -1523,64 +2494,89 @@ func file_console_v1_tenant_proto_rawDescGZIP() []byte {
 	return file_console_v1_tenant_proto_rawDescData
 }
 
-var file_console_v1_tenant_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_console_v1_tenant_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
 var file_console_v1_tenant_proto_goTypes = []any{
-	(*ListTenantsRequest)(nil),      // 0: console.v1.ListTenantsRequest
-	(*ListTenantsResponse)(nil),     // 1: console.v1.ListTenantsResponse
-	(*Tenant)(nil),                  // 2: console.v1.Tenant
-	(*Refusal)(nil),                 // 3: console.v1.Refusal
-	(*GetTenantRequest)(nil),        // 4: console.v1.GetTenantRequest
-	(*GetTenantResponse)(nil),       // 5: console.v1.GetTenantResponse
-	(*TenantSettings)(nil),          // 6: console.v1.TenantSettings
-	(*SaveTenantRequest)(nil),       // 7: console.v1.SaveTenantRequest
-	(*SaveTenantResponse)(nil),      // 8: console.v1.SaveTenantResponse
-	(*ConnectHubSpotRequest)(nil),   // 9: console.v1.ConnectHubSpotRequest
-	(*ConnectHubSpotResponse)(nil),  // 10: console.v1.ConnectHubSpotResponse
-	(*ConnectAlowareRequest)(nil),   // 11: console.v1.ConnectAlowareRequest
-	(*ConnectAlowareResponse)(nil),  // 12: console.v1.ConnectAlowareResponse
-	(*DisconnectRequest)(nil),       // 13: console.v1.DisconnectRequest
-	(*DisconnectResponse)(nil),      // 14: console.v1.DisconnectResponse
-	(*TestConnectionRequest)(nil),   // 15: console.v1.TestConnectionRequest
-	(*TestConnectionResponse)(nil),  // 16: console.v1.TestConnectionResponse
-	(*GetCapabilitiesRequest)(nil),  // 17: console.v1.GetCapabilitiesRequest
-	(*GetCapabilitiesResponse)(nil), // 18: console.v1.GetCapabilitiesResponse
-	(*Capability)(nil),              // 19: console.v1.Capability
-	(*FieldCapability)(nil),         // 20: console.v1.FieldCapability
-	nil,                             // 21: console.v1.ConnectHubSpotResponse.IncompatibleEntry
+	(*ListTenantsRequest)(nil),        // 0: console.v1.ListTenantsRequest
+	(*ListTenantsResponse)(nil),       // 1: console.v1.ListTenantsResponse
+	(*Tenant)(nil),                    // 2: console.v1.Tenant
+	(*Lane)(nil),                      // 3: console.v1.Lane
+	(*Refusal)(nil),                   // 4: console.v1.Refusal
+	(*GetTenantRequest)(nil),          // 5: console.v1.GetTenantRequest
+	(*GetTenantResponse)(nil),         // 6: console.v1.GetTenantResponse
+	(*HubSpotConnection)(nil),         // 7: console.v1.HubSpotConnection
+	(*AlowareConnection)(nil),         // 8: console.v1.AlowareConnection
+	(*TenantSettings)(nil),            // 9: console.v1.TenantSettings
+	(*SaveTenantRequest)(nil),         // 10: console.v1.SaveTenantRequest
+	(*SaveTenantResponse)(nil),        // 11: console.v1.SaveTenantResponse
+	(*ConnectHubSpotRequest)(nil),     // 12: console.v1.ConnectHubSpotRequest
+	(*ConnectHubSpotResponse)(nil),    // 13: console.v1.ConnectHubSpotResponse
+	(*ConnectAlowareRequest)(nil),     // 14: console.v1.ConnectAlowareRequest
+	(*ConnectAlowareResponse)(nil),    // 15: console.v1.ConnectAlowareResponse
+	(*DisconnectRequest)(nil),         // 16: console.v1.DisconnectRequest
+	(*DisconnectResponse)(nil),        // 17: console.v1.DisconnectResponse
+	(*TestConnectionRequest)(nil),     // 18: console.v1.TestConnectionRequest
+	(*TestConnectionResponse)(nil),    // 19: console.v1.TestConnectionResponse
+	(*GetCapabilitiesRequest)(nil),    // 20: console.v1.GetCapabilitiesRequest
+	(*GetCapabilitiesResponse)(nil),   // 21: console.v1.GetCapabilitiesResponse
+	(*Capability)(nil),                // 22: console.v1.Capability
+	(*FieldCapability)(nil),           // 23: console.v1.FieldCapability
+	(*GetHubSpotConsentRequest)(nil),  // 24: console.v1.GetHubSpotConsentRequest
+	(*GetHubSpotConsentResponse)(nil), // 25: console.v1.GetHubSpotConsentResponse
+	(*App)(nil),                       // 26: console.v1.App
+	(*ListAppsRequest)(nil),           // 27: console.v1.ListAppsRequest
+	(*ListAppsResponse)(nil),          // 28: console.v1.ListAppsResponse
+	(*SaveAppRequest)(nil),            // 29: console.v1.SaveAppRequest
+	(*SaveAppResponse)(nil),           // 30: console.v1.SaveAppResponse
+	(*RemoveAppRequest)(nil),          // 31: console.v1.RemoveAppRequest
+	(*RemoveAppResponse)(nil),         // 32: console.v1.RemoveAppResponse
+	nil,                               // 33: console.v1.ConnectHubSpotResponse.IncompatibleEntry
 }
 var file_console_v1_tenant_proto_depIdxs = []int32{
 	2,  // 0: console.v1.ListTenantsResponse.tenants:type_name -> console.v1.Tenant
-	2,  // 1: console.v1.GetTenantResponse.tenant:type_name -> console.v1.Tenant
-	6,  // 2: console.v1.GetTenantResponse.settings:type_name -> console.v1.TenantSettings
-	6,  // 3: console.v1.SaveTenantRequest.settings:type_name -> console.v1.TenantSettings
-	2,  // 4: console.v1.SaveTenantResponse.tenant:type_name -> console.v1.Tenant
-	2,  // 5: console.v1.ConnectHubSpotResponse.tenant:type_name -> console.v1.Tenant
-	21, // 6: console.v1.ConnectHubSpotResponse.incompatible:type_name -> console.v1.ConnectHubSpotResponse.IncompatibleEntry
-	2,  // 7: console.v1.ConnectAlowareResponse.tenant:type_name -> console.v1.Tenant
-	2,  // 8: console.v1.DisconnectResponse.tenant:type_name -> console.v1.Tenant
-	19, // 9: console.v1.GetCapabilitiesResponse.functions:type_name -> console.v1.Capability
-	20, // 10: console.v1.GetCapabilitiesResponse.fields:type_name -> console.v1.FieldCapability
-	0,  // 11: console.v1.TenantService.ListTenants:input_type -> console.v1.ListTenantsRequest
-	4,  // 12: console.v1.TenantService.GetTenant:input_type -> console.v1.GetTenantRequest
-	7,  // 13: console.v1.TenantService.SaveTenant:input_type -> console.v1.SaveTenantRequest
-	9,  // 14: console.v1.TenantService.ConnectHubSpot:input_type -> console.v1.ConnectHubSpotRequest
-	11, // 15: console.v1.TenantService.ConnectAloware:input_type -> console.v1.ConnectAlowareRequest
-	13, // 16: console.v1.TenantService.Disconnect:input_type -> console.v1.DisconnectRequest
-	15, // 17: console.v1.TenantService.TestConnection:input_type -> console.v1.TestConnectionRequest
-	17, // 18: console.v1.TenantService.GetCapabilities:input_type -> console.v1.GetCapabilitiesRequest
-	1,  // 19: console.v1.TenantService.ListTenants:output_type -> console.v1.ListTenantsResponse
-	5,  // 20: console.v1.TenantService.GetTenant:output_type -> console.v1.GetTenantResponse
-	8,  // 21: console.v1.TenantService.SaveTenant:output_type -> console.v1.SaveTenantResponse
-	10, // 22: console.v1.TenantService.ConnectHubSpot:output_type -> console.v1.ConnectHubSpotResponse
-	12, // 23: console.v1.TenantService.ConnectAloware:output_type -> console.v1.ConnectAlowareResponse
-	14, // 24: console.v1.TenantService.Disconnect:output_type -> console.v1.DisconnectResponse
-	16, // 25: console.v1.TenantService.TestConnection:output_type -> console.v1.TestConnectionResponse
-	18, // 26: console.v1.TenantService.GetCapabilities:output_type -> console.v1.GetCapabilitiesResponse
-	19, // [19:27] is the sub-list for method output_type
-	11, // [11:19] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	3,  // 1: console.v1.Tenant.lanes:type_name -> console.v1.Lane
+	2,  // 2: console.v1.GetTenantResponse.tenant:type_name -> console.v1.Tenant
+	9,  // 3: console.v1.GetTenantResponse.settings:type_name -> console.v1.TenantSettings
+	7,  // 4: console.v1.GetTenantResponse.hubspot:type_name -> console.v1.HubSpotConnection
+	8,  // 5: console.v1.GetTenantResponse.aloware:type_name -> console.v1.AlowareConnection
+	9,  // 6: console.v1.SaveTenantRequest.settings:type_name -> console.v1.TenantSettings
+	2,  // 7: console.v1.SaveTenantResponse.tenant:type_name -> console.v1.Tenant
+	2,  // 8: console.v1.ConnectHubSpotResponse.tenant:type_name -> console.v1.Tenant
+	33, // 9: console.v1.ConnectHubSpotResponse.incompatible:type_name -> console.v1.ConnectHubSpotResponse.IncompatibleEntry
+	2,  // 10: console.v1.ConnectAlowareResponse.tenant:type_name -> console.v1.Tenant
+	2,  // 11: console.v1.DisconnectResponse.tenant:type_name -> console.v1.Tenant
+	22, // 12: console.v1.GetCapabilitiesResponse.functions:type_name -> console.v1.Capability
+	23, // 13: console.v1.GetCapabilitiesResponse.fields:type_name -> console.v1.FieldCapability
+	26, // 14: console.v1.ListAppsResponse.apps:type_name -> console.v1.App
+	26, // 15: console.v1.SaveAppResponse.app:type_name -> console.v1.App
+	0,  // 16: console.v1.TenantService.ListTenants:input_type -> console.v1.ListTenantsRequest
+	5,  // 17: console.v1.TenantService.GetTenant:input_type -> console.v1.GetTenantRequest
+	10, // 18: console.v1.TenantService.SaveTenant:input_type -> console.v1.SaveTenantRequest
+	12, // 19: console.v1.TenantService.ConnectHubSpot:input_type -> console.v1.ConnectHubSpotRequest
+	14, // 20: console.v1.TenantService.ConnectAloware:input_type -> console.v1.ConnectAlowareRequest
+	16, // 21: console.v1.TenantService.Disconnect:input_type -> console.v1.DisconnectRequest
+	18, // 22: console.v1.TenantService.TestConnection:input_type -> console.v1.TestConnectionRequest
+	20, // 23: console.v1.TenantService.GetCapabilities:input_type -> console.v1.GetCapabilitiesRequest
+	24, // 24: console.v1.TenantService.GetHubSpotConsent:input_type -> console.v1.GetHubSpotConsentRequest
+	27, // 25: console.v1.TenantService.ListApps:input_type -> console.v1.ListAppsRequest
+	29, // 26: console.v1.TenantService.SaveApp:input_type -> console.v1.SaveAppRequest
+	31, // 27: console.v1.TenantService.RemoveApp:input_type -> console.v1.RemoveAppRequest
+	1,  // 28: console.v1.TenantService.ListTenants:output_type -> console.v1.ListTenantsResponse
+	6,  // 29: console.v1.TenantService.GetTenant:output_type -> console.v1.GetTenantResponse
+	11, // 30: console.v1.TenantService.SaveTenant:output_type -> console.v1.SaveTenantResponse
+	13, // 31: console.v1.TenantService.ConnectHubSpot:output_type -> console.v1.ConnectHubSpotResponse
+	15, // 32: console.v1.TenantService.ConnectAloware:output_type -> console.v1.ConnectAlowareResponse
+	17, // 33: console.v1.TenantService.Disconnect:output_type -> console.v1.DisconnectResponse
+	19, // 34: console.v1.TenantService.TestConnection:output_type -> console.v1.TestConnectionResponse
+	21, // 35: console.v1.TenantService.GetCapabilities:output_type -> console.v1.GetCapabilitiesResponse
+	25, // 36: console.v1.TenantService.GetHubSpotConsent:output_type -> console.v1.GetHubSpotConsentResponse
+	28, // 37: console.v1.TenantService.ListApps:output_type -> console.v1.ListAppsResponse
+	30, // 38: console.v1.TenantService.SaveApp:output_type -> console.v1.SaveAppResponse
+	32, // 39: console.v1.TenantService.RemoveApp:output_type -> console.v1.RemoveAppResponse
+	28, // [28:40] is the sub-list for method output_type
+	16, // [16:28] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_console_v1_tenant_proto_init() }
@@ -1594,7 +2590,7 @@ func file_console_v1_tenant_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_console_v1_tenant_proto_rawDesc), len(file_console_v1_tenant_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   22,
+			NumMessages:   34,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

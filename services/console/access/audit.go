@@ -29,6 +29,11 @@ type Entry struct {
 	Tenant contact.Tenant // "" is the installation
 	Action string         // such as SaveTenant
 	Object string         // what is changed, if that has a name
+	// Subject is the contact that it is about, "" for none. It is the Object
+	// then, until the person is erased.
+	Subject contact.Key
+	// Erases tells that it erases the Subject, of whom only a hash is written.
+	Erases bool
 	// Detail is JSON. Whoever makes it leaves secrets out.
 	Detail json.RawMessage
 }
@@ -44,9 +49,16 @@ type Recording struct {
 // Whoever records ends it with Done.
 func (s *Service) Record(ctx context.Context, e Entry) (*Recording, error) {
 	caller := From(ctx)
+	subject := ""
+	if e.Subject != "" {
+		subject = contact.ErasedKey(e.Tenant, e.Subject).Value
+		if e.Object = string(e.Subject); e.Erases {
+			e.Object = ""
+		}
+	}
 	r := &Recording{service: s, row: storable(postgres.AuditRow{
 		Tenant: e.Tenant, At: s.now(), Caller: caller.Name, Kind: string(caller.Kind), ID: caller.ID, Action: e.Action, Object: e.Object,
-		Detail: e.Detail, Outcome: outcomeBegun,
+		Subject: subject, Detail: e.Detail, Outcome: outcomeBegun,
 	})}
 	var err error
 	r.row.Number, err = s.config.DB.AddAudit(ctx, &r.row)

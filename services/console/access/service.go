@@ -24,6 +24,7 @@ const (
 	cacheLife     = 5 * time.Second // how late other processes see a change of roles
 	touchEvery    = time.Minute     // how exact "last used" is
 	cleanEvery    = time.Hour
+	eraseEvery    = 5 * time.Second      // people who were erased, from the audit
 	fewSignIns    = 10                   // wrong passwords of one login in a row,
 	signInEvery   = time.Minute          // and one more each of these
 	fewRemote     = 50                   // sign-ins from one address in a row,
@@ -98,20 +99,29 @@ func New(config Config) (*Service, error) {
 // now is our clock, as exact as the database.
 func (s *Service) now() time.Time { return s.config.Now().Truncate(time.Microsecond) }
 
-// Run removes what has become old until ctx ends.
+// Run removes what has become old, and who was erased, until ctx ends.
 func (s *Service) Run(ctx context.Context) error {
+	ticker := time.NewTicker(eraseEvery)
+	defer ticker.Stop()
+	cleaned := time.Time{}
 	for {
-		err := s.config.DB.CleanAccess(ctx, s.now(), s.now().Add(-sessionIdle))
-		if err == nil {
-			err = s.config.DB.KeepAudit(ctx, s.config.KeepAudit)
+		if _, err := s.config.DB.EraseAudit(ctx); err != nil && ctx.Err() == nil {
+			s.config.Logger.WarnContext(ctx, "the audit still names people who were erased, and shows none of them; it is tried again", "error", err)
 		}
-		if err != nil && ctx.Err() == nil {
-			s.config.Logger.WarnContext(ctx, "old sessions and audit entries were not removed; it is tried again in an hour", "error", err)
+		if s.now().Sub(cleaned) >= cleanEvery {
+			cleaned = s.now()
+			err := s.config.DB.CleanAccess(ctx, s.now(), s.now().Add(-sessionIdle))
+			if err == nil {
+				err = s.config.DB.KeepAudit(ctx, s.config.KeepAudit)
+			}
+			if err != nil && ctx.Err() == nil {
+				s.config.Logger.WarnContext(ctx, "old sessions and audit entries were not removed; it is tried again in an hour", "error", err)
+			}
 		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(cleanEvery):
+		case <-ticker.C:
 		}
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"lockstep.internal/services/console/contacts"
 	"lockstep.internal/services/console/inbox"
 	"lockstep.internal/services/console/mappings"
+	"lockstep.internal/services/console/pipeline"
 	"lockstep.internal/services/console/syncs"
 	"lockstep.internal/services/console/tenants"
 )
@@ -31,6 +32,7 @@ type Config struct {
 	Syncs    *syncs.Syncs
 	Contacts *contacts.Contacts
 	Inbox    *inbox.Inbox
+	Pipeline *pipeline.Pipeline
 }
 
 // Prefixes are the beginnings of the paths that Handler serves, one per service.
@@ -39,6 +41,7 @@ func Prefixes() []string {
 	for _, name := range []string{
 		consolev1connect.TenantServiceName, consolev1connect.MappingServiceName, consolev1connect.SyncServiceName,
 		consolev1connect.ContactServiceName, consolev1connect.InboxServiceName, consolev1connect.AccessServiceName,
+		consolev1connect.PipelineServiceName,
 	} {
 		all = append(all, "/"+name+"/")
 	}
@@ -48,7 +51,7 @@ func Prefixes() []string {
 // Handler serves all services of the API below "/console.v1.".
 func Handler(config Config) http.Handler {
 	options := connect.WithHandlerOptions(
-		connect.WithInterceptors(&guard{access: config.Access, logger: config.Logger}),
+		connect.WithInterceptors(&guard{config.Access, config.Logger, config.Contacts}),
 		connect.WithReadMaxBytes(4<<20),
 	)
 	mux := http.NewServeMux()
@@ -58,5 +61,6 @@ func Handler(config Config) http.Handler {
 	mux.Handle(consolev1connect.NewSyncServiceHandler(&syncService{config}, options))
 	mux.Handle(consolev1connect.NewContactServiceHandler(&people{config, config.Contacts}, options))
 	mux.Handle(consolev1connect.NewInboxServiceHandler(&errorInbox{config, config.Inbox}, options))
+	mux.Handle(consolev1connect.NewPipelineServiceHandler(&pipelineService{config}, options))
 	return mux
 }

@@ -14,6 +14,7 @@ import (
 
 	"lockstep.internal/pkg/contact"
 	consolev1 "lockstep.internal/proto/console/v1"
+	"lockstep.internal/proto/console/v1/consolev1connect"
 	"lockstep.internal/services/console/access"
 )
 
@@ -24,11 +25,17 @@ func changes(spec connect.Spec) bool {
 }
 
 // record writes the audit's entry of a request that is about to change
-// something. Without an entry nothing is changed.
-func (g *guard) record(ctx context.Context, procedure string, request any) (*access.Recording, error) {
+// something. Without an entry nothing is changed. Whoever is not allowed to make
+// the request learns nothing of contacts by it, and leaves no name of one.
+func (g *guard) record(ctx context.Context, procedure string, request any, allowed bool) (*access.Recording, error) {
 	entry := access.Entry{Action: procedure[strings.LastIndexByte(procedure, '/')+1:]}
 	if message, ok := request.(proto.Message); ok {
-		entry.Tenant, entry.Object = concerns(message), object(message)
+		entry.Tenant = concerns(message)
+		if name, whom, about := subject(message); !about {
+			entry.Object = object(message)
+		} else if allowed {
+			entry.Subject, entry.Erases = g.people.Key(ctx, entry.Tenant, name, whom), procedure == consolev1connect.ContactServiceEraseContactProcedure
+		}
 		var err error
 		if entry.Detail, err = redacted(message); err != nil {
 			return nil, err
@@ -62,20 +69,50 @@ func concerns(message proto.Message) contact.Tenant {
 }
 
 // objects are the fields that name what a request is about.
-var objects = []protoreflect.Name{"login", "contact", "id", "name"}
+var objects = []protoreflect.Name{"login", "app_id", "id", "name"}
 
 func object(message proto.Message) string {
 	m := message.ProtoReflect()
 	for _, name := range objects {
 		field := m.Descriptor().Fields().ByName(name)
-		if field != nil && field.Kind() == protoreflect.StringKind && !field.IsList() && m.Get(field).String() != "" {
+		if field != nil && !field.IsList() && field.Message() == nil && m.Has(field) {
 			return m.Get(field).String()
 		}
 	}
 	return ""
 }
 
-// redacted is a request as JSON, without secrets.
+// subject is the contact that a request is about, by a name of any kind or by an
+// id in a system; false for a request about none. A filter names one, too.
+func subject(message proto.Message) (name string, whom contact.ID, about bool) {
+	if filtered, ok := message.(interface {
+		GetFilter() *consolev1.ProblemFilter
+	}); ok {
+		name = filtered.GetFilter().GetContact()
+		return name, whom, name != ""
+	}
+	named, ok := message.(interface{ GetContact() string })
+	if !ok {
+		return "", whom, false
+	}
+	if name = named.GetContact(); name != "" {
+		return name, whom, true
+	}
+	if known, ok := message.(interface{ GetSystem() string }); ok {
+		whom.System, _ = contact.ParseSystem(known.GetSystem()) // another word finds nobody
+	}
+	if known, ok := message.(interface{ GetId() string }); ok && whom.System != 0 {
+		whom.ID = known.GetId()
+	}
+	return "", whom, true
+}
+
+// personal are the fields that may say who a contact is, in a message that names
+// one.
+var personal = map[protoreflect.Name]bool{"contact": true, "id": true, "query": true, "value": true}
+
+// redacted is a request as JSON, without secrets, and without what says who a
+// contact is.
 func redacted(message proto.Message) (json.RawMessage, error) {
 	clean := proto.Clone(message)
 	redact(clean.ProtoReflect())
@@ -83,10 +120,13 @@ func redacted(message proto.Message) (json.RawMessage, error) {
 	return raw, err
 }
 
-// redact takes secrets out of a message and all within.
+// redact takes secrets out of a message and all within, and persons.
 func redact(m protoreflect.Message) {
+	person := m.Descriptor().Fields().ByName("contact") != nil
 	m.Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
 		switch {
+		case person && personal[field.Name()]:
+			m.Clear(field)
 		case secret(field):
 			m.Clear(field)
 			if field.Kind() == protoreflect.StringKind && field.Cardinality() != protoreflect.Repeated {

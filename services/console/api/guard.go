@@ -13,6 +13,7 @@ import (
 	"lockstep.internal/pkg/contact"
 	"lockstep.internal/proto/console/v1/consolev1connect"
 	"lockstep.internal/services/console/access"
+	"lockstep.internal/services/console/contacts"
 )
 
 // need is who may call a procedure.
@@ -47,6 +48,10 @@ var needs = map[string]need{
 	consolev1connect.TenantServiceDisconnectProcedure:        {access.Administrator, false},
 	consolev1connect.TenantServiceTestConnectionProcedure:    {access.Administrator, false},
 	consolev1connect.TenantServiceGetCapabilitiesProcedure:   {access.Viewer, false},
+	consolev1connect.TenantServiceGetHubSpotConsentProcedure: {access.Administrator, false},
+	consolev1connect.TenantServiceListAppsProcedure:          {access.Administrator, true},
+	consolev1connect.TenantServiceSaveAppProcedure:           {access.Operator, false},
+	consolev1connect.TenantServiceRemoveAppProcedure:         {access.Operator, false},
 	consolev1connect.SyncServiceStartSyncProcedure:           {access.Operator, false},
 	consolev1connect.SyncServiceListSyncsProcedure:           {access.Viewer, false},
 	consolev1connect.SyncServiceWatchSyncProcedure:           {access.Viewer, false},
@@ -82,7 +87,11 @@ var needs = map[string]need{
 	consolev1connect.SyncServiceResumeSyncProcedure:          {access.Operator, false},
 	consolev1connect.SyncServiceCancelSyncProcedure:          {access.Operator, false},
 	consolev1connect.SyncServiceListRepairsProcedure:         {access.Viewer, false},
+	consolev1connect.SyncServiceGetScheduleProcedure:         {access.Viewer, false},
 	consolev1connect.SyncServiceSetScheduleProcedure:         {access.Operator, false},
+
+	consolev1connect.PipelineServiceGetPipelineProcedure:   {access.Viewer, true},
+	consolev1connect.PipelineServiceWatchPipelineProcedure: {access.Viewer, true},
 }
 
 // guard is the interceptor that recognises callers, checks every request
@@ -90,6 +99,8 @@ var needs = map[string]need{
 type guard struct {
 	access *access.Service
 	logger *slog.Logger
+	// people finds the key of the contact that a request names.
+	people *contacts.Contacts
 }
 
 // WrapUnary guards calls with one request and one answer.
@@ -107,16 +118,17 @@ func (g *guard) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 func (g *guard) call(ctx context.Context, request connect.AnyRequest, next connect.UnaryFunc) (connect.AnyResponse, error) {
 	procedure := request.Spec().Procedure
 	outcome := errors.New("the call panicked")
+	denied := allow(ctx, procedure, request.Any())
 	if changes(request.Spec()) {
-		recording, err := g.record(ctx, procedure, request.Any())
+		recording, err := g.record(ctx, procedure, request.Any(), denied == nil)
 		if err != nil {
 			return nil, err
 		}
 		defer func() { recording.Done(ctx, outcome) }()
 	}
-	if err := allow(ctx, procedure, request.Any()); err != nil {
+	if denied != nil {
 		outcome = access.ErrDenied
-		return nil, err
+		return nil, denied
 	}
 	answer, err := next(ctx, request)
 	outcome = err

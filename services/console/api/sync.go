@@ -124,6 +124,15 @@ func (s *syncService) ListRepairs(ctx context.Context, r *consolev1.ListRepairsR
 	return answer, nil
 }
 
+// GetSchedule tells how often a tenant is reconciled by itself.
+func (s *syncService) GetSchedule(ctx context.Context, r *consolev1.GetScheduleRequest) (*consolev1.GetScheduleResponse, error) {
+	every, set, err := s.Syncs.Scheduled(ctx, contact.Tenant(r.GetTenant()))
+	if err != nil {
+		return nil, err
+	}
+	return &consolev1.GetScheduleResponse{EverySeconds: int32(every.Seconds()), Set: set}, nil
+}
+
 // SetSchedule says how often a tenant is reconciled by itself.
 func (s *syncService) SetSchedule(ctx context.Context, r *consolev1.SetScheduleRequest) (*consolev1.SetScheduleResponse, error) {
 	return &consolev1.SetScheduleResponse{}, s.Syncs.Schedule(ctx, contact.Tenant(r.GetTenant()), time.Duration(r.GetEverySeconds())*time.Second)

@@ -20,7 +20,7 @@ func (s *tenantService) ListTenants(ctx context.Context, _ *consolev1.ListTenant
 	answer := &consolev1.ListTenantsResponse{}
 	for _, t := range s.Roster.All() {
 		if caller.May(t.ID, access.Viewer) {
-			answer.Tenants = append(answer.Tenants, tenantMessage(t))
+			answer.Tenants = append(answer.Tenants, s.tenantMessage(t))
 		}
 	}
 	return answer, nil
@@ -33,10 +33,35 @@ func (s *tenantService) GetTenant(_ context.Context, r *consolev1.GetTenantReque
 		return nil, err
 	}
 	v := tenants.SettingsOf(t)
-	return &consolev1.GetTenantResponse{Tenant: tenantMessage(t), Settings: &consolev1.TenantSettings{
+	return &consolev1.GetTenantResponse{Tenant: s.tenantMessage(t), Settings: &consolev1.TenantSettings{
 		Name: v.Name, Region: v.Region, TimeZone: v.TimeZone, Active: v.Active, Creation: string(v.Creation), Updates: string(v.Updates),
 		DefaultOwner: v.DefaultOwner, DefaultLeadSource: v.DefaultLeadSource,
-	}}, nil
+	}, Hubspot: hubspotMessage(&t.HubSpot), Aloware: s.alowareMessage(t)}, nil
+}
+
+// hubspotMessage is a connection without its secrets.
+func hubspotMessage(h *tenant.HubSpot) *consolev1.HubSpotConnection {
+	out := &consolev1.HubSpotConnection{
+		BaseUrl: h.BaseURL, AppId: h.AppID, WindowLimit: int32(h.WindowLimit), DailyLimit: int32(h.DailyLimit), Ceiling: int32(h.Ceiling),
+		TimeZone: h.TimeZone,
+	}
+	switch {
+	case h.RefreshToken != "":
+		out.SignsInBy, out.ExpiresMs = "oauth", millis(h.Expires)
+	case h.AccessToken != "":
+		out.SignsInBy = "token"
+	}
+	return out
+}
+
+// alowareMessage is a connection without its secrets.
+func (s *tenantService) alowareMessage(t *tenant.Tenant) *consolev1.AlowareConnection {
+	a := &t.Aloware
+	return &consolev1.AlowareConnection{
+		BaseUrl: a.BaseURL, HasToken: a.Token != "", Profile: a.Profile, WebhookUrl: s.Tenants.WebhookURL(t.ID), WebhookAuth: a.WebhookAuth,
+		WebhookUser: a.WebhookUser, HasWebhookSecret: a.WebhookPassword != "" || a.WebhookToken != "",
+		Rate: a.Rate, Burst: int32(a.Burst), Ceiling: int32(a.Ceiling),
+	}
 }
 
 // SaveTenant adds a tenant or changes its settings.
@@ -50,7 +75,7 @@ func (s *tenantService) SaveTenant(ctx context.Context, r *consolev1.SaveTenantR
 	if err != nil {
 		return nil, err
 	}
-	return &consolev1.SaveTenantResponse{Tenant: tenantMessage(t)}, nil
+	return &consolev1.SaveTenantResponse{Tenant: s.tenantMessage(t)}, nil
 }
 
 // ConnectHubSpot starts the connection to a portal.
@@ -62,7 +87,7 @@ func (s *tenantService) ConnectHubSpot(ctx context.Context, r *consolev1.Connect
 	if err != nil {
 		return nil, err
 	}
-	return &consolev1.ConnectHubSpotResponse{Tenant: tenantMessage(t), Created: report.Created, Incompatible: report.Incompatible}, nil
+	return &consolev1.ConnectHubSpotResponse{Tenant: s.tenantMessage(t), Created: report.Created, Incompatible: report.Incompatible}, nil
 }
 
 // ConnectAloware starts the connection to an account.
@@ -81,7 +106,7 @@ func (s *tenantService) ConnectAloware(ctx context.Context, r *consolev1.Connect
 	if err != nil {
 		return nil, err
 	}
-	return &consolev1.ConnectAlowareResponse{Tenant: tenantMessage(t), WebhookUrl: s.Tenants.WebhookURL(t.ID)}, nil
+	return &consolev1.ConnectAlowareResponse{Tenant: s.tenantMessage(t), WebhookUrl: s.Tenants.WebhookURL(t.ID)}, nil
 }
 
 // Disconnect stops both connections.
@@ -90,7 +115,7 @@ func (s *tenantService) Disconnect(ctx context.Context, r *consolev1.DisconnectR
 	if err != nil {
 		return nil, err
 	}
-	return &consolev1.DisconnectResponse{Tenant: tenantMessage(t)}, nil
+	return &consolev1.DisconnectResponse{Tenant: s.tenantMessage(t)}, nil
 }
 
 // TestConnection calls both systems.
@@ -132,10 +157,15 @@ func (s *tenantService) GetCapabilities(_ context.Context, r *consolev1.GetCapab
 	return answer, nil
 }
 
-func tenantMessage(t *tenant.Tenant) *consolev1.Tenant {
-	return &consolev1.Tenant{
+func (s *tenantService) tenantMessage(t *tenant.Tenant) *consolev1.Tenant {
+	out := &consolev1.Tenant{
 		Tenant: string(t.ID), Name: t.Name, Active: t.Active,
 		HubspotState: string(t.HubSpot.State), AlowareState: string(t.Aloware.State),
 		PortalId: t.HubSpot.PortalID, AlowareProfile: t.Aloware.Profile, MappingVersion: t.Mapping.Version,
+		Mappings: int32(len(t.Mapping.Mappings)), MappingsAtRest: int32(t.Mapping.AtRest()),
 	}
+	for _, lane := range s.Pipeline.Newest().Of(t.ID) {
+		out.Lanes = append(out.Lanes, laneMessage(&lane))
+	}
+	return out
 }

@@ -101,6 +101,33 @@ func refs(t *tenant.Tenant, query string) []postgres.Ref {
 	return refs
 }
 
+// Key gives the key of the one contact that a name, or an id in a system, means,
+// as far as it is known here; "" for none and for several. Unlike Card it asks
+// nobody, so that it answers while no mapper runs.
+func (c *Contacts) Key(ctx context.Context, id contact.Tenant, name string, whom contact.ID) contact.Key {
+	t, err := c.tenant(id)
+	if err != nil || name == "" && whom.ID == "" {
+		return ""
+	}
+	if whom.ID != "" {
+		ref := postgres.Ref{Tenant: id, Kind: refKind(whom.System), Value: whom.ID}
+		found, err := c.DB.ContactKeys(ctx, []postgres.Ref{ref})
+		if err != nil || len(found[ref]) != 1 {
+			return contact.NewKey(whom.System, whom.ID) // it would be its key
+		}
+		return found[ref][0]
+	}
+	stored, err := c.DB.Contacts(ctx, []contact.Tenant{id}, []contact.Key{contact.Key(name)})
+	if err == nil && len(stored) == 1 {
+		return contact.Key(name)
+	}
+	keys, err := c.keys(ctx, t, name)
+	if err != nil || len(keys) != 2 { // the first is the name itself
+		return ""
+	}
+	return keys[1]
+}
+
 // resolve gives the key of the one contact that a name means.
 func (c *Contacts) resolve(ctx context.Context, id contact.Tenant, name string) (contact.Key, error) {
 	cards, err := c.Find(ctx, id, name)

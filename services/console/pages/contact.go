@@ -24,11 +24,11 @@ func (p *Pages) contactRoutes() []route {
 		{pattern: "GET /tenants/{tenant}/contacts", need: viewer, serve: p.contactList},
 		{pattern: "GET /tenants/{tenant}/contacts/{contact}", need: viewer, serve: p.contactPage},
 		{pattern: "GET /tenants/{tenant}/contacts/{contact}/timeline", need: viewer, serve: p.timelinePart},
-		{pattern: "POST /tenants/{tenant}/contacts/{contact}/sync", need: agent, serve: p.syncContact},
-		{pattern: "POST /tenants/{tenant}/contacts/{contact}/dispose", need: agent, serve: p.disposeContact},
-		{pattern: "POST /tenants/{tenant}/contacts/{contact}/choose", need: agent, serve: p.chooseContact},
-		{pattern: "POST /tenants/{tenant}/contacts/{contact}/answer", need: agent, serve: p.answerReview},
-		{pattern: "POST /tenants/{tenant}/contacts/{contact}/erase", need: operator, serve: p.eraseContact},
+		{pattern: "POST /tenants/{tenant}/contacts/{contact}/sync", action: "SyncContact", need: agent, serve: p.syncContact},
+		{pattern: "POST /tenants/{tenant}/contacts/{contact}/dispose", action: "SetDisposition", need: agent, serve: p.disposeContact},
+		{pattern: "POST /tenants/{tenant}/contacts/{contact}/choose", action: "ChooseCounterpart", need: agent, serve: p.chooseContact},
+		{pattern: "POST /tenants/{tenant}/contacts/{contact}/answer", action: "AnswerReview", need: agent, serve: p.answerReview},
+		{pattern: "POST /tenants/{tenant}/contacts/{contact}/erase", action: "EraseContact", need: operator, serve: p.eraseContact},
 	}
 }
 

@@ -19,10 +19,10 @@ func (p *Pages) errorRoutes() []route {
 	return []route{
 		{pattern: "GET /tenants/{tenant}/errors", need: viewer, serve: p.errorsPage},
 		{pattern: "GET /tenants/{tenant}/errors/group", need: viewer, serve: p.groupPage},
-		{pattern: "POST /tenants/{tenant}/errors/retry", need: administrator, serve: p.retry},
-		{pattern: "POST /tenants/{tenant}/errors/dismiss", need: administrator, serve: p.dismiss},
-		{pattern: "POST /tenants/{tenant}/letters/replay", need: operator, serve: p.replay},
-		{pattern: "POST /tenants/{tenant}/letters/discard", need: operator, serve: p.discard},
+		{pattern: "POST /tenants/{tenant}/errors/retry", action: "RetryProblems", need: administrator, serve: p.retry},
+		{pattern: "POST /tenants/{tenant}/errors/dismiss", action: "DismissProblems", need: administrator, serve: p.dismiss},
+		{pattern: "POST /tenants/{tenant}/letters/replay", action: "ReplayDeadLetters", need: operator, serve: p.replay},
+		{pattern: "POST /tenants/{tenant}/letters/discard", action: "DiscardDeadLetters", need: operator, serve: p.discard},
 	}
 }
 

@@ -3,10 +3,12 @@ package pages
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
 
+	"lockstep.internal/pkg/contact"
 	"lockstep.internal/services/console/access"
 )
 
@@ -42,8 +44,11 @@ type serve func(ctx context.Context, r *http.Request) (answer, error)
 // route is one page or action.
 type route struct {
 	pattern string // of http.ServeMux, with its method
-	need    need
-	serve   serve
+	// action is the word that the audit has for it: the name of the API's call
+	// that does the same.
+	action string
+	need   need
+	serve  serve
 	// quiet marks an action that changes nothing, such as a preview.
 	quiet bool
 }
@@ -65,7 +70,7 @@ func (p *Pages) routes() []route {
 		{pattern: "GET /{$}", need: anywhere, serve: p.home},
 		{pattern: "GET /tenants", need: anywhere, serve: p.tenantList},
 	}
-	return slices.Concat(all, p.accessRoutes(), p.tenantRoutes(), p.pipelineRoutes(), p.contactRoutes(), p.errorRoutes(), p.syncRoutes(), p.mappingRoutes())
+	return slices.Concat(all, p.accessRoutes(), p.appRoutes(), p.tenantRoutes(), p.pipelineRoutes(), p.contactRoutes(), p.errorRoutes(), p.syncRoutes(), p.mappingRoutes())
 }
 
 // guard serves a route to those who may use it.
@@ -86,6 +91,7 @@ func (p *Pages) guard(to route) http.Handler {
 		case !known:
 			a = toSignIn(r)
 		default:
+			p.denied(to, r)
 			err = refused(caller, to.need, r)
 		}
 		if err != nil {
@@ -95,34 +101,88 @@ func (p *Pages) guard(to route) http.Handler {
 	})
 }
 
+// changes reports whether a route changes something that belongs into the audit.
+// Who signs in or out, and whose password changes, is recorded by access itself.
+func (r route) changes() bool {
+	return !strings.HasPrefix(r.pattern, "GET ") && r.need.role != 0 && !r.quiet
+}
+
 // audited serves a route; what changes something is in the audit, before it is
-// done. Who signs in or out is recorded by access itself.
+// done.
 func (p *Pages) audited(to route, r *http.Request) (answer, error) {
-	if r.Method == http.MethodGet || to.need.role == 0 || to.quiet {
+	if !to.changes() {
 		return to.serve(r.Context(), r)
 	}
 	if err := r.ParseForm(); err != nil {
 		return nil, invalid("the form could not be read: " + err.Error())
 	}
-	detail := make(map[string]string)
+	entry, err := p.entry(to, r)
+	if err != nil {
+		return nil, err
+	}
+	recording, err := p.Access.Record(r.Context(), entry)
+	if err != nil {
+		return nil, err
+	}
+	outcome := errors.New("the action panicked")
+	defer func() { recording.Done(r.Context(), outcome) }()
+	a, err := to.serve(r.Context(), r)
+	outcome = err
+	return a, err
+}
+
+// denied writes down that somebody tried what is not allowed.
+func (p *Pages) denied(to route, r *http.Request) {
+	if !to.changes() {
+		return
+	}
+	entry := access.Entry{Tenant: tenantOf(r), Action: to.action}
+	recording, err := p.Access.Record(r.Context(), entry)
+	if err != nil {
+		p.Logger.ErrorContext(r.Context(), "what somebody tried is missing in the audit", "action", to.action, "error", err)
+		return
+	}
+	recording.Done(r.Context(), access.ErrDenied)
+}
+
+// objects are the fields of a form that name what an action is about.
+var objects = []string{"login", "app_id", "id", "name"}
+
+// entry is what the audit has of an action: its form without secrets. Of a
+// contact it has the key alone, and of a person to erase not even that.
+func (p *Pages) entry(to route, r *http.Request) (access.Entry, error) {
+	e := access.Entry{Tenant: tenantOf(r), Action: to.action}
+	detail, person := make(map[string]string), r.PathValue("contact")
+	if person == "" {
+		person = r.PostForm.Get("contact")
+	}
 	for name, values := range r.PostForm {
-		if !secretName(name) {
+		if !secretName(name) && (person == "" || !personal[name]) {
 			detail[name] = strings.Join(values, ", ")
 		}
 	}
-	raw, err := json.Marshal(detail)
-	if err != nil {
-		return nil, err
+	switch {
+	case person != "":
+		e.Subject, e.Erases = p.Contacts.Key(r.Context(), e.Tenant, person, contact.ID{}), to.action == "EraseContact"
+	case r.PathValue("job") != "":
+		e.Object = r.PathValue("job")
+	case to.action == "SaveTenant" && e.Tenant == "":
+		e.Tenant = contact.Tenant(r.PostForm.Get("id"))
+	default:
+		for _, name := range objects {
+			if e.Object = r.PostForm.Get(name); e.Object != "" {
+				break
+			}
+		}
 	}
-	_, path, _ := strings.Cut(to.pattern, " ")
-	recording, err := p.Access.Record(r.Context(), access.Entry{Tenant: tenantOf(r), Action: path[strings.LastIndex(path, "/")+1:], Object: r.URL.Path, Detail: raw})
-	if err != nil {
-		return nil, err
-	}
-	a, err := to.serve(r.Context(), r)
-	recording.Done(r.Context(), err)
-	return a, err
+	var err error
+	e.Detail, err = json.Marshal(detail)
+	return e, err
 }
+
+// personal are the fields that may say who a contact is, in the form of an
+// action on one.
+var personal = map[string]bool{"contact": true, "id": true, "value": true, "q": true}
 
 // secretName reports whether a field of a form holds a secret.
 func secretName(name string) bool {

@@ -21,11 +21,11 @@ func (p *Pages) syncRoutes() []route {
 		{pattern: "GET /tenants/{tenant}/syncs", need: viewer, serve: p.syncsPage},
 		{pattern: "GET /tenants/{tenant}/syncs/events", need: viewer, serve: p.syncEvents},
 		{pattern: "GET /tenants/{tenant}/syncs/{job}", need: viewer, serve: p.syncPage},
-		{pattern: "POST /tenants/{tenant}/syncs/start", need: operator, serve: p.startSync},
-		{pattern: "POST /tenants/{tenant}/syncs/schedule", need: operator, serve: p.scheduleSync},
-		{pattern: "POST /tenants/{tenant}/syncs/{job}/pause", need: operator, serve: p.wish(postgres.WishPause, "It pauses where it is.")},
-		{pattern: "POST /tenants/{tenant}/syncs/{job}/resume", need: operator, serve: p.wish(postgres.WishRun, "It goes on where it was.")},
-		{pattern: "POST /tenants/{tenant}/syncs/{job}/cancel", need: operator, serve: p.wish(postgres.WishCancel, "It is cancelled; what was written stays.")},
+		{pattern: "POST /tenants/{tenant}/syncs/start", action: "StartSync", need: operator, serve: p.startSync},
+		{pattern: "POST /tenants/{tenant}/syncs/schedule", action: "SetSchedule", need: operator, serve: p.scheduleSync},
+		{pattern: "POST /tenants/{tenant}/syncs/{job}/pause", action: "PauseSync", need: operator, serve: p.wish(postgres.WishPause, "It pauses where it is.")},
+		{pattern: "POST /tenants/{tenant}/syncs/{job}/resume", action: "ResumeSync", need: operator, serve: p.wish(postgres.WishRun, "It goes on where it was.")},
+		{pattern: "POST /tenants/{tenant}/syncs/{job}/cancel", action: "CancelSync", need: operator, serve: p.wish(postgres.WishCancel, "It is cancelled; what was written stays.")},
 	}
 }
 

@@ -2,6 +2,7 @@ package pages
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"strconv"
 	"strings"
@@ -21,14 +22,15 @@ func (p *Pages) tenantRoutes() []route {
 	everywhere := need{role: access.Operator, where: forAll}
 	return []route{
 		{pattern: "GET /tenants/new", need: everywhere, serve: p.newTenantPage},
-		{pattern: "POST /tenants/new", need: everywhere, serve: p.newTenant},
+		{pattern: "POST /tenants/new", action: "SaveTenant", need: everywhere, serve: p.newTenant},
 		{pattern: "GET /tenants/{tenant}", need: viewer, serve: p.tenantPage},
-		{pattern: "POST /tenants/{tenant}/settings", need: need{role: access.Operator}, serve: p.saveTenant},
+		{pattern: "POST /tenants/{tenant}/settings", action: "SaveTenant", need: need{role: access.Operator}, serve: p.saveTenant},
 		{pattern: "GET /tenants/{tenant}/hubspot-consent", need: administrator, serve: p.beginConsent},
+		// Who finishes a consent is known by it; finishConsent writes it down.
 		{pattern: "GET /hubspot/callback", need: need{where: forCaller}, serve: p.finishConsent},
-		{pattern: "POST /tenants/{tenant}/connect-hubspot", need: administrator, serve: p.connectHubSpot},
-		{pattern: "POST /tenants/{tenant}/connect-aloware", need: administrator, serve: p.connectAloware},
-		{pattern: "POST /tenants/{tenant}/disconnect", need: administrator, serve: p.disconnect},
+		{pattern: "POST /tenants/{tenant}/connect-hubspot", action: "ConnectHubSpot", need: administrator, serve: p.connectHubSpot},
+		{pattern: "POST /tenants/{tenant}/connect-aloware", action: "ConnectAloware", need: administrator, serve: p.connectAloware},
+		{pattern: "POST /tenants/{tenant}/disconnect", action: "Disconnect", need: administrator, serve: p.disconnect},
 		{pattern: "POST /tenants/{tenant}/test", need: administrator, serve: p.testConnection, quiet: true},
 	}
 }
@@ -83,12 +85,7 @@ func (p *Pages) tenantList(ctx context.Context, r *http.Request) (answer, error)
 	}
 	byID := make(map[contact.Tenant]*tenantRow)
 	for _, t := range found[view.From:min(view.From+tenantsOnPage, view.All)] {
-		row := &tenantRow{Tenant: t}
-		for i := range t.Mapping.Mappings {
-			if t.Mapping.Mappings[i].Stopped != "" {
-				row.Stopped++
-			}
-		}
+		row := &tenantRow{Tenant: t, Stopped: t.Mapping.AtRest()}
 		view.Rows, byID[t.ID] = append(view.Rows, row), row
 	}
 	if now := p.Pipeline.Newest(); now != nil {
@@ -176,10 +173,6 @@ func (p *Pages) saveTenant(ctx context.Context, r *http.Request) (answer, error)
 
 func (p *Pages) connectHubSpot(ctx context.Context, r *http.Request) (answer, error) {
 	id := tenantOf(r)
-	t, err := p.Tenants.Get(id)
-	if err != nil {
-		return nil, err
-	}
 	window, err := number(r, "window", 0, 10_000)
 	if err != nil {
 		return nil, err
@@ -199,12 +192,6 @@ func (p *Pages) connectHubSpot(ctx context.Context, r *http.Request) (answer, er
 	next := tenant.HubSpot{
 		BaseURL: strings.TrimSpace(r.FormValue("base_url")), AppID: int64(app), AccessToken: tenant.Secret(strings.TrimSpace(r.FormValue("token"))),
 		WindowLimit: window, DailyLimit: daily, Ceiling: ceiling,
-	}
-	if next.AccessToken == "" {
-		next.AccessToken, next.RefreshToken, next.Expires = t.HubSpot.AccessToken, t.HubSpot.RefreshToken, t.HubSpot.Expires
-	}
-	if next.AccessToken == "" {
-		return nil, invalid("Enter the access token of the private app.")
 	}
 	_, report, err := p.Tenants.ConnectHubSpot(ctx, id, next, access.From(ctx).Name)
 	if err != nil {
@@ -237,7 +224,20 @@ func (p *Pages) finishConsent(ctx context.Context, r *http.Request) (answer, err
 	if refused == "" {
 		refused = r.FormValue("error")
 	}
-	id, report, err := p.Tenants.FinishConsent(ctx, r.FormValue("state"), r.FormValue("code"), refused, caller.Name, may)
+	consent, err := p.Tenants.TakeConsent(ctx, r.FormValue("state"), caller.Name, may)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := json.Marshal(map[string]string{"by": "oauth", "app_id": strconv.FormatInt(consent.AppID, 10)})
+	if err != nil {
+		return nil, err
+	}
+	recording, err := p.Access.Record(ctx, access.Entry{Tenant: consent.Tenant, Action: "ConnectHubSpot", Detail: raw})
+	if err != nil {
+		return nil, err
+	}
+	report, err := p.Tenants.FinishConsent(ctx, consent, r.FormValue("code"), refused)
+	recording.Done(ctx, err)
 	if err != nil {
 		return nil, err
 	}
@@ -245,7 +245,7 @@ func (p *Pages) finishConsent(ctx context.Context, r *http.Request) (answer, err
 	if n := len(report.Incompatible); n > 0 {
 		say += " " + strconv.Itoa(n) + " mappings rest, because the portal's property does not fit; the mapping page says why."
 	}
-	return redirect{to: "/tenants/" + string(id), say: say}, nil
+	return redirect{to: "/tenants/" + string(consent.Tenant), say: say}, nil
 }
 
 func (p *Pages) connectAloware(ctx context.Context, r *http.Request) (answer, error) {
@@ -262,18 +262,11 @@ func (p *Pages) connectAloware(ctx context.Context, r *http.Request) (answer, er
 		BaseURL: strings.TrimSpace(r.FormValue("base_url")), Token: tenant.Secret(strings.TrimSpace(r.FormValue("token"))), Profile: r.FormValue("profile"),
 		WebhookAuth: r.FormValue("webhook_auth"), WebhookUser: r.FormValue("webhook_user"), Rate: t.Aloware.Rate, Burst: t.Aloware.Burst, Ceiling: ceiling,
 	}
-	if next.Token == "" {
-		next.Token = t.Aloware.Token
-	}
 	switch secret := tenant.Secret(r.FormValue("webhook_secret")); next.WebhookAuth {
 	case "basic":
-		if next.WebhookPassword = secret; secret == "" {
-			next.WebhookPassword = t.Aloware.WebhookPassword
-		}
+		next.WebhookPassword = secret
 	case "bearer":
-		if next.WebhookToken = secret; secret == "" {
-			next.WebhookToken = t.Aloware.WebhookToken
-		}
+		next.WebhookToken = secret
 	}
 	if _, err := p.Tenants.ConnectAloware(ctx, id, next); err != nil {
 		return nil, err

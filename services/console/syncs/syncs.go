@@ -189,6 +189,15 @@ func (s *Syncs) Repairs(ctx context.Context, id contact.Tenant, job string, limi
 	return s.config.DB.SyncHistory(ctx, &found, []string{"intent", "write", "joined", "sought", "refused", "conflict", "deleted", "gone", "merged", "restored"}, limit)
 }
 
+// Scheduled tells how often a tenant is reconciled, 0 for never, and whether
+// somebody set it.
+func (s *Syncs) Scheduled(ctx context.Context, id contact.Tenant) (every time.Duration, set bool, err error) {
+	if _, err := s.tenant(id); err != nil {
+		return 0, false, err
+	}
+	return s.config.DB.SyncSchedule(ctx, id)
+}
+
 // Schedule says how often a tenant is reconciled; 0 turns it off.
 func (s *Syncs) Schedule(ctx context.Context, id contact.Tenant, every time.Duration) error {
 	if _, err := s.tenant(id); err != nil {

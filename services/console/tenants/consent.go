@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -32,23 +33,37 @@ func (s *Tenants) app(id int64) (tenant.App, error) {
 			return a, nil
 		}
 	}
-	return tenant.App{}, refuse(mapping.RuleNotFound, "app", "no app %d is configured here: an operator adds it with its client id and secret", id)
+	return tenant.App{}, refuse(mapping.RuleNotFound, "app", "no app %d is known here: an operator adds it with its client id and secret (HubSpot apps, or: lockstep app save)", id)
 }
 
 // authority makes token calls for a tenant.
 func (s *Tenants) authority(t *tenant.Tenant, app tenant.App) hubspot.OAuthApp {
 	return hubspot.OAuthApp{
-		BaseURL: t.HubSpot.BaseURL, ClientID: app.ClientID, ClientSecret: app.ClientSecret.Reveal(), Budget: s.config.Budget(t), HTTP: s.config.HTTP,
+		BaseURL: app.BaseURL, ClientID: app.ClientID, ClientSecret: app.ClientSecret.Reveal(), Budget: s.config.Budget(t), HTTP: s.config.HTTP,
 	}
 }
 
-func (s *Tenants) redirect() string { return s.config.ConsoleURL + "/hubspot/callback" }
+// RedirectURL is the address that HubSpot sends browsers back to.
+func (s *Tenants) RedirectURL() string { return s.config.ConsoleURL + "/hubspot/callback" }
+
+// ConsentPage gives the page of the console that begins the consent of a person
+// who opens it, and the redirect address that must be registered at the app. The
+// app 0 is the only one that there is.
+func (s *Tenants) ConsentPage(id contact.Tenant, appID int64) (page, redirect string, err error) {
+	if _, err := s.Get(id); err != nil {
+		return "", "", err
+	}
+	app, err := s.app(appID)
+	if err != nil {
+		return "", "", err
+	}
+	return fmt.Sprintf("%s/tenants/%s/hubspot-consent?app=%d", s.config.ConsoleURL, id, app.AppID), s.RedirectURL(), nil
+}
 
 // BeginConsent gives the address of HubSpot where a person gives the app access
 // to the tenant's portal.
 func (s *Tenants) BeginConsent(ctx context.Context, id contact.Tenant, appID int64, person string) (string, error) {
-	t, err := s.Get(id)
-	if err != nil {
+	if _, err := s.Get(id); err != nil {
 		return "", err
 	}
 	app, err := s.app(appID)
@@ -61,41 +76,54 @@ func (s *Tenants) BeginConsent(ctx context.Context, id contact.Tenant, appID int
 	if err := s.config.DB.AddConsent(ctx, consent); err != nil {
 		return "", err
 	}
-	client := oauth2.Config{ClientID: app.ClientID, RedirectURL: s.redirect(), Scopes: hubspot.Scopes, Endpoint: oauth2.Endpoint{AuthURL: hubspot.AuthorizeURL(t.HubSpot.BaseURL)}}
+	client := oauth2.Config{ClientID: app.ClientID, RedirectURL: s.RedirectURL(), Scopes: hubspot.Scopes, Endpoint: oauth2.Endpoint{AuthURL: hubspot.AuthorizeURL(app.BaseURL)}}
 	return client.AuthCodeURL(state, oauth2.S256ChallengeOption(consent.Verifier)), nil
 }
 
-// FinishConsent connects the portal whose consent a browser brings back: once,
-// by the person who began it, within ten minutes. It gives the tenant also with
-// an error, where it is known.
-func (s *Tenants) FinishConsent(ctx context.Context, state, code, refused, person string, may func(contact.Tenant) bool) (contact.Tenant, Report, error) {
+// Consent is one that a person began and HubSpot answered.
+type Consent struct {
+	Tenant contact.Tenant
+	AppID  int64
+	taken  *postgres.Consent
+}
+
+// TakeConsent takes the consent that a browser brings back: once, by the person
+// who began it, within ten minutes.
+func (s *Tenants) TakeConsent(ctx context.Context, state, person string, may func(contact.Tenant) bool) (*Consent, error) {
 	key := sha256.Sum256([]byte(state))
-	consent, err := s.config.DB.TakeConsent(ctx, key[:])
+	taken, err := s.config.DB.TakeConsent(ctx, key[:])
 	switch {
 	case err != nil:
-		return "", Report{}, err
-	case consent == nil || consent.Person != person || !may(consent.Tenant):
-		return "", Report{}, refuse(mapping.RuleInvalid, "state", "this consent was not begun here by you, or was finished already, or took longer than ten minutes; begin again")
-	case refused != "" || code == "":
-		return consent.Tenant, Report{}, refuse("refused", "hubspot", "HubSpot gave no access (%s); begin again, and approve the app there", refused)
+		return nil, err
+	case taken == nil || taken.Person != person || !may(taken.Tenant):
+		return nil, refuse(mapping.RuleInvalid, "state", "this consent was not begun here by you, or was finished already, or took longer than ten minutes; begin again")
+	}
+	return &Consent{taken.Tenant, taken.AppID, taken}, nil
+}
+
+// FinishConsent connects the portal with the code that HubSpot gave, or tells
+// why it refused to.
+func (s *Tenants) FinishConsent(ctx context.Context, consent *Consent, code, refused string) (Report, error) {
+	if refused != "" || code == "" {
+		return Report{}, refuse("refused", "hubspot", "HubSpot gave no access (%s); begin again, and approve the app there", refused)
 	}
 	t, err := s.Get(consent.Tenant)
 	if err != nil {
-		return "", Report{}, err
+		return Report{}, err
 	}
 	app, err := s.app(consent.AppID)
 	if err != nil {
-		return consent.Tenant, Report{}, err
+		return Report{}, err
 	}
-	tokens, err := s.authority(t, app).Exchange(ctx, code, s.redirect(), consent.Verifier)
+	tokens, err := s.authority(t, app).Exchange(ctx, code, s.RedirectURL(), consent.taken.Verifier)
 	if err != nil {
-		return consent.Tenant, Report{}, said("HubSpot", err)
+		return Report{}, said("HubSpot", err)
 	}
 	next := t.HubSpot
-	next.AppID = app.AppID
+	next.AppID, next.BaseURL = app.AppID, app.BaseURL
 	next.AccessToken, next.RefreshToken, next.Expires = tenant.Secret(tokens.Access), tenant.Secret(tokens.Refresh), tokens.Expires
-	_, report, err := s.ConnectHubSpot(ctx, consent.Tenant, next, person)
-	return consent.Tenant, report, err
+	_, report, err := s.ConnectHubSpot(ctx, consent.Tenant, next, consent.taken.Person)
+	return report, err
 }
 
 // How tokens are kept alive: looked at every renewEvery, renewed renewAhead of

@@ -141,18 +141,16 @@ func (s *Tenants) save(ctx context.Context, t tenant.Tenant) (*tenant.Tenant, er
 	case err != nil:
 		return nil, err
 	}
-	if err := s.config.Roster.Refresh(ctx); err != nil {
+	if err := s.announce(ctx); err != nil {
 		return nil, err
-	}
-	if err := s.config.Bus.Announce(ctx, roster.Topic); err != nil {
-		s.config.Logger.WarnContext(ctx, "a tenant was saved and could not be announced", "tenant", t.ID, "error", err)
 	}
 	return s.Get(t.ID)
 }
 
 // ConnectHubSpot takes the connection's settings, prepares the portal, and
-// starts the connection. Done again, it changes nothing that is there; after a
-// disconnect it resets what a reconnect resets.
+// starts the connection. Without an access token it keeps the present one, also
+// one by OAuth. Done again, it changes nothing that is there; after a disconnect
+// it resets what a reconnect resets.
 func (s *Tenants) ConnectHubSpot(ctx context.Context, id contact.Tenant, connection tenant.HubSpot, author string) (*tenant.Tenant, Report, error) {
 	known, err := s.Get(id)
 	if err != nil {
@@ -160,6 +158,21 @@ func (s *Tenants) ConnectHubSpot(ctx context.Context, id contact.Tenant, connect
 	}
 	if err := ceiling(connection.Ceiling); err != nil {
 		return nil, Report{}, err
+	}
+	if connection.AccessToken == "" {
+		if connection.BaseURL != known.HubSpot.BaseURL && known.HubSpot.AccessToken != "" {
+			return nil, Report{}, refuse(mapping.RuleInvalid, "access_token", "the present token is not sent to another address: give a token with it")
+		}
+		connection.AccessToken, connection.RefreshToken, connection.Expires = known.HubSpot.AccessToken, known.HubSpot.RefreshToken, known.HubSpot.Expires
+	}
+	if connection.RefreshToken != "" && connection.AppID == 0 {
+		connection.AppID = known.HubSpot.AppID
+	}
+	switch {
+	case connection.RefreshToken != "" && connection.AppID != known.HubSpot.AppID && known.HubSpot.RefreshToken == connection.RefreshToken:
+		return nil, Report{}, refuse(mapping.RuleInvalid, "app_id", "the present token was given to app %d and can be renewed by that one alone; connect by OAuth with the other app", known.HubSpot.AppID)
+	case connection.AccessToken == "":
+		return nil, Report{}, refuse(mapping.RuleInvalid, "access_token", "give the access token of the private app, or connect by OAuth")
 	}
 	t := *known
 	connection.State, connection.PortalID = tenant.Connected, t.HubSpot.PortalID
@@ -239,6 +252,7 @@ func said(system string, err error) error {
 }
 
 // ConnectAloware takes the connection's settings and starts the connection.
+// Without a token, or without a secret of the webhooks, it keeps the present one.
 func (s *Tenants) ConnectAloware(ctx context.Context, id contact.Tenant, connection tenant.Aloware) (*tenant.Tenant, error) {
 	known, err := s.Get(id)
 	if err != nil {
@@ -247,13 +261,28 @@ func (s *Tenants) ConnectAloware(ctx context.Context, id contact.Tenant, connect
 	if err := ceiling(connection.Ceiling); err != nil {
 		return nil, err
 	}
+	if connection.Token == "" {
+		if connection.BaseURL != known.Aloware.BaseURL && known.Aloware.Token != "" {
+			return nil, refuse(mapping.RuleInvalid, "token", "the present token is not sent to another address: give a token with it")
+		}
+		connection.Token = known.Aloware.Token
+	}
+	if connection.Token == "" {
+		return nil, refuse(mapping.RuleInvalid, "token", "give the API token of the account")
+	}
 	switch connection.WebhookAuth {
 	case "none":
 	case "basic":
+		if connection.WebhookPassword == "" {
+			connection.WebhookPassword = known.Aloware.WebhookPassword
+		}
 		if connection.WebhookUser == "" || connection.WebhookPassword == "" {
 			return nil, refuse(mapping.RuleInvalid, "webhook_secret", "basic needs a user and a password")
 		}
 	case "bearer":
+		if connection.WebhookToken == "" {
+			connection.WebhookToken = known.Aloware.WebhookToken
+		}
 		if connection.WebhookToken == "" {
 			return nil, refuse(mapping.RuleInvalid, "webhook_secret", "bearer needs a token")
 		}

@@ -44,8 +44,8 @@ func (c *CLI) Add(root *cobra.Command) {
 	flags.DurationVar(&c.timeout, "timeout", time.Minute, "how long a call may take")
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json"}, cobra.ShellCompDirectiveNoFileComp))
 	root.AddCommand(
-		c.tenants(), c.mappings(), c.syncs(), c.users(), c.dispositions(),
-		c.contacts(), c.inbox(), c.letters(), c.access(), c.audit(),
+		c.tenants(), c.apps(), c.mappings(), c.syncs(), c.users(), c.dispositions(),
+		c.contacts(), c.inbox(), c.letters(), c.access(), c.audit(), c.pipeline(),
 	)
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/proto"
 
 	consolev1 "lockstep.internal/proto/console/v1"
 	"lockstep.internal/proto/console/v1/consolev1connect"
@@ -19,17 +20,14 @@ func (c *CLI) syncs() *cobra.Command {
 		c.syncStart("reconcile", "reconcile", "Find and repair what was missed"),
 		c.syncStart("apply", "apply", "Judge all known contacts by the present mapping"),
 		c.syncList(), c.syncShow(), c.syncWatch(), c.syncRepairs(), c.syncSchedule(), c.syncContact(),
-		c.syncWish("pause", "Hold a job where it is", func(ctx context.Context, client consolev1connect.SyncServiceClient, tenant, id string) error {
-			_, err := client.PauseSync(ctx, &consolev1.PauseSyncRequest{Tenant: tenant, Id: id})
-			return err
+		c.syncWish("pause", "Hold a job where it is", "it pauses where it is", func(ctx context.Context, client consolev1connect.SyncServiceClient, tenant, id string) (proto.Message, error) {
+			return client.PauseSync(ctx, &consolev1.PauseSyncRequest{Tenant: tenant, Id: id})
 		}),
-		c.syncWish("resume", "Let a held or failed job go on where it was", func(ctx context.Context, client consolev1connect.SyncServiceClient, tenant, id string) error {
-			_, err := client.ResumeSync(ctx, &consolev1.ResumeSyncRequest{Tenant: tenant, Id: id})
-			return err
+		c.syncWish("resume", "Let a held or failed job go on where it was", "it goes on where it was", func(ctx context.Context, client consolev1connect.SyncServiceClient, tenant, id string) (proto.Message, error) {
+			return client.ResumeSync(ctx, &consolev1.ResumeSyncRequest{Tenant: tenant, Id: id})
 		}),
-		c.syncWish("cancel", "End a job for good", func(ctx context.Context, client consolev1connect.SyncServiceClient, tenant, id string) error {
-			_, err := client.CancelSync(ctx, &consolev1.CancelSyncRequest{Tenant: tenant, Id: id})
-			return err
+		c.syncWish("cancel", "End a job for good", "it is cancelled; what was written stays", func(ctx context.Context, client consolev1connect.SyncServiceClient, tenant, id string) (proto.Message, error) {
+			return client.CancelSync(ctx, &consolev1.CancelSyncRequest{Tenant: tenant, Id: id})
 		}),
 	)
 	return group
@@ -160,9 +158,13 @@ func (c *CLI) watch(cmd *cobra.Command, client consolev1connect.SyncServiceClien
 	}
 }
 
-func (c *CLI) syncWish(name, short string, do func(context.Context, consolev1connect.SyncServiceClient, string, string) error) *cobra.Command {
+func (c *CLI) syncWish(name, short, done string, do func(context.Context, consolev1connect.SyncServiceClient, string, string) (proto.Message, error)) *cobra.Command {
 	return c.onSync(name+" <tenant> <job>", short, 2, func(cmd *cobra.Command, client consolev1connect.SyncServiceClient, args []string) error {
-		return do(cmd.Context(), client, args[0], args[1])
+		answer, err := do(cmd.Context(), client, args[0], args[1])
+		if err != nil {
+			return err
+		}
+		return c.print(cmd, answer, [][]string{{done}})
 	})
 }
 
@@ -182,11 +184,26 @@ func (c *CLI) syncRepairs() *cobra.Command {
 
 func (c *CLI) syncSchedule() *cobra.Command {
 	var every time.Duration
-	command := c.onSync("schedule <tenant>", "Say how often the tenant is reconciled by itself", 1, func(cmd *cobra.Command, client consolev1connect.SyncServiceClient, args []string) error {
-		_, err := client.SetSchedule(cmd.Context(), &consolev1.SetScheduleRequest{Tenant: args[0], EverySeconds: int32(every.Seconds())})
-		return err
+	command := c.onSync("schedule <tenant>", "Show how often the tenant is reconciled by itself, or set it", 1, func(cmd *cobra.Command, client consolev1connect.SyncServiceClient, args []string) error {
+		if cmd.Flags().Changed("every") {
+			if _, err := client.SetSchedule(cmd.Context(), &consolev1.SetScheduleRequest{Tenant: args[0], EverySeconds: int32(every.Seconds())}); err != nil {
+				return err
+			}
+		}
+		answer, err := client.GetSchedule(cmd.Context(), &consolev1.GetScheduleRequest{Tenant: args[0]})
+		if err != nil {
+			return err
+		}
+		shown, who := (time.Duration(answer.GetEverySeconds()) * time.Second).String(), "usual"
+		if answer.GetEverySeconds() == 0 {
+			shown = "never"
+		}
+		if answer.GetSet() {
+			who = "set for this tenant"
+		}
+		return c.print(cmd, answer, [][]string{{"EVERY", "WHY"}, {shown, who}})
 	})
-	command.Flags().DurationVar(&every, "every", 24*time.Hour, "time between two reconciliations; 0 turns them off")
+	command.Flags().DurationVar(&every, "every", 0, "set the time between two reconciliations; 0 turns them off")
 	return command
 }
 

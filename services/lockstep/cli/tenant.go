@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -14,7 +16,8 @@ import (
 func (c *CLI) tenants() *cobra.Command {
 	group := group("tenant", "Tenants and their connections")
 	group.AddCommand(
-		c.tenantList(), c.tenantShow(), c.tenantSave(), c.connectHubSpot(), c.connectAloware(), c.tenantDisconnect(), c.tenantTest(), c.capabilities(),
+		c.tenantList(), c.tenantShow(), c.tenantSave(), c.connectHubSpot(), c.connectAloware(), c.tenantConsent(), c.tenantDisconnect(),
+		c.tenantTest(), c.capabilities(),
 	)
 	return group
 }
@@ -34,9 +37,27 @@ func (c *CLI) onTenant(use, short string, n int, do func(cmd *cobra.Command, cli
 }
 
 func tenantRows(tenants ...*consolev1.Tenant) [][]string {
-	rows := [][]string{{"TENANT", "NAME", "ALOWARE", "HUBSPOT", "PROFILE", "MAPPING"}}
+	rows := [][]string{{"TENANT", "NAME", "ALOWARE", "HUBSPOT", "PROFILE", "MAPPING", "AT REST", "WAITING", "TRIED", "OLDEST", "QUOTA"}}
 	for _, t := range tenants {
-		rows = append(rows, []string{t.GetTenant(), t.GetName(), t.GetAlowareState(), t.GetHubspotState(), t.GetAlowareProfile(), fmt.Sprint("version ", t.GetMappingVersion())})
+		var waiting, tried, oldest int64
+		var quotas []string
+		for _, l := range t.GetLanes() {
+			waiting, tried = waiting+l.GetWaiting(), tried+l.GetTried()
+			if at := l.GetOldestMs(); at != 0 && (oldest == 0 || at < oldest) {
+				oldest = at
+			}
+			if l.GetMost() != 0 {
+				quotas = append(quotas, fmt.Sprintf("%s %d of %d", l.GetSystem(), l.GetUsed(), l.GetMost()))
+			}
+		}
+		age := ""
+		if oldest != 0 {
+			age = time.Since(time.UnixMilli(oldest)).Round(time.Second).String()
+		}
+		rows = append(rows, []string{
+			t.GetTenant(), t.GetName(), t.GetAlowareState(), t.GetHubspotState(), t.GetAlowareProfile(), fmt.Sprint("version ", t.GetMappingVersion()),
+			fmt.Sprintf("%d of %d", t.GetMappingsAtRest(), t.GetMappings()), fmt.Sprint(waiting), fmt.Sprint(tried), age, strings.Join(quotas, ", "),
+		})
 	}
 	return rows
 }
@@ -62,8 +83,55 @@ func (c *CLI) tenantShow() *cobra.Command {
 			[]string{"region", v.GetRegion()}, []string{"time zone", v.GetTimeZone()}, []string{"active", fmt.Sprint(v.GetActive())},
 			[]string{"creation", v.GetCreation()}, []string{"updates", v.GetUpdates()},
 			[]string{"default owner", v.GetDefaultOwner()}, []string{"default lead source", v.GetDefaultLeadSource()})
+		rows = append(append(rows, connectionRows(answer)...), []string{""})
+		if lanes := answer.GetTenant().GetLanes(); len(lanes) > 0 {
+			rows = append(rows, laneHead)
+			for _, l := range lanes {
+				rows = append(rows, laneRow(l))
+			}
+		}
 		return c.print(cmd, answer, rows)
 	})
+}
+
+// connectionRows are the connections' settings, with what to enter in Aloware.
+func connectionRows(t *consolev1.GetTenantResponse) [][]string {
+	h, a := t.GetHubspot(), t.GetAloware()
+	or := func(text, otherwise string) string {
+		if text == "" || text == "0" {
+			return otherwise
+		}
+		return text
+	}
+	yes := map[bool]string{true: "kept", false: "missing"}
+	expires := ""
+	if h.GetExpiresMs() != 0 {
+		expires = ", renewed ahead of " + when(h.GetExpiresMs())
+	}
+	return [][]string{
+		{""}, {"hubspot signs in by", or(h.GetSignsInBy(), "nothing") + expires}, {"hubspot app", or(fmt.Sprint(h.GetAppId()), "none")},
+		{"hubspot address", or(h.GetBaseUrl(), "HubSpot's own")},
+		{"hubspot limits", fmt.Sprintf("%s calls in 10 s, %s a day, ceiling %s %%", or(fmt.Sprint(h.GetWindowLimit()), "100"), or(fmt.Sprint(h.GetDailyLimit()), "any number"), or(fmt.Sprint(h.GetCeiling()), "100"))},
+		{"hubspot day ends", "at midnight in " + or(h.GetTimeZone(), "UTC")},
+		{""}, {"aloware token", yes[a.GetHasToken()]}, {"aloware address", or(a.GetBaseUrl(), "Aloware's own")},
+		{"aloware limits", fmt.Sprintf("%s calls a second, %s at once, ceiling %s %%", or(fmt.Sprint(a.GetRate()), "5"), or(fmt.Sprint(a.GetBurst()), "10"), or(fmt.Sprint(a.GetCeiling()), "100"))},
+		{"enter in Aloware", a.GetWebhookUrl()},
+		{"webhook proves itself", strings.TrimSpace(fmt.Sprintf("by %s %s", or(a.GetWebhookAuth(), "none"), a.GetWebhookUser())) + ", secret " + yes[a.GetHasWebhookSecret()]},
+	}
+}
+
+func (c *CLI) tenantConsent() *cobra.Command {
+	r := &consolev1.GetHubSpotConsentRequest{}
+	cmd := c.onTenant("consent TENANT", "Give the address that connects a portal by OAuth, to open in a browser", 1, func(cmd *cobra.Command, client consolev1connect.TenantServiceClient, args []string) error {
+		r.Tenant = args[0]
+		answer, err := client.GetHubSpotConsent(cmd.Context(), r)
+		if err != nil {
+			return err
+		}
+		return c.print(cmd, answer, [][]string{{"open in a browser:", answer.GetAddress()}, {"registered at the app must be:", answer.GetRedirectUrl()}})
+	})
+	cmd.Flags().Int64Var(&r.AppId, "app-id", 0, "app to connect by, where there are several")
+	return cmd
 }
 
 func (c *CLI) tenantSave() *cobra.Command {
@@ -103,10 +171,29 @@ func (c *CLI) tenantSave() *cobra.Command {
 	return cmd
 }
 
+// unless does what stands for each flag that was not given.
+func unless(cmd *cobra.Command, given map[string]func()) {
+	for flag, do := range given {
+		if !cmd.Flags().Changed(flag) {
+			do()
+		}
+	}
+}
+
 func (c *CLI) connectHubSpot() *cobra.Command {
 	r := &consolev1.ConnectHubSpotRequest{}
-	cmd := c.onTenant("connect-hubspot TENANT", "Connect a portal by a token, and prepare it", 1, func(cmd *cobra.Command, client consolev1connect.TenantServiceClient, args []string) error {
+	cmd := c.onTenant("connect-hubspot TENANT", "Connect a portal by a token and prepare it, or change the connection: what is not given stays", 1, func(cmd *cobra.Command, client consolev1connect.TenantServiceClient, args []string) error {
+		known, err := client.GetTenant(cmd.Context(), &consolev1.GetTenantRequest{Tenant: args[0]})
+		if err != nil {
+			return err
+		}
 		r.Tenant = args[0]
+		keep := known.GetHubspot()
+		unless(cmd, map[string]func(){
+			"app-id": func() { r.AppId = keep.GetAppId() }, "base-url": func() { r.BaseUrl = keep.GetBaseUrl() },
+			"window-limit": func() { r.WindowLimit = keep.GetWindowLimit() }, "daily-limit": func() { r.DailyLimit = keep.GetDailyLimit() },
+			"ceiling": func() { r.Ceiling = keep.GetCeiling() },
+		})
 		answer, err := client.ConnectHubSpot(cmd.Context(), r)
 		if err != nil {
 			return err
@@ -118,7 +205,7 @@ func (c *CLI) connectHubSpot() *cobra.Command {
 		return c.print(cmd, answer, rows)
 	})
 	f := cmd.Flags()
-	f.StringVar(&r.AccessToken, "access-token", "", "token of a private app or of an app's installation")
+	f.StringVar(&r.AccessToken, "access-token", "", "token of a private app or of an app's installation; empty keeps the present one")
 	f.Int64Var(&r.AppId, "app-id", 0, "app whose webhooks come for the portal")
 	f.StringVar(&r.BaseUrl, "base-url", "", "address of the API, where it is not HubSpot's own")
 	f.Int32Var(&r.WindowLimit, "window-limit", 0, "calls in ten seconds that the portal allows; 0 means 100")
@@ -129,8 +216,19 @@ func (c *CLI) connectHubSpot() *cobra.Command {
 
 func (c *CLI) connectAloware() *cobra.Command {
 	r := &consolev1.ConnectAlowareRequest{}
-	cmd := c.onTenant("connect-aloware TENANT", "Connect an account by its token", 1, func(cmd *cobra.Command, client consolev1connect.TenantServiceClient, args []string) error {
+	cmd := c.onTenant("connect-aloware TENANT", "Connect an account by its token, or change the connection: what is not given stays", 1, func(cmd *cobra.Command, client consolev1connect.TenantServiceClient, args []string) error {
+		known, err := client.GetTenant(cmd.Context(), &consolev1.GetTenantRequest{Tenant: args[0]})
+		if err != nil {
+			return err
+		}
 		r.Tenant = args[0]
+		if keep := known.GetAloware(); keep.GetHasToken() {
+			unless(cmd, map[string]func(){
+				"profile": func() { r.Profile = keep.GetProfile() }, "webhook-auth": func() { r.WebhookAuth = keep.GetWebhookAuth() },
+				"webhook-user": func() { r.WebhookUser = keep.GetWebhookUser() }, "base-url": func() { r.BaseUrl = keep.GetBaseUrl() },
+				"rate": func() { r.Rate = keep.GetRate() }, "burst": func() { r.Burst = keep.GetBurst() }, "ceiling": func() { r.Ceiling = keep.GetCeiling() },
+			})
+		}
 		answer, err := client.ConnectAloware(cmd.Context(), r)
 		if err != nil {
 			return err
@@ -138,11 +236,11 @@ func (c *CLI) connectAloware() *cobra.Command {
 		return c.print(cmd, answer, append(tenantRows(answer.GetTenant()), []string{""}, []string{"enter in Aloware's webhook settings:", answer.GetWebhookUrl()}))
 	})
 	f := cmd.Flags()
-	f.StringVar(&r.Token, "api-token", "", "token of the account")
+	f.StringVar(&r.Token, "api-token", "", "token of the account; empty keeps the present one")
 	f.StringVar(&r.Profile, "profile", "documented", "what the connection can do: documented or full")
 	f.StringVar(&r.WebhookAuth, "webhook-auth", "bearer", "how webhooks prove themselves: none, basic or bearer")
 	f.StringVar(&r.WebhookUser, "webhook-user", "", "user, for basic")
-	f.StringVar(&r.WebhookSecret, "webhook-secret", "", "password of basic, token of bearer")
+	f.StringVar(&r.WebhookSecret, "webhook-secret", "", "password of basic, token of bearer; empty keeps the present one")
 	f.StringVar(&r.BaseUrl, "base-url", "", "address of the API, where it is not Aloware's own")
 	f.Float64Var(&r.Rate, "rate", 0, "calls a second that the account allows; 0 means 5")
 	f.Int32Var(&r.Burst, "burst", 0, "calls at once; 0 means 10")

@@ -49,6 +49,8 @@ const (
 	SyncServiceWatchSyncProcedure = "/console.v1.SyncService/WatchSync"
 	// SyncServiceListRepairsProcedure is the fully-qualified name of the SyncService's ListRepairs RPC.
 	SyncServiceListRepairsProcedure = "/console.v1.SyncService/ListRepairs"
+	// SyncServiceGetScheduleProcedure is the fully-qualified name of the SyncService's GetSchedule RPC.
+	SyncServiceGetScheduleProcedure = "/console.v1.SyncService/GetSchedule"
 	// SyncServiceSetScheduleProcedure is the fully-qualified name of the SyncService's SetSchedule RPC.
 	SyncServiceSetScheduleProcedure = "/console.v1.SyncService/SetSchedule"
 	// SyncServiceSyncContactProcedure is the fully-qualified name of the SyncService's SyncContact RPC.
@@ -74,6 +76,8 @@ type SyncServiceClient interface {
 	WatchSync(context.Context, *v1.WatchSyncRequest) (*connect.ServerStreamForClient[v1.WatchSyncResponse], error)
 	// ListRepairs gives single decisions that a job led to, the newest first.
 	ListRepairs(context.Context, *v1.ListRepairsRequest) (*v1.ListRepairsResponse, error)
+	// GetSchedule tells how often a tenant is reconciled by itself.
+	GetSchedule(context.Context, *v1.GetScheduleRequest) (*v1.GetScheduleResponse, error)
 	// SetSchedule says how often a tenant is reconciled by itself.
 	SetSchedule(context.Context, *v1.SetScheduleRequest) (*v1.SetScheduleResponse, error)
 	// SyncContact reads one contact now, takes over what HubSpot holds, and tells
@@ -144,6 +148,13 @@ func NewSyncServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		getSchedule: connect.NewClient[v1.GetScheduleRequest, v1.GetScheduleResponse](
+			httpClient,
+			baseURL+SyncServiceGetScheduleProcedure,
+			connect.WithSchema(syncServiceMethods.ByName("GetSchedule")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 		setSchedule: connect.NewClient[v1.SetScheduleRequest, v1.SetScheduleResponse](
 			httpClient,
 			baseURL+SyncServiceSetScheduleProcedure,
@@ -169,6 +180,7 @@ type syncServiceClient struct {
 	cancelSync  *connect.Client[v1.CancelSyncRequest, v1.CancelSyncResponse]
 	watchSync   *connect.Client[v1.WatchSyncRequest, v1.WatchSyncResponse]
 	listRepairs *connect.Client[v1.ListRepairsRequest, v1.ListRepairsResponse]
+	getSchedule *connect.Client[v1.GetScheduleRequest, v1.GetScheduleResponse]
 	setSchedule *connect.Client[v1.SetScheduleRequest, v1.SetScheduleResponse]
 	syncContact *connect.Client[v1.SyncContactRequest, v1.SyncContactResponse]
 }
@@ -241,6 +253,15 @@ func (c *syncServiceClient) ListRepairs(ctx context.Context, req *v1.ListRepairs
 	return nil, err
 }
 
+// GetSchedule calls console.v1.SyncService.GetSchedule.
+func (c *syncServiceClient) GetSchedule(ctx context.Context, req *v1.GetScheduleRequest) (*v1.GetScheduleResponse, error) {
+	response, err := c.getSchedule.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // SetSchedule calls console.v1.SyncService.SetSchedule.
 func (c *syncServiceClient) SetSchedule(ctx context.Context, req *v1.SetScheduleRequest) (*v1.SetScheduleResponse, error) {
 	response, err := c.setSchedule.CallUnary(ctx, connect.NewRequest(req))
@@ -278,6 +299,8 @@ type SyncServiceHandler interface {
 	WatchSync(context.Context, *v1.WatchSyncRequest, *connect.ServerStream[v1.WatchSyncResponse]) error
 	// ListRepairs gives single decisions that a job led to, the newest first.
 	ListRepairs(context.Context, *v1.ListRepairsRequest) (*v1.ListRepairsResponse, error)
+	// GetSchedule tells how often a tenant is reconciled by itself.
+	GetSchedule(context.Context, *v1.GetScheduleRequest) (*v1.GetScheduleResponse, error)
 	// SetSchedule says how often a tenant is reconciled by itself.
 	SetSchedule(context.Context, *v1.SetScheduleRequest) (*v1.SetScheduleResponse, error)
 	// SyncContact reads one contact now, takes over what HubSpot holds, and tells
@@ -344,6 +367,13 @@ func NewSyncServiceHandler(svc SyncServiceHandler, opts ...connect.HandlerOption
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	syncServiceGetScheduleHandler := connect.NewUnaryHandlerSimple(
+		SyncServiceGetScheduleProcedure,
+		svc.GetSchedule,
+		connect.WithSchema(syncServiceMethods.ByName("GetSchedule")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	syncServiceSetScheduleHandler := connect.NewUnaryHandlerSimple(
 		SyncServiceSetScheduleProcedure,
 		svc.SetSchedule,
@@ -374,6 +404,8 @@ func NewSyncServiceHandler(svc SyncServiceHandler, opts ...connect.HandlerOption
 			syncServiceWatchSyncHandler.ServeHTTP(w, r)
 		case SyncServiceListRepairsProcedure:
 			syncServiceListRepairsHandler.ServeHTTP(w, r)
+		case SyncServiceGetScheduleProcedure:
+			syncServiceGetScheduleHandler.ServeHTTP(w, r)
 		case SyncServiceSetScheduleProcedure:
 			syncServiceSetScheduleHandler.ServeHTTP(w, r)
 		case SyncServiceSyncContactProcedure:
@@ -417,6 +449,10 @@ func (UnimplementedSyncServiceHandler) WatchSync(context.Context, *v1.WatchSyncR
 
 func (UnimplementedSyncServiceHandler) ListRepairs(context.Context, *v1.ListRepairsRequest) (*v1.ListRepairsResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("console.v1.SyncService.ListRepairs is not implemented"))
+}
+
+func (UnimplementedSyncServiceHandler) GetSchedule(context.Context, *v1.GetScheduleRequest) (*v1.GetScheduleResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("console.v1.SyncService.GetSchedule is not implemented"))
 }
 
 func (UnimplementedSyncServiceHandler) SetSchedule(context.Context, *v1.SetScheduleRequest) (*v1.SetScheduleResponse, error) {

@@ -62,6 +62,15 @@ const (
 	// TenantServiceGetCapabilitiesProcedure is the fully-qualified name of the TenantService's
 	// GetCapabilities RPC.
 	TenantServiceGetCapabilitiesProcedure = "/console.v1.TenantService/GetCapabilities"
+	// TenantServiceGetHubSpotConsentProcedure is the fully-qualified name of the TenantService's
+	// GetHubSpotConsent RPC.
+	TenantServiceGetHubSpotConsentProcedure = "/console.v1.TenantService/GetHubSpotConsent"
+	// TenantServiceListAppsProcedure is the fully-qualified name of the TenantService's ListApps RPC.
+	TenantServiceListAppsProcedure = "/console.v1.TenantService/ListApps"
+	// TenantServiceSaveAppProcedure is the fully-qualified name of the TenantService's SaveApp RPC.
+	TenantServiceSaveAppProcedure = "/console.v1.TenantService/SaveApp"
+	// TenantServiceRemoveAppProcedure is the fully-qualified name of the TenantService's RemoveApp RPC.
+	TenantServiceRemoveAppProcedure = "/console.v1.TenantService/RemoveApp"
 )
 
 // TenantServiceClient is a client for the console.v1.TenantService service.
@@ -74,6 +83,8 @@ type TenantServiceClient interface {
 	SaveTenant(context.Context, *v1.SaveTenantRequest) (*v1.SaveTenantResponse, error)
 	// ConnectHubSpot takes a token of a portal, prepares the portal, and starts
 	// the connection. It may be repeated at any time.
+	//
+	// A connection by OAuth is begun at the address that GetHubSpotConsent gives.
 	ConnectHubSpot(context.Context, *v1.ConnectHubSpotRequest) (*v1.ConnectHubSpotResponse, error)
 	// ConnectAloware takes the credentials of an account and starts the
 	// connection.
@@ -85,6 +96,17 @@ type TenantServiceClient interface {
 	TestConnection(context.Context, *v1.TestConnectionRequest) (*v1.TestConnectionResponse, error)
 	// GetCapabilities tells what the connection to Aloware can and cannot do.
 	GetCapabilities(context.Context, *v1.GetCapabilitiesRequest) (*v1.GetCapabilitiesResponse, error)
+	// GetHubSpotConsent gives the address that connects a tenant by OAuth: a
+	// person opens it in a browser, signs in here, and is led to HubSpot and back.
+	GetHubSpotConsent(context.Context, *v1.GetHubSpotConsentRequest) (*v1.GetHubSpotConsentResponse, error)
+	// ListApps gives the apps in HubSpot that the installation uses, without their
+	// secrets.
+	ListApps(context.Context, *v1.ListAppsRequest) (*v1.ListAppsResponse, error)
+	// SaveApp adds an app or changes one: its webhooks are taken from then on, and
+	// portals can be connected by it.
+	SaveApp(context.Context, *v1.SaveAppRequest) (*v1.SaveAppResponse, error)
+	// RemoveApp forgets an app that no connected tenant uses.
+	RemoveApp(context.Context, *v1.RemoveAppRequest) (*v1.RemoveAppResponse, error)
 }
 
 // NewTenantServiceClient constructs a client for the console.v1.TenantService service. By default,
@@ -150,19 +172,49 @@ func NewTenantServiceClient(httpClient connect.HTTPClient, baseURL string, opts 
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		getHubSpotConsent: connect.NewClient[v1.GetHubSpotConsentRequest, v1.GetHubSpotConsentResponse](
+			httpClient,
+			baseURL+TenantServiceGetHubSpotConsentProcedure,
+			connect.WithSchema(tenantServiceMethods.ByName("GetHubSpotConsent")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		listApps: connect.NewClient[v1.ListAppsRequest, v1.ListAppsResponse](
+			httpClient,
+			baseURL+TenantServiceListAppsProcedure,
+			connect.WithSchema(tenantServiceMethods.ByName("ListApps")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		saveApp: connect.NewClient[v1.SaveAppRequest, v1.SaveAppResponse](
+			httpClient,
+			baseURL+TenantServiceSaveAppProcedure,
+			connect.WithSchema(tenantServiceMethods.ByName("SaveApp")),
+			connect.WithClientOptions(opts...),
+		),
+		removeApp: connect.NewClient[v1.RemoveAppRequest, v1.RemoveAppResponse](
+			httpClient,
+			baseURL+TenantServiceRemoveAppProcedure,
+			connect.WithSchema(tenantServiceMethods.ByName("RemoveApp")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // tenantServiceClient implements TenantServiceClient.
 type tenantServiceClient struct {
-	listTenants     *connect.Client[v1.ListTenantsRequest, v1.ListTenantsResponse]
-	getTenant       *connect.Client[v1.GetTenantRequest, v1.GetTenantResponse]
-	saveTenant      *connect.Client[v1.SaveTenantRequest, v1.SaveTenantResponse]
-	connectHubSpot  *connect.Client[v1.ConnectHubSpotRequest, v1.ConnectHubSpotResponse]
-	connectAloware  *connect.Client[v1.ConnectAlowareRequest, v1.ConnectAlowareResponse]
-	disconnect      *connect.Client[v1.DisconnectRequest, v1.DisconnectResponse]
-	testConnection  *connect.Client[v1.TestConnectionRequest, v1.TestConnectionResponse]
-	getCapabilities *connect.Client[v1.GetCapabilitiesRequest, v1.GetCapabilitiesResponse]
+	listTenants       *connect.Client[v1.ListTenantsRequest, v1.ListTenantsResponse]
+	getTenant         *connect.Client[v1.GetTenantRequest, v1.GetTenantResponse]
+	saveTenant        *connect.Client[v1.SaveTenantRequest, v1.SaveTenantResponse]
+	connectHubSpot    *connect.Client[v1.ConnectHubSpotRequest, v1.ConnectHubSpotResponse]
+	connectAloware    *connect.Client[v1.ConnectAlowareRequest, v1.ConnectAlowareResponse]
+	disconnect        *connect.Client[v1.DisconnectRequest, v1.DisconnectResponse]
+	testConnection    *connect.Client[v1.TestConnectionRequest, v1.TestConnectionResponse]
+	getCapabilities   *connect.Client[v1.GetCapabilitiesRequest, v1.GetCapabilitiesResponse]
+	getHubSpotConsent *connect.Client[v1.GetHubSpotConsentRequest, v1.GetHubSpotConsentResponse]
+	listApps          *connect.Client[v1.ListAppsRequest, v1.ListAppsResponse]
+	saveApp           *connect.Client[v1.SaveAppRequest, v1.SaveAppResponse]
+	removeApp         *connect.Client[v1.RemoveAppRequest, v1.RemoveAppResponse]
 }
 
 // ListTenants calls console.v1.TenantService.ListTenants.
@@ -237,6 +289,42 @@ func (c *tenantServiceClient) GetCapabilities(ctx context.Context, req *v1.GetCa
 	return nil, err
 }
 
+// GetHubSpotConsent calls console.v1.TenantService.GetHubSpotConsent.
+func (c *tenantServiceClient) GetHubSpotConsent(ctx context.Context, req *v1.GetHubSpotConsentRequest) (*v1.GetHubSpotConsentResponse, error) {
+	response, err := c.getHubSpotConsent.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ListApps calls console.v1.TenantService.ListApps.
+func (c *tenantServiceClient) ListApps(ctx context.Context, req *v1.ListAppsRequest) (*v1.ListAppsResponse, error) {
+	response, err := c.listApps.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// SaveApp calls console.v1.TenantService.SaveApp.
+func (c *tenantServiceClient) SaveApp(ctx context.Context, req *v1.SaveAppRequest) (*v1.SaveAppResponse, error) {
+	response, err := c.saveApp.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// RemoveApp calls console.v1.TenantService.RemoveApp.
+func (c *tenantServiceClient) RemoveApp(ctx context.Context, req *v1.RemoveAppRequest) (*v1.RemoveAppResponse, error) {
+	response, err := c.removeApp.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // TenantServiceHandler is an implementation of the console.v1.TenantService service.
 type TenantServiceHandler interface {
 	// ListTenants gives the tenants that the caller may see.
@@ -247,6 +335,8 @@ type TenantServiceHandler interface {
 	SaveTenant(context.Context, *v1.SaveTenantRequest) (*v1.SaveTenantResponse, error)
 	// ConnectHubSpot takes a token of a portal, prepares the portal, and starts
 	// the connection. It may be repeated at any time.
+	//
+	// A connection by OAuth is begun at the address that GetHubSpotConsent gives.
 	ConnectHubSpot(context.Context, *v1.ConnectHubSpotRequest) (*v1.ConnectHubSpotResponse, error)
 	// ConnectAloware takes the credentials of an account and starts the
 	// connection.
@@ -258,6 +348,17 @@ type TenantServiceHandler interface {
 	TestConnection(context.Context, *v1.TestConnectionRequest) (*v1.TestConnectionResponse, error)
 	// GetCapabilities tells what the connection to Aloware can and cannot do.
 	GetCapabilities(context.Context, *v1.GetCapabilitiesRequest) (*v1.GetCapabilitiesResponse, error)
+	// GetHubSpotConsent gives the address that connects a tenant by OAuth: a
+	// person opens it in a browser, signs in here, and is led to HubSpot and back.
+	GetHubSpotConsent(context.Context, *v1.GetHubSpotConsentRequest) (*v1.GetHubSpotConsentResponse, error)
+	// ListApps gives the apps in HubSpot that the installation uses, without their
+	// secrets.
+	ListApps(context.Context, *v1.ListAppsRequest) (*v1.ListAppsResponse, error)
+	// SaveApp adds an app or changes one: its webhooks are taken from then on, and
+	// portals can be connected by it.
+	SaveApp(context.Context, *v1.SaveAppRequest) (*v1.SaveAppResponse, error)
+	// RemoveApp forgets an app that no connected tenant uses.
+	RemoveApp(context.Context, *v1.RemoveAppRequest) (*v1.RemoveAppResponse, error)
 }
 
 // NewTenantServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -319,6 +420,32 @@ func NewTenantServiceHandler(svc TenantServiceHandler, opts ...connect.HandlerOp
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	tenantServiceGetHubSpotConsentHandler := connect.NewUnaryHandlerSimple(
+		TenantServiceGetHubSpotConsentProcedure,
+		svc.GetHubSpotConsent,
+		connect.WithSchema(tenantServiceMethods.ByName("GetHubSpotConsent")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	tenantServiceListAppsHandler := connect.NewUnaryHandlerSimple(
+		TenantServiceListAppsProcedure,
+		svc.ListApps,
+		connect.WithSchema(tenantServiceMethods.ByName("ListApps")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	tenantServiceSaveAppHandler := connect.NewUnaryHandlerSimple(
+		TenantServiceSaveAppProcedure,
+		svc.SaveApp,
+		connect.WithSchema(tenantServiceMethods.ByName("SaveApp")),
+		connect.WithHandlerOptions(opts...),
+	)
+	tenantServiceRemoveAppHandler := connect.NewUnaryHandlerSimple(
+		TenantServiceRemoveAppProcedure,
+		svc.RemoveApp,
+		connect.WithSchema(tenantServiceMethods.ByName("RemoveApp")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/console.v1.TenantService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case TenantServiceListTenantsProcedure:
@@ -337,6 +464,14 @@ func NewTenantServiceHandler(svc TenantServiceHandler, opts ...connect.HandlerOp
 			tenantServiceTestConnectionHandler.ServeHTTP(w, r)
 		case TenantServiceGetCapabilitiesProcedure:
 			tenantServiceGetCapabilitiesHandler.ServeHTTP(w, r)
+		case TenantServiceGetHubSpotConsentProcedure:
+			tenantServiceGetHubSpotConsentHandler.ServeHTTP(w, r)
+		case TenantServiceListAppsProcedure:
+			tenantServiceListAppsHandler.ServeHTTP(w, r)
+		case TenantServiceSaveAppProcedure:
+			tenantServiceSaveAppHandler.ServeHTTP(w, r)
+		case TenantServiceRemoveAppProcedure:
+			tenantServiceRemoveAppHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -376,4 +511,20 @@ func (UnimplementedTenantServiceHandler) TestConnection(context.Context, *v1.Tes
 
 func (UnimplementedTenantServiceHandler) GetCapabilities(context.Context, *v1.GetCapabilitiesRequest) (*v1.GetCapabilitiesResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("console.v1.TenantService.GetCapabilities is not implemented"))
+}
+
+func (UnimplementedTenantServiceHandler) GetHubSpotConsent(context.Context, *v1.GetHubSpotConsentRequest) (*v1.GetHubSpotConsentResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("console.v1.TenantService.GetHubSpotConsent is not implemented"))
+}
+
+func (UnimplementedTenantServiceHandler) ListApps(context.Context, *v1.ListAppsRequest) (*v1.ListAppsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("console.v1.TenantService.ListApps is not implemented"))
+}
+
+func (UnimplementedTenantServiceHandler) SaveApp(context.Context, *v1.SaveAppRequest) (*v1.SaveAppResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("console.v1.TenantService.SaveApp is not implemented"))
+}
+
+func (UnimplementedTenantServiceHandler) RemoveApp(context.Context, *v1.RemoveAppRequest) (*v1.RemoveAppResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("console.v1.TenantService.RemoveApp is not implemented"))
 }
