@@ -42,6 +42,7 @@ type demo struct {
 	data    string
 	env     []string
 	console string
+	args    []string
 	ingest  string
 	hubspot string
 	aloware string
@@ -61,7 +62,16 @@ func startDemo(t testing.TB, env ...string) *demo {
 // startProgram starts the demonstration of a given program.
 func startProgram(t testing.TB, program string, env ...string) *demo {
 	t.Helper()
-	d := &demo{t: t, program: program, data: dataFolder(t), console: freeAddress(t), ingest: freeAddress(t), hubspot: freeAddress(t), aloware: freeAddress(t)}
+	d := prepared(t, program, env...)
+	d.args = append(d.args, "--demo")
+	d.start()
+	return d
+}
+
+// prepared is a process on free ports that is not started yet.
+func prepared(t testing.TB, program string, env ...string) *demo {
+	t.Helper()
+	d := &demo{t: t, program: program, args: []string{"standalone"}, data: dataFolder(t), console: freeAddress(t), ingest: freeAddress(t), hubspot: freeAddress(t), aloware: freeAddress(t)}
 	d.env = append(os.Environ(), childVariable+"=1",
 		"LOCKSTEP_CONSOLE_ADDR="+d.console, "LOCKSTEP_INGEST_ADDR="+d.ingest,
 		"LOCKSTEP_HUBSPOT_SIM_ADDR="+d.hubspot, "LOCKSTEP_ALOWARE_SIM_ADDR="+d.aloware,
@@ -78,7 +88,6 @@ func startProgram(t testing.TB, program string, env ...string) *demo {
 			t.Logf("last output of lockstep:\n%s", strings.Join(lines[max(0, len(lines)-60):], "\n"))
 		}
 	})
-	d.start()
 	return d
 }
 
@@ -115,7 +124,7 @@ func freeAddress(t testing.TB) string {
 // start starts the process and waits for its line "ready".
 func (d *demo) start() {
 	d.t.Helper()
-	command := exec.Command(d.program, "standalone", "--demo")
+	command := exec.Command(d.program, d.args...)
 	command.Env = d.env
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	stdout, err := command.StdoutPipe()
