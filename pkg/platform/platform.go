@@ -100,6 +100,9 @@ func Open(ctx context.Context, config Config) (p *Platform, err error) {
 	if p.Bus, err = bus.Connect(opening, config.Bus); err != nil {
 		return p, err
 	}
+	if err := p.Telemetry.Metrics.Bus(p.Bus.Stats); err != nil {
+		return p, err
+	}
 	if err := p.Bus.Ensure(opening); err != nil {
 		return p, err
 	}

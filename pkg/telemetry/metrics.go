@@ -10,15 +10,19 @@ import (
 
 	"lockstep.internal/pkg/contact"
 	"lockstep.internal/pkg/fault"
+	"lockstep.internal/pkg/quota"
 )
 
 // Metrics hears what the services observe and turns it into metrics. It is the
 // observer of ingest, mapper, writer and stage at once.
 type Metrics struct {
+	meter metric.Meter
+
 	refused, received            metric.Int64Counter
 	judged, echoes, stale        metric.Int64Counter
 	decided, delivered, repeated metric.Int64Counter
-	paused                       metric.Int64Counter
+	paused, repaired             metric.Int64Counter
+	calls, throttled             metric.Int64Counter
 	missing                      metric.Int64UpDownCounter
 	sinceEdit, sinceReceipt      metric.Float64Histogram
 
@@ -26,6 +30,8 @@ type Metrics struct {
 	lag    map[partition]uint64
 	age    map[partition]float64
 	oldest map[contact.System]float64
+	quotas map[contact.System]quota.Total
+	known  map[string]bool // what appears has seen
 }
 
 type partition struct {
@@ -37,7 +43,10 @@ type partition struct {
 var latencies = []float64{0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800}
 
 func newMetrics(m metric.Meter) (*Metrics, error) {
-	out := &Metrics{lag: make(map[partition]uint64), age: make(map[partition]float64), oldest: make(map[contact.System]float64)}
+	out := &Metrics{
+		meter: m, lag: make(map[partition]uint64), age: make(map[partition]float64), oldest: make(map[contact.System]float64),
+		quotas: make(map[contact.System]quota.Total), known: make(map[string]bool),
+	}
 	var failed error
 	counter := func(name, unit, what string) metric.Int64Counter {
 		c, err := m.Int64Counter(name, metric.WithUnit(unit), metric.WithDescription(what))
@@ -62,6 +71,9 @@ func newMetrics(m metric.Meter) (*Metrics, error) {
 	out.delivered = counter("lockstep.writer.delivered", "{patch}", "What came of patches, by outcome.")
 	out.repeated = counter("lockstep.stage.repeated", "{batch}", "Batches that had to be repeated.")
 	out.paused = counter("lockstep.lane.paused", "{pause}", "Pauses of lanes, by class.")
+	out.repaired = counter("lockstep.sync.repaired", "{value}", "Values that jobs over all contacts put right and that no event had told of, by system and cause.")
+	out.calls = counter("lockstep.quota.used", "{call}", "Calls that the tenants' quotas gave out.")
+	out.throttled = counter("lockstep.quota.refused", "{call}", "Calls that a system refused for its limit.")
 	missing, err := m.Int64UpDownCounter("lockstep.activity.missing", metric.WithUnit("{communication}"), metric.WithDescription("Communications that Aloware counted and never told of."))
 	if err != nil {
 		return nil, err
@@ -72,31 +84,10 @@ func newMetrics(m metric.Meter) (*Metrics, error) {
 	if failed != nil {
 		return nil, failed
 	}
-	lag, err := m.Int64ObservableGauge("lockstep.partition.lag", metric.WithUnit("{message}"), metric.WithDescription("Messages stored and not applied."))
-	if err != nil {
+	if err := out.observe(); err != nil {
 		return nil, err
 	}
-	age, err := m.Float64ObservableGauge("lockstep.partition.oldest_age", metric.WithUnit("s"), metric.WithDescription("Age of the oldest message of the batch applied last."))
-	if err != nil {
-		return nil, err
-	}
-	oldest, err := m.Float64ObservableGauge("lockstep.lane.oldest_due", metric.WithUnit("s"), metric.WithDescription("How long the oldest due row waits."))
-	if err != nil {
-		return nil, err
-	}
-	_, err = m.RegisterCallback(func(_ context.Context, o metric.Observer) error {
-		out.mu.Lock()
-		defer out.mu.Unlock()
-		for p, n := range out.lag {
-			o.ObserveInt64(lag, int64(n), metric.WithAttributes(attribute.String("stage", p.stage), attribute.Int("partition", p.number)))
-			o.ObserveFloat64(age, out.age[p], metric.WithAttributes(attribute.String("stage", p.stage), attribute.Int("partition", p.number)))
-		}
-		for system, seconds := range out.oldest {
-			o.ObserveFloat64(oldest, seconds, metric.WithAttributes(attribute.String("system", system.String())))
-		}
-		return nil
-	}, lag, age, oldest)
-	return out, err
+	return out, nil
 }
 
 // Lost counts communications that Aloware counted and never told of.
@@ -118,6 +109,13 @@ func (m *Metrics) Received(ctx context.Context, system contact.System, channel s
 
 // Judged counts what a mapper's batch held and led to.
 func (m *Metrics) Judged(ctx context.Context, events, echoes, stale, patches int) {
+	if m.appears("judged") {
+		m.missing.Add(ctx, 0)
+		for _, system := range contact.Systems {
+			m.Repaired(ctx, system, "missed_edit", 0)
+			m.Repaired(ctx, system, "differing_value", 0)
+		}
+	}
 	m.judged.Add(ctx, int64(events))
 	m.echoes.Add(ctx, int64(echoes))
 	m.stale.Add(ctx, int64(stale))
@@ -144,6 +142,21 @@ func (m *Metrics) Paused(ctx context.Context, system contact.System, class fault
 	m.paused.Add(ctx, 1, metric.WithAttributes(systemOf(system), attribute.String("class", class.String())))
 }
 
+// Repaired counts what jobs put right on a side.
+func (m *Metrics) Repaired(ctx context.Context, side contact.System, cause string, values int64) {
+	m.repaired.Add(ctx, values, metric.WithAttributes(systemOf(side), attribute.String("cause", cause)))
+}
+
+// Quota counts what the tenants' quotas at a system gave out since it was told
+// last, and keeps how much of them is used.
+func (m *Metrics) Quota(ctx context.Context, system contact.System, calls, refused int, now quota.Total) {
+	m.calls.Add(ctx, int64(calls), metric.WithAttributes(systemOf(system)))
+	m.throttled.Add(ctx, int64(refused), metric.WithAttributes(systemOf(system)))
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.quotas[system] = now
+}
+
 // Oldest keeps how long the oldest due row waits.
 func (m *Metrics) Oldest(system contact.System, age time.Duration) {
 	m.mu.Lock()
@@ -153,6 +166,9 @@ func (m *Metrics) Oldest(system contact.System, age time.Duration) {
 
 // Progress keeps how far a partition is behind.
 func (m *Metrics) Progress(stage string, number int, lag uint64, age time.Duration) {
+	if m.appears(stage) {
+		m.repeated.Add(context.Background(), 0, metric.WithAttributes(attribute.String("stage", stage)))
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.lag[partition{stage, number}], m.age[partition{stage, number}] = lag, age.Seconds()
@@ -161,4 +177,14 @@ func (m *Metrics) Progress(stage string, number int, lag uint64, age time.Durati
 // Failed counts repeated batches.
 func (m *Metrics) Failed(stage string, _ int) {
 	m.repeated.Add(context.Background(), 1, metric.WithAttributes(attribute.String("stage", stage)))
+}
+
+// appears reports whether something is observed for the first time. Counters of
+// what should never happen begin at 0 then: an alert needs what it rose from.
+func (m *Metrics) appears(what string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	before := m.known[what]
+	m.known[what] = true
+	return !before
 }

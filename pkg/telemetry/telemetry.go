@@ -111,9 +111,10 @@ func (s linked) ShouldSample(p trace.SamplingParameters) trace.SamplingResult {
 	return s.Sampler.ShouldSample(p)
 }
 
-// Handler serves the metrics for scraping.
+// Handler serves the metrics for scraping. Only the format of OpenMetrics has
+// exemplars, which lead from a slow edit to its trace.
 func (t *Telemetry) Handler() http.Handler {
-	return promhttp.HandlerFor(t.registry, promhttp.HandlerOpts{})
+	return promhttp.HandlerFor(t.registry, promhttp.HandlerOpts{EnableOpenMetrics: true})
 }
 
 // Shutdown sends what is left.

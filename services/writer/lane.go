@@ -39,17 +39,17 @@ type lane struct {
 	gateMu sync.Mutex   // held while the gate is made or changed
 	limits quota.Limits // of gate; guarded by gateMu
 
-	mu        sync.Mutex // guards the rest
-	underway  map[contact.Key]bool
-	paused    time.Time // no new delivery before
-	shown     bool      // the pause is stored, for people to see
-	probing   bool      // one delivery at a time, until one succeeds
-	refused   tenant.Secret
-	failures  int // failed deliveries in a row
-	breaker   *backoff.ExponentialBackOff
-	daySaved  int
-	usedAt    time.Time // when the use of the quota was told, and what was given out by then
-	usedGiven int
+	mu       sync.Mutex // guards the rest
+	underway map[contact.Key]bool
+	paused   time.Time // no new delivery before
+	shown    bool      // the pause is stored, for people to see
+	probing  bool      // one delivery at a time, until one succeeds
+	refused  tenant.Secret
+	failures int // failed deliveries in a row
+	breaker  *backoff.ExponentialBackOff
+	daySaved int
+	usedAt   time.Time // when the use of the quota was told, and what had been made of it by then
+	used     made
 }
 
 func newLane(l *lanes, p *partition, id contact.Tenant) *lane {

@@ -241,21 +241,3 @@ func (l *lanes) all() []*lane {
 	}
 	return all
 }
-
-// Quota is how much one tenant's quota is used.
-type Quota struct {
-	Tenant contact.Tenant
-	quota.Usage
-}
-
-// Quotas tells how much the quotas of the tenants are used that this process
-// has written for.
-func (w *Writer) Quotas() []Quota {
-	var quotas []Quota
-	for _, lane := range w.lanes.all() {
-		if gate := lane.gate.Load(); gate != nil {
-			quotas = append(quotas, Quota{Tenant: lane.tenant, Usage: gate.Usage()})
-		}
-	}
-	return quotas
-}

@@ -7,6 +7,7 @@ import (
 
 	"lockstep.internal/pkg/connection"
 	"lockstep.internal/pkg/postgres"
+	"lockstep.internal/pkg/quota"
 )
 
 // useEvery is how often people are told what lanes use of their quotas.
@@ -16,14 +17,23 @@ const useEvery = 2 * time.Second
 const useWindow = 10 * time.Second
 
 // showUse tells what the lanes use. A lane that made no call since it was told
-// last is left out; what was told of it ages.
+// last is left out for people; what was told of it ages.
 func (l *lanes) showUse(ctx context.Context) {
 	var uses []postgres.LaneUse
+	var total quota.Total
+	calls, refused := 0, 0
 	for _, lane := range l.all() {
-		if use, ok := lane.use(time.Now()); ok {
+		use, made, ok := lane.use(time.Now())
+		if !ok {
+			continue
+		}
+		calls, refused = calls+made.given, refused+made.throttled
+		total.Add(use.Used, use.Most)
+		if made.given > 0 || use.Used > 0 {
 			uses = append(uses, use)
 		}
 	}
+	l.config.Observer.Quota(ctx, l.config.System, calls, refused, total)
 	if len(uses) == 0 {
 		return
 	}
@@ -34,26 +44,30 @@ func (l *lanes) showUse(ctx context.Context) {
 	}
 }
 
-// use is what the lane uses now; ok is false when it made no call lately.
-func (l *lane) use(now time.Time) (use postgres.LaneUse, ok bool) {
+// made is what came of a lane's quota.
+type made struct{ given, throttled int }
+
+// use is what the lane uses now, and the calls since the last look; ok is false
+// where the lane has no quota yet, or its tenant is not known any more.
+func (l *lane) use(now time.Time) (use postgres.LaneUse, since made, ok bool) {
 	gate := l.gate.Load()
 	t, known := l.lanes.config.Roster.Tenant(l.tenant)
 	if gate == nil || !known {
-		return use, false
+		return use, since, false
 	}
 	told, system := gate.Usage(), l.lanes.config.System
 	l.mu.Lock()
-	since, given := now.Sub(l.usedAt), told.Given-l.usedGiven
-	l.usedAt, l.usedGiven = now, told.Given
+	passed := now.Sub(l.usedAt)
+	// A call that was given out in the moment its caller went away is taken back.
+	until := made{max(told.Given, l.used.given), told.Throttled}
+	since = made{until.given - l.used.given, until.throttled - l.used.throttled}
+	l.usedAt, l.used = now, until
 	l.mu.Unlock()
-	if given <= 0 && told.Used == 0 {
-		return use, false
-	}
 	use = postgres.LaneUse{Tenant: l.tenant, System: system, Used: told.Used, Most: told.Max, Today: told.Today}
 	if told.Max == 0 {
 		// A bucket has no window: its rate says what may be used in one.
 		use.Most = int(math.Round(connection.Limits(t, system, connection.WriterShare).Rate * useWindow.Seconds()))
-		use.Used = min(int(float64(given)*useWindow.Seconds()/max(since.Seconds(), useEvery.Seconds())), use.Most)
+		use.Used = min(int(float64(since.given)*useWindow.Seconds()/max(passed.Seconds(), useEvery.Seconds())), use.Most)
 	}
-	return use, true
+	return use, since, true
 }

@@ -72,6 +72,9 @@ type Observer interface {
 	Paused(ctx context.Context, system contact.System, class fault.Class)
 	// Oldest tells how long the oldest due row of the process waits.
 	Oldest(system contact.System, age time.Duration)
+	// Quota counts the calls that the quotas gave out, and those that the system
+	// refused for its limit, since it was told last; now is how much is used.
+	Quota(ctx context.Context, system contact.System, calls, refused int, now quota.Total)
 }
 
 // Writer is one process of the service for one system.
@@ -133,6 +136,7 @@ func (w *Writer) Run(ctx context.Context) error {
 // deaf is an observer that does not listen.
 type deaf struct{}
 
-func (deaf) Delivered(context.Context, contact.System, string, int) {}
-func (deaf) Paused(context.Context, contact.System, fault.Class)    {}
-func (deaf) Oldest(contact.System, time.Duration)                   {}
+func (deaf) Delivered(context.Context, contact.System, string, int)       {}
+func (deaf) Paused(context.Context, contact.System, fault.Class)          {}
+func (deaf) Oldest(contact.System, time.Duration)                         {}
+func (deaf) Quota(context.Context, contact.System, int, int, quota.Total) {}
