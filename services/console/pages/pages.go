@@ -67,9 +67,11 @@ func New(config Config) (*Pages, error) {
 }
 
 // Handler serves all pages.
-func (p *Pages) Handler() http.Handler {
+func (p *Pages) Handler() http.Handler { return p.handler(p.routes()) }
+
+func (p *Pages) handler(routes []route) http.Handler {
 	mux := http.NewServeMux()
-	for _, r := range p.routes() {
+	for _, r := range routes {
 		mux.Handle(r.pattern, p.guard(r))
 	}
 	mux.Handle("/", p.guard(route{need: anyone, serve: p.missing}))
@@ -85,6 +87,9 @@ func secure(next http.Handler) http.Handler {
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "same-origin")
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		if encrypted(r) {
+			h.Set("Strict-Transport-Security", "max-age=31536000")
+		}
 		next.ServeHTTP(w, r)
 	})
 }

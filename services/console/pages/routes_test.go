@@ -54,7 +54,17 @@ func TestEveryRouteIsGuarded(t *testing.T) {
 	}
 	p := &Pages{Config: Config{Roster: known, Guard: guard}, templates: templates}
 	served := ""
+	routes := p.routes()
+	for i := range routes {
+		routes[i].quiet = true // the audit has a test of its own
+		routes[i].serve = func(context.Context, *http.Request) (answer, error) {
+			served = routes[i].pattern
+			return redirect{to: "/"}, nil
+		}
+	}
+	handler := p.handler(routes)
 	ask := func(r route, token string) *httptest.ResponseRecorder {
+		t.Helper()
 		method, pattern, _ := strings.Cut(r.pattern, " ")
 		path := wildcard.ReplaceAllString(strings.ReplaceAll(strings.ReplaceAll(pattern, "{tenant}", "own"), "{$}", ""), "1")
 		request := httptest.NewRequest(method, path, nil)
@@ -62,19 +72,22 @@ func TestEveryRouteIsGuarded(t *testing.T) {
 			request.AddCookie(&http.Cookie{Name: sessionCookie, Value: url.QueryEscape(token)})
 		}
 		served = ""
-		inner := r
-		inner.quiet = true // the audit has a test of its own
-		inner.serve = func(context.Context, *http.Request) (answer, error) {
-			served = r.pattern
-			return redirect{to: "/"}, nil
-		}
-		mux := http.NewServeMux()
-		mux.Handle(r.pattern, p.guard(inner))
 		recorder := httptest.NewRecorder()
-		mux.ServeHTTP(recorder, request)
+		handler.ServeHTTP(recorder, request)
+		if served != "" && served != r.pattern {
+			t.Errorf("%s is served by %s", r.pattern, served)
+		}
+		for name, want := range map[string]string{
+			"Content-Security-Policy": "frame-ancestors 'none'", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin",
+			"Cross-Origin-Opener-Policy": "same-origin",
+		} {
+			if got := recorder.Header().Get(name); !strings.Contains(got, want) {
+				t.Errorf("%s is answered with %s %q, want %q in it", r.pattern, name, got, want)
+			}
+		}
 		return recorder
 	}
-	for _, r := range p.routes() {
+	for _, r := range routes {
 		if r.need.where == forAnyone {
 			if _, path, _ := strings.Cut(r.pattern, " "); !open[path] {
 				t.Errorf("%s is open to everybody and not on the list of those", r.pattern)
@@ -119,3 +132,69 @@ func TestEveryRouteIsGuarded(t *testing.T) {
 
 // open are the addresses that need no sign-in.
 var open = map[string]bool{"/static/{file}": true, "/sign-in": true, "/sign-out": true, "/theme": true, "/oidc/start": true, "/oidc/callback": true}
+
+// TestAnotherSiteChangesNothing: a form or script of another site reaches no
+// action, whoever is signed in, and no cookie goes there or to a script.
+func TestAnotherSiteChangesNothing(t *testing.T) {
+	t.Parallel()
+	known, err := roster.Open(t.Context(), func(context.Context) (postgres.Config, error) { return postgres.Config{Revision: 1}, nil }, slog.Default())
+	if err != nil {
+		t.Fatal(err)
+	}
+	templates, err := parse("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	guard := callers{"boss": {Name: "boss", Everywhere: access.Operator}}
+	p := &Pages{Config: Config{Roster: known, Guard: guard}, templates: templates}
+	served := 0
+	routes := p.routes()
+	for i := range routes {
+		routes[i].quiet = true
+		routes[i].serve = func(_ context.Context, r *http.Request) (answer, error) {
+			served++
+			return redirect{to: "/", say: "done", cookies: []*http.Cookie{cookie(r, sessionCookie, "boss", 60)}}, nil
+		}
+	}
+	handler := p.handler(routes)
+	for _, r := range routes {
+		method, pattern, _ := strings.Cut(r.pattern, " ")
+		path := wildcard.ReplaceAllString(strings.ReplaceAll(pattern, "{$}", ""), "1")
+		ask := func(headers ...string) *httptest.ResponseRecorder {
+			request := httptest.NewRequest(method, path, nil)
+			request.AddCookie(&http.Cookie{Name: sessionCookie, Value: "boss"})
+			for i := 0; i < len(headers); i += 2 {
+				request.Header.Set(headers[i], headers[i+1])
+			}
+			served = 0
+			recorder := httptest.NewRecorder()
+			handler.ServeHTTP(recorder, request)
+			return recorder
+		}
+		if method != http.MethodGet {
+			for _, from := range [][2]string{{"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"}, {"Origin", "https://evil.example"}} {
+				if answer := ask(from[0], from[1]); served != 0 || answer.Code != http.StatusForbidden {
+					t.Errorf("%s with %s is answered %d", r.pattern, from, answer.Code)
+				}
+			}
+		}
+		plain, safe := ask("Sec-Fetch-Site", "same-origin"), ask("Sec-Fetch-Site", "same-origin", "X-Forwarded-Proto", "https")
+		if served != 1 {
+			t.Errorf("%s from its own page is not served", r.pattern)
+		}
+		if plain.Header().Get("Strict-Transport-Security") != "" || safe.Header().Get("Strict-Transport-Security") == "" {
+			t.Errorf("%s: browsers are told to encrypt exactly where that is possible", r.pattern)
+		}
+		for secure, answer := range map[bool]*httptest.ResponseRecorder{false: plain, true: safe} {
+			set := answer.Result().Cookies()
+			if len(set) != 2 {
+				t.Fatalf("%s sets %d cookies", r.pattern, len(set))
+			}
+			for _, c := range set {
+				if !c.HttpOnly || c.SameSite != http.SameSiteLaxMode || c.Secure != secure || c.Path != "/" || c.Domain != "" {
+					t.Errorf("%s sets a cookie that is not kept safe: %v", r.pattern, c)
+				}
+			}
+		}
+	}
+}

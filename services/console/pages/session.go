@@ -22,8 +22,14 @@ const (
 func cookie(r *http.Request, name, value string, seconds int) *http.Cookie {
 	return &http.Cookie{
 		Name: name, Value: value, Path: "/", MaxAge: seconds, HttpOnly: true, SameSite: http.SameSiteLaxMode,
-		Secure: r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https",
+		Secure: encrypted(r),
 	}
+}
+
+// encrypted reports whether the browser's connection is, as far as this process
+// or the proxy before it knows.
+func encrypted(r *http.Request) bool {
+	return r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https"
 }
 
 // recognise puts the caller of the session into the context.
