@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -289,7 +290,19 @@ func (d *demo) erased(database string, who [2]string) {
 		}
 		return ""
 	})
-	d.mustCLI(nil, "contact", "erase", "demo", "--system", "hubspot", "--id", who[0], "--yes")
+	// What was done to the person is in the audit, under the key alone.
+	d.mustCLI(nil, "contact", "dispose", "demo", person["email"], "OPEN")
+	d.mustCLI(nil, "sync", "contact", "demo", "aloware:"+who[1])
+	named := append(d.tablesWith(database, "hubspot:"+who[0]), d.tablesWith(database, "aloware:"+who[1])...)
+	if !slices.ContainsFunc(named, func(table string) bool { return strings.HasPrefix(table, "audit_") }) {
+		d.t.Errorf("the audit does not tell whose lead status was set: %v", named)
+	}
+	for _, word := range []string{person["email"], `""id"": ""` + who[1] + `""`} {
+		if tables := d.tablesWith(database, word); slices.ContainsFunc(tables, func(table string) bool { return strings.HasPrefix(table, "audit_") }) {
+			d.t.Errorf("%q is in the audit: %v", word, tables)
+		}
+	}
+	d.mustCLI(nil, "contact", "erase", "demo", person["email"], "--yes")
 	gone := func() string {
 		for _, word := range words {
 			if tables := d.tablesWith(database, word); len(tables) > 0 {

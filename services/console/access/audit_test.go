@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"lockstep.internal/pkg/contact"
+	"lockstep.internal/pkg/postgres"
 	"lockstep.internal/services/console/access"
 )
 
@@ -87,4 +88,58 @@ func TestSignInsAreAuditedWithoutSecrets(t *testing.T) {
 	if text := strings.Join(got, ", "); text != want {
 		t.Errorf("the audit tells\n%s, want\n%s", text, want)
 	}
+}
+
+// TestTheAuditForgetsWhoWasErased: what was done to a contact names it, until
+// the person is erased; then it is shown no more, and goes. That somebody was
+// erased, by whom and when, stays.
+func TestTheAuditForgetsWhoWasErased(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t)
+	ctx := t.Context()
+	entries := []access.Entry{
+		{Tenant: acme, Action: "SetDisposition", Subject: "hubspot:1", Detail: json.RawMessage(`{"fields": ["city"]}`)},
+		{Tenant: acme, Action: "SetDisposition", Subject: "hubspot:2", Detail: json.RawMessage(`{"fields": ["city"]}`)},
+		{Tenant: beta, Action: "SetDisposition", Subject: "hubspot:1"},
+		{Tenant: acme, Action: "EraseContact", Subject: "hubspot:1", Erases: true},
+		{Tenant: acme, Action: "StartSync", Object: "hubspot:1"}, // a job's name is no person's
+	}
+	for _, entry := range entries {
+		r, err := e.Record(e.root(), entry)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Done(ctx, nil)
+	}
+	told := func(want string) {
+		t.Helper()
+		all, err := e.Audit(e.root(), access.AuditFilter{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, a := range all {
+			got = append(got, strings.Join([]string{string(a.Tenant), a.Action, a.Object, string(a.Detail)}, " "))
+		}
+		if text := strings.Join(got, "\n"); text != want {
+			t.Errorf("the audit tells\n%s\nwant\n%s", text, want)
+		}
+	}
+	told("acme StartSync hubspot:1 {}\nacme EraseContact  {}\nbeta SetDisposition hubspot:1 {}\n" +
+		"acme SetDisposition hubspot:2 {\"fields\": [\"city\"]}\nacme SetDisposition hubspot:1 {\"fields\": [\"city\"]}")
+	err := e.db.InTx(ctx, func(tx *postgres.Tx) error {
+		return tx.ChangeRefs(ctx, []postgres.RefChange{{Ref: contact.ErasedKey(acme, "hubspot:1")}})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	after := "acme StartSync hubspot:1 {}\nacme EraseContact  {}\nbeta SetDisposition hubspot:1 {}\n" +
+		"acme SetDisposition hubspot:2 {\"fields\": [\"city\"]}\nacme SetDisposition  {}"
+	told(after) // at once, before anything was removed
+	for want := int64(1); want >= 0; want-- {
+		if n, err := e.db.EraseAudit(ctx); err != nil || n != want {
+			t.Errorf("%d entries are erased, %v; want %d", n, err, want)
+		}
+	}
+	told(after)
 }
