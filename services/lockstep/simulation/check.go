@@ -67,6 +67,7 @@ func (w *world) checkPerson(person int) {
 	}
 	for field := range firstComputed {
 		w.checkField(person, field, pair)
+		w.checkCleared(person, field, pair)
 	}
 	if !several { // else what was counted for the one that is not linked counts, or not
 		w.checkTotals(person, pair)
@@ -95,7 +96,7 @@ func (w *world) checkBelief(person int, pair [2]*record, several bool) bool {
 		for i, r := range pair {
 			for field := range firstComputed {
 				f := e.state.Fields[fieldKeys[field]]
-				if f == nil || !f.Sides[i].Known || f.Sides[i].Value == r.value(field) {
+				if f == nil || w.removed[field] || !f.Sides[i].Known || f.Sides[i].Value == r.value(field) {
 					continue
 				}
 				w.fail("belief", "%s is %q and is believed to be %q", cell{r.system, person, field}, r.value(field), f.Sides[i].Value)
@@ -125,7 +126,9 @@ func (w *world) checkField(person, field int, pair [2]*record) {
 			w.stats.Ambiguous++
 			return
 		}
-		w.checkWinner(person, field, values[0], pair)
+		if !w.rebound[field] { // else what was there then is nobody's edit
+			w.checkWinner(person, field, values[0], pair)
+		}
 	default:
 		w.checkTarget(person, field, direction, pair)
 	}

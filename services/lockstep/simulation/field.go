@@ -27,33 +27,50 @@ var fieldKeys = []string{
 	"first_inbound_call_datetime", "last_outbound_call_datetime", "last_call_disposition",
 }
 
-const fields = 14
+const (
+	fields = 14
+	// Beyond the fields are properties of HubSpot that are not mapped: the city
+	// and the company can be mapped to them, see remap.
+	spareCity    = fields
+	spareCompany = fields + 1
+	slots        = fields + 2
+)
+
+// spares are the fields that can be mapped to another property.
+var spares = map[int]int{city: spareCity, company: spareCompany}
 
 // fieldSet is what fields may be mapped how; made anew for each version.
-func fieldSet(version int64, directions [fields]contact.Direction) *mapping.Set {
+func (w *world) fieldSet(version int64) *mapping.Set {
 	set := &mapping.Set{Version: version, Mappings: make([]mapping.Mapping, 0, fields)}
-	for i, m := range catalogue {
-		if directions[i] != 0 {
-			m.Direction = directions[i]
+	for i, m := range w.catalogue[:fields] {
+		if w.removed[i] {
+			continue
+		}
+		if w.directions[i] != 0 {
+			m.Direction = w.directions[i]
 		}
 		set.Mappings = append(set.Mappings, m)
 	}
 	return set.Index()
 }
 
-// catalogue are the built-in mappings of the fields.
-var catalogue = func() (list [fields]mapping.Mapping) {
+// catalogue are the built-in mappings of the fields, and the spare properties.
+var catalogue = func() (list [slots]mapping.Mapping) {
 	set := mapping.Default(nil)
 	for i, key := range fieldKeys {
 		list[i] = *set.ByKey(key)
+	}
+	for field, spare := range spares {
+		list[spare] = list[field]
+		list[spare].HubSpot = "other_" + list[field].HubSpot
 	}
 	return list
 }()
 
 // fieldOf finds a field by its property in a system; -1 for none.
-func fieldOf(system contact.System, property string) int {
-	for i := range catalogue {
-		if catalogue[i].Property(system) == property {
+func (w *world) fieldOf(system contact.System, property string) int {
+	for i := range w.catalogue {
+		if w.catalogue[i].Property(system) == property {
 			return i
 		}
 	}

@@ -246,7 +246,13 @@ func (g *generator) erasure() {
 }
 
 func (g *generator) rules() {
-	switch g.IntN(8) {
+	switch g.IntN(12) {
+	case 8:
+		g.step("property", 0, fieldKeys[[]int{city, company}[g.IntN(2)]])
+	case 9:
+		g.step("unmap", 0, g.field())
+	case 10, 11:
+		g.step("spare", 0, fieldKeys[[]int{city, company}[g.IntN(2)]], g.person(), g.IntN(7))
 	case 0, 1, 2, 3:
 		g.direct(g.field())
 	case 4, 5:

@@ -36,7 +36,7 @@ func (w *world) merge(s Step) {
 	second.into = survivor
 	survivor.modified = w.clock(contact.HubSpot)
 	survivor.mixed = true
-	for field := range fields {
+	for field := range slots {
 		from := first.cells[field]
 		if from == nil || from.value == "" {
 			from = second.cells[field]

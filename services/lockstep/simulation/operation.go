@@ -21,6 +21,9 @@ func init() {
 		"both":       func(w *world, s Step) { w.direct(s.Name, contact.Both) },
 		"to_aloware": func(w *world, s Step) { w.direct(s.Name, contact.ToAloware) },
 		"to_hubspot": func(w *world, s Step) { w.direct(s.Name, contact.ToHubSpot) },
+		"property":   func(w *world, s Step) { w.remap(fieldNamed(s.Name)) },
+		"unmap":      func(w *world, s Step) { w.unmap(fieldNamed(s.Name)) },
+		"spare":      (*world).editSpare,
 		// People.
 		"wait":           func(w *world, s Step) { w.now += contact.Millis(s.n(0)) },
 		"create":         (*world).create,
@@ -69,9 +72,7 @@ func (w *world) direct(name string, direction contact.Direction) {
 		w.remapped = true
 	}
 	w.directions[field] = direction
-	rules := *w.rules
-	rules.Set = fieldSet(w.rules.Set.Version+1, w.directions)
-	w.rules = &rules
+	w.publishSet()
 }
 
 // free reports whether a person can be made in a system by hand.

@@ -14,9 +14,9 @@ type record struct {
 	system contact.System
 	id     string
 	person int
-	cells  [fields]*change   // what is there now; nil was never set
-	past   [fields][]*change // everything that ever was, the present one last
-	heard  [fields]bool      // the mapper was told something of this value
+	cells  [slots]*change   // what is there now; nil was never set
+	past   [slots][]*change // everything that ever was, the present one last
+	heard  [slots]bool      // the mapper was told something of this value
 
 	created, modified contact.Millis // by its own system's clock
 	gone, erased      bool

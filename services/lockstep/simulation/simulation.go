@@ -17,7 +17,8 @@
 // later by its own system's clock, HubSpot's on a tie; the target of a one-way
 // field holds the source's value unless its own user changed it later; what the
 // rules believe of each side is so; nobody is created twice; nothing of an
-// erased person is stored; communications are counted once. And on the way: the
+// erased person is stored; communications are counted once; nothing is cleared
+// that nobody cleared, whatever properties are mapped meanwhile. And on the way: the
 // writes end within 90 seconds of the last edit, none goes where none may flow,
 // no known edit of a target's own user is overwritten before the source changes,
 // nobody is shown an older winner after a newer one (but over a hand-over, where

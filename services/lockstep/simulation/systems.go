@@ -74,7 +74,7 @@ func (w *world) report(r *record, changes []*change, created bool) {
 	for _, c := range changes {
 		w.transit = append(w.transit, &event{record: r, shows: []*change{c}, occurred: c.clock, in: contact.Incoming{Change: &contact.Change{
 			System: contact.HubSpot, ID: r.id, EventID: w.id("h"), Event: contact.Changed, OccurredAt: c.clock,
-			Channel: contact.Webhook, Origin: w.told(c), Values: []contact.Value{{Name: catalogue[c.field].HubSpot, Text: c.text}},
+			Channel: contact.Webhook, Origin: w.told(c), Values: []contact.Value{{Name: w.catalogue[c.field].HubSpot, Text: c.text}},
 		}}})
 	}
 }
@@ -87,15 +87,19 @@ func (w *world) lifecycle(r *record, what contact.Event, merged []string) {
 	}}})
 }
 
-// values are all values of a record as a reading gives them.
-func (w *world) values(r *record) (values []contact.Value, shows []*change) {
+// values are all values of a record as a reading gives them; of HubSpot those
+// that are asked for, nil for all that are mapped now.
+func (w *world) values(r *record, asked []string) (values []contact.Value, shows []*change) {
 	last := firstComputed
 	if r.system == contact.HubSpot {
-		last = fields
+		last = slots
 	}
 	for field := range last {
+		if r.system == contact.HubSpot && (asked == nil && field >= fields || asked != nil && !slices.Contains(asked, w.catalogue[field].HubSpot)) {
+			continue
+		}
 		c := r.cells[field]
-		value := contact.Value{Name: catalogue[field].Property(r.system)}
+		value := contact.Value{Name: w.catalogue[field].Property(r.system)}
 		if c != nil {
 			value.Text = c.text
 			shows = append(shows, c)
@@ -118,7 +122,7 @@ func (w *world) snapshot(r *record, id string, channel contact.Channel) *event {
 		System: r.system, ID: r.id, EventID: id, Event: contact.Snapshot, OccurredAt: e.occurred,
 		Precision: precision(r.system), Channel: channel,
 	}
-	c.Values, e.shows = w.values(r)
+	c.Values, e.shows = w.values(r, nil)
 	if r.system == contact.HubSpot {
 		c.MergedIDs = w.mergedInto(r)
 	}
@@ -183,7 +187,11 @@ func (w *world) carryOut(system contact.System, p contact.Patch) *event {
 	e.occurred = o.AppliedAt
 	o.Result = contact.Written
 	if p.Fetch != nil && !made || system == contact.Aloware && found {
-		o.Holds, e.shows = w.values(r)
+		var asked []string
+		if p.Fetch != nil {
+			asked = p.Fetch.Properties
+		}
+		o.Holds, e.shows = w.values(r, asked)
 		e.whole = true
 	}
 	switch {
@@ -271,7 +279,7 @@ func (w *world) apply(r *record, p contact.Patch, o *contact.Outcome, made bool)
 		}
 	}
 	for _, property := range p.Properties {
-		field := fieldOf(r.system, property.Name)
+		field := w.fieldOf(r.system, property.Name)
 		outcome := contact.PropertyOutcome{Name: property.Name, Version: property.Version, Value: property.Value}
 		by := w.landing(r, field, p.Contact, property)
 		if w.refuses[index(r.system)][field] == property.Value && property.Value != "" {

@@ -36,7 +36,7 @@ type refusedValue struct {
 }
 
 func (c cell) String() string {
-	return fmt.Sprintf("%s of person %d in %s", fieldKeys[c.field], c.person, c.system)
+	return fmt.Sprintf("%s of person %d in %s", slotName(c.field), c.person, c.system)
 }
 
 // fail records the first broken invariant.
@@ -63,10 +63,10 @@ func (w *world) ownerOf(key contact.Key) int {
 func (w *world) decided(b *batch, p contact.Patch) {
 	person := w.ownerOf(p.Contact)
 	for _, property := range p.Properties {
-		field := fieldOf(p.System, property.Name)
+		field := w.fieldOf(p.System, property.Name)
 		wr := &write{key: p.Contact, version: property.Version, value: canonical(field, property.Value), decided: w.now, sought: p.TargetID == ""}
 		for _, want := range b.wants {
-			if want.key == p.Contact && want.version == property.Version && want.system == p.System && want.field == fieldKeys[field] {
+			if want.key == p.Contact && want.version == property.Version && want.system == p.System && want.field == keyOf(field) {
 				wr.at = want.at
 			}
 		}
@@ -79,7 +79,7 @@ func (w *world) decided(b *batch, p contact.Patch) {
 			}
 		}
 		w.writes[c] = append(w.writes[c], wr)
-		if m := b.inForce.Set.ByKey(fieldKeys[field]); !b.inForce.Updates.Into(p.System) || !m.Direction.Into(p.System) {
+		if m := b.inForce.Set.ByKey(keyOf(field)); !b.inForce.Updates.Into(p.System) || !m.Direction.Into(p.System) {
 			if p.Create == nil || !p.Create.MayCreate || field > lastName {
 				w.fail("direction", "a write of %s was decided, where none may flow", c)
 			}
@@ -95,7 +95,7 @@ func (w *world) quiet() bool {
 			return false
 		}
 	}
-	return !w.disturbed && len(w.refused) == 0 && !w.gone
+	return !w.disturbed && len(w.refused) == 0 && !w.gone && w.rebound == [fields]bool{}
 }
 
 // landing finds what a write that reaches a system was decided as, and counts
@@ -154,7 +154,11 @@ func (w *world) oneWayInto(system contact.System, field int) bool {
 
 // directionOf is a field's direction as it is in force for updates.
 func (w *world) directionOf(field int) contact.Direction {
-	d := w.rules.Set.ByKey(fieldKeys[field]).Direction
+	m := w.rules.Set.ByKey(keyOf(field))
+	if m == nil || field >= fields {
+		return 0
+	}
+	d := m.Direction
 	var into [2]bool
 	for i, system := range contact.Systems {
 		into[i] = d.Into(system) && w.rules.Updates.Into(system)
@@ -175,7 +179,7 @@ func (w *world) heard(e *event) {
 	if o := e.in.Outcome; o != nil {
 		person := w.ownerOf(o.Contact)
 		for _, p := range o.Properties {
-			c := cell{o.System, person, fieldOf(o.System, p.Name)}
+			c := cell{o.System, person, w.fieldOf(o.System, p.Name)}
 			for _, wr := range w.writes[c] {
 				if wr.version <= p.Version && wr.key == o.Contact && wr.settled == 0 {
 					wr.settled, wr.upTo = w.now, o.AppliedAt+o.Precision
@@ -190,7 +194,7 @@ func (w *world) heard(e *event) {
 		w.show(e, c)
 	}
 	if e.whole {
-		for field := range e.record.heard {
+		for field := range fields {
 			e.record.heard[field] = true
 		}
 	}

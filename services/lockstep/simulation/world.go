@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"lockstep.internal/pkg/contact"
+	"lockstep.internal/pkg/mapping"
 	"lockstep.internal/services/mapper/resolve"
 	"lockstep.internal/services/writer/row"
 )
@@ -16,6 +17,8 @@ type world struct {
 	skew       [2]contact.Millis
 	anonymous  bool // HubSpot does not tell who made a change
 	directions [fields]contact.Direction
+	catalogue  [slots]mapping.Mapping // as the fields are mapped now
+	removed    [fields]bool
 	rules      *resolve.Rules
 	number     int
 	revision   int // of rows, over all
@@ -47,7 +50,8 @@ type world struct {
 	calls     int
 	landings  int
 	remapped  bool
-	gone      bool // some contact was deleted, refused as a whole, or not found
+	rebound   [fields]bool // mapped to another property, or away for a while
+	gone      bool         // some contact was deleted, refused as a whole, or not found
 	failure   *Failure
 	stats     Stats
 
@@ -65,7 +69,8 @@ func newWorld() *world {
 		deleted: map[int]bool{}, cut: map[int]bool{}, restored: map[int]bool{}, erasedOf: map[int]bool{}, writes: map[cell][]*write{}, refused: map[refusedValue]int{},
 		known: map[string]contact.Key{},
 	}
-	for i := range catalogue {
+	w.catalogue = catalogue
+	for i := range w.directions {
 		w.directions[i] = catalogue[i].Direction
 	}
 	w.mapper = mapper{store: newStore(), epoch: [2]int64{1, 1}}
@@ -76,7 +81,7 @@ func newWorld() *world {
 		w.merged = append(w.merged, person)
 	}
 	w.rules = &resolve.Rules{Region: "US", Creation: resolve.FlowBoth, Updates: resolve.FlowBoth}
-	w.rules.Set = fieldSet(1, w.directions)
+	w.rules.Set = w.fieldSet(1)
 	return w
 }
 

@@ -106,6 +106,7 @@ func (j *Judge) value(m *mapping.Mapping, system contact.System, text string, re
 	f, side := j.field(m), j.state.Side(system)
 	fs := &f.Sides[index(system)]
 	first := !fs.Known && fs.unwritten(text, when)
+	always := text == "" && r.whole && (r.created || fs.before(when))
 	intent := false
 	switch {
 	case origin == contact.Ours:
@@ -115,7 +116,7 @@ func (j *Judge) value(m *mapping.Mapping, system contact.System, text string, re
 			// contact that was merged into this one, and stands.
 			intent, when.At = true, baselineAt
 		}
-	case text == "" && r.whole && (r.created || fs.before(when)):
+	case always:
 		// A blank that was always there is nobody's edit, also where we wrote
 		// something meanwhile.
 	case first && r.whole && origin == contact.Others && !j.flows(m, system.Other()):
@@ -144,7 +145,7 @@ func (j *Judge) value(m *mapping.Mapping, system contact.System, text string, re
 	reset, hasReset := fs.setAgain(text, when, origin == contact.Unknown && (intent || source))
 	newest := !fs.Known || when.At >= fs.Seen.At
 	current, ambiguous := fs.observe(text, when, r.final)
-	if source && current {
+	if source && current && !always {
 		// Nothing of ours is written here, but what a new contact needs: what
 		// comes to be there, somebody meant.
 		intent = changed && !fs.mayHaveWritten(text, when)
