@@ -23,6 +23,12 @@ func decided(h postgres.HistoryRow) string {
 		return system + " has taken " + value
 	case "refused":
 		return system + " refused " + value
+	case "own":
+		return "was set to " + value + " in " + system + ", and stays there alone"
+	case "kept":
+		return "is not written to " + system + ": " + value
+	case "ignored":
+		return "a blank in " + system + " changes nothing"
 	case "held":
 		return value + " from " + system + " is held back"
 	case "rebound":

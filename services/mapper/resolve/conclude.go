@@ -174,12 +174,8 @@ func (j *Judge) wanted(m *mapping.Mapping, f *Field, system contact.System) (Edi
 	if desired.Side == 0 || !j.flows(m, system) {
 		return Edit{}, false
 	}
-	if own := f.Edits[index(system)]; (!j.flows(m, system.Other()) || m.Manual()) && own.At > baselineAt && own.later(desired) {
-		// The target's own edit stands until the source changes, where no
-		// earlier write of ours ran over it.
-		if will, _ := f.Sides[index(system)].will(); will == m.Out(system, own.Value) {
-			return Edit{}, false
-		}
+	if j.standing(m, f, system, desired) {
+		return Edit{}, false
 	}
 	if j.waits(m, f, system, desired) {
 		return Edit{}, false

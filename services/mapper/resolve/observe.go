@@ -215,13 +215,18 @@ func (f *FieldSide) setAfter(applied Span) (Edit, bool) {
 func (j *Judge) intend(m *mapping.Mapping, f *Field, edit Edit, refused *fault.Refusal, received contact.Millis) {
 	target := edit.Side.Other()
 	if edit.Value == "" && m.IgnoreBlank {
+		j.step(Step{Field: m.Key, Side: edit.Side, Rule: "ignored", At: edit.At, Reason: "in this mapping a blank clears nothing"})
 		return
 	}
 	before := j.desired(m, f)
-	if newest := &f.Edits[index(edit.Side)]; edit.later(*newest) {
+	newest := &f.Edits[index(edit.Side)]
+	if edit.later(*newest) {
 		*newest = edit
 	}
 	if !j.flows(m, target) {
+		if *newest == edit && edit.At > baselineAt {
+			j.step(Step{Field: m.Key, Side: edit.Side, Rule: "own", Value: edit.Value, At: edit.At, Reason: j.oneWay(m, target)})
+		}
 		return
 	}
 	if m.Manual() && edit.Side == contact.HubSpot {
@@ -244,7 +249,52 @@ func (j *Judge) intend(m *mapping.Mapping, f *Field, edit Edit, refused *fault.R
 	}
 	if changed {
 		j.step(Step{Field: m.Key, Side: edit.Side, Rule: "intent", Value: edit.Value, At: edit.At})
+		if why := j.kept(m, f, target, edit); why != "" {
+			j.step(Step{Field: m.Key, Side: target, Rule: "kept", Value: edit.Value, At: edit.At, Reason: why})
+		}
 	}
+}
+
+// oneWay says why nothing flows into a system.
+func (j *Judge) oneWay(m *mapping.Mapping, target contact.System) string {
+	if m.Direction.Into(target) {
+		return "the tenant's updates do not lead to " + target.String()
+	}
+	return "this field leads to " + target.Other().String() + " alone; what was set there stays until the value in " + target.String() + " changes"
+}
+
+// kept says why an edit that counts is not written over what the other side
+// holds; "" where it is.
+func (j *Judge) kept(m *mapping.Mapping, f *Field, target contact.System, edit Edit) string {
+	if !j.state.Side(target).Linked() {
+		return ""
+	}
+	will, known := f.Sides[index(target)].will()
+	own := f.Edits[index(target)]
+	switch {
+	case known && will == m.Out(target, edit.Value):
+		return "" // it is there already
+	case m.Stopped != "":
+		return "the mapping is at rest: " + m.Stopped
+	case m.Policy == mapping.OnlyOnCreate:
+		return "by its policy this mapping gives a value to new contacts only"
+	case m.Policy == mapping.OnlyIfEmpty && known && will != "":
+		return "by its policy this mapping fills a blank only, and there is a value"
+	case j.standing(m, f, target, edit):
+		return "what was set in " + target.String() + " is later, and stays until the value in " + edit.Side.String() + " changes again: " + own.Value
+	}
+	return ""
+}
+
+// standing reports whether the target's own edit stands against the desired
+// value: until the source changes, where no earlier write of ours ran over it.
+func (j *Judge) standing(m *mapping.Mapping, f *Field, target contact.System, desired Edit) bool {
+	own := f.Edits[index(target)]
+	if j.flows(m, target.Other()) && !m.Manual() || own.At <= baselineAt || !own.later(desired) {
+		return false
+	}
+	will, _ := f.Sides[index(target)].will()
+	return will == m.Out(target, own.Value)
 }
 
 // date corrects the time of an edit that was first seen late: the side had the

@@ -38,6 +38,7 @@ import (
 //	writes nothing
 //	made SYSTEM NAME=V ...   the contact was created with these
 //	refused KEY SYSTEM REASON | asked KEY | settled KEY
+//	why KEY SYSTEM RULE ...  the rules by which the last event was explained, in order
 //
 // A text with blanks is quoted. Systems are "hubspot" and "aloware".
 func TestRules(t *testing.T) {
@@ -106,6 +107,7 @@ type script struct {
 	wrote  [2]map[string]string
 	made   [2]map[string]string
 
+	steps   []Step // of the last event, and of what followed
 	removed []mapping.Mapping
 }
 
@@ -245,6 +247,8 @@ func (s *script) step(args []string) {
 		i := index(s.system(args[1]))
 		s.same("made", s.made[i], pairs(args[2:]))
 		s.made[i] = nil
+	case "why":
+		s.why(args[1], s.system(args[2]), args[3:])
 	case "refused", "asked", "settled":
 		s.check(args)
 	default:
@@ -398,7 +402,12 @@ func (s *script) judge(do func(j *Judge)) {
 		s.now += 10
 		j := NewJudge(s.rules, "hubspot:100", s.state, Decision{Version: s.state.Version + 1, Now: s.now, EventID: "x"})
 		do(j)
-		patches := j.Conclude().Patches
+		verdict := j.Conclude()
+		patches := verdict.Patches
+		if round == 0 {
+			s.steps = s.steps[:0]
+		}
+		s.steps = append(s.steps, verdict.Steps...)
 		if len(patches) == 0 {
 			return
 		}
@@ -486,6 +495,22 @@ func (s *script) same(what string, got, want map[string]string) {
 	}
 	if show(got) != show(want) {
 		s.fail("%s: got %q, want %q", what, show(got), show(want))
+	}
+}
+
+// why checks by which rules a field was explained on one side.
+func (s *script) why(key string, system contact.System, want []string) {
+	var got []string
+	for _, step := range s.steps {
+		if step.Field == key && step.Side == system {
+			got = append(got, step.Rule)
+			if step.Reason == "" && slices.Contains([]string{"own", "kept", "ignored", "refused", "rebound", "held"}, step.Rule) {
+				s.fail("%s gives no reason", step.Rule)
+			}
+		}
+	}
+	if !slices.Equal(got, want) {
+		s.fail("explained by %v, want %v", got, want)
 	}
 }
 
