@@ -65,14 +65,17 @@ type Platform struct {
 	Telemetry *telemetry.Telemetry
 	Logger    *slog.Logger
 	Health    *daemon.Health
+
+	lazy bool // of the bus
 }
 
 // Open opens everything, waiting for the database and the bus until ctx ends
-// or a minute has passed.
+// or a minute has passed. A lazy bus is not waited for, and whether the process
+// can do without it is for the service's own check to say.
 func Open(ctx context.Context, config Config) (p *Platform, err error) {
 	opening, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	p = &Platform{Owner: config.Owner, Seal: config.Seal, Logger: telemetry.Logger(config.Service), Health: &daemon.Health{}}
+	p = &Platform{Owner: config.Owner, Seal: config.Seal, Logger: telemetry.Logger(config.Service), Health: &daemon.Health{}, lazy: config.Bus.Lazy}
 	if p.Owner == "" {
 		host, _ := os.Hostname() // a name for people; the random part makes it unique
 		p.Owner = fmt.Sprintf("%s-%s", host, rand.Text()[:8])
@@ -103,15 +106,19 @@ func Open(ctx context.Context, config Config) (p *Platform, err error) {
 	if err := p.Telemetry.Metrics.Bus(p.Bus.Stats); err != nil {
 		return p, err
 	}
-	if err := p.Bus.Ensure(opening); err != nil {
-		return p, err
+	if !p.lazy {
+		if err := p.Bus.Ensure(opening); err != nil {
+			return p, err
+		}
 	}
 	load := func(ctx context.Context) (postgres.Config, error) { return p.DB.Config(ctx, p.Seal) }
 	if p.Roster, err = roster.Open(opening, load, p.Logger); err != nil {
 		return p, err
 	}
 	p.Health.Add("database", p.DB.Ping)
-	p.Health.Add("bus", p.Bus.Ping)
+	if !p.lazy {
+		p.Health.Add("bus", p.Bus.Ping)
+	}
 	return p, nil
 }
 
@@ -151,6 +158,14 @@ func (p *Platform) Run(ctx context.Context, run ...func(context.Context) error) 
 			return errors.New("the connection to the bus ended for good")
 		}
 	})
+	if p.lazy {
+		group.Go(func() error {
+			if err := p.Bus.Ensure(ctx); err != nil && ctx.Err() == nil {
+				return err
+			}
+			return nil
+		})
+	}
 	for _, f := range run {
 		group.Go(func() error { return f(ctx) })
 	}

@@ -43,23 +43,34 @@ func (in *Ingest) alowareWebhook(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusOK)
 		return
 	}
-	if in.spool.empty() {
-		publishing, cancel := context.WithTimeout(ctx, in.config.PublishTimeout)
-		err = in.publish(publishing, bus.Changes, t.ID, delivery.id(), events)
-		cancel()
-		if err == nil {
-			in.config.Observer.Received(ctx, contact.Aloware, "webhook", len(events))
-			w.WriteHeader(http.StatusOK)
-			return
-		}
-		in.config.Logger.WarnContext(ctx, "the bus did not take a delivery; it goes to the spool", "tenant", t.ID, "error", err)
-	}
-	if err := in.spool.add(delivery); err != nil {
+	if err := in.keep(context.WithoutCancel(ctx), delivery, events); err != nil {
 		in.config.Logger.ErrorContext(ctx, "a delivery of Aloware is lost: neither bus nor spool took it", "tenant", t.ID, "error", err)
 		in.refuse(w, r, contact.Aloware, http.StatusServiceUnavailable, "not durable: neither the bus nor the spool took it")
 		return
 	}
 	w.WriteHeader(http.StatusOK)
+}
+
+// keep makes a delivery durable: in the stream, or else in the spool. It goes
+// on when the sender has gone, since nothing is sent again. Deliveries of a
+// tenant take turns, and one that waited long for its turn goes to the spool at
+// once, so that all that wait are answered soon.
+func (in *Ingest) keep(ctx context.Context, d delivery, events []contact.Incoming) error {
+	publishing, cancel := context.WithTimeout(ctx, in.config.PublishTimeout)
+	defer cancel()
+	made, _ := in.turns.LoadOrStore(d.Tenant, make(chan struct{}, 1))
+	turn := made.(chan struct{})
+	turn <- struct{}{}
+	defer func() { <-turn }()
+	if in.spool.empty() {
+		err := in.publish(publishing, bus.Changes, contact.Aloware, d.Tenant, d.id(), events)
+		if err == nil {
+			in.config.Observer.Received(ctx, contact.Aloware, "webhook", len(events))
+			return nil
+		}
+		in.config.Logger.WarnContext(ctx, "the bus did not take a delivery; it goes to the spool", "tenant", d.Tenant, "error", err)
+	}
+	return in.spool.add(d)
 }
 
 func credential(t *tenant.Tenant) aloware.Credential {
@@ -95,18 +106,19 @@ func (in *Ingest) drain(ctx context.Context) error {
 		err := in.spool.drain(func(d delivery) error {
 			events, err := in.decodeAloware(ctx, d)
 			if err != nil {
-				return nil // it was readable when it was taken; nothing can be published of it
+				return nil // it was read when it was taken, so that nothing can come of it
 			}
 			publishing, cancel := context.WithTimeout(ctx, in.config.PublishTimeout)
 			defer cancel()
-			if err := in.publish(publishing, bus.Changes, d.Tenant, d.id(), events); err != nil {
+			if err := in.publish(publishing, bus.Changes, contact.Aloware, d.Tenant, d.id(), events); err != nil {
 				return err
 			}
 			in.config.Observer.Received(ctx, contact.Aloware, "spool", len(events))
 			return nil
 		})
 		if err != nil {
-			in.config.Logger.WarnContext(ctx, "the spool waits for the bus", "deliveries", in.spool.count(), "error", err)
+			waiting, oldest := in.spool.depth()
+			in.config.Logger.WarnContext(ctx, "the spool waits for the bus", "deliveries", waiting, "oldest", oldest, "error", err)
 			select {
 			case <-ctx.Done():
 				return nil

@@ -55,7 +55,7 @@ func (in *Ingest) hubspotWebhook(w http.ResponseWriter, r *http.Request) {
 			continue
 		}
 		id := "hubspot/" + hex.EncodeToString(sum[:16]) + "/" + strconv.FormatInt(portal.PortalID, 10)
-		if err := in.publish(ctx, bus.Changes, t.ID, id, changes(portal.Changes)); err != nil {
+		if err := in.publish(ctx, bus.Changes, contact.HubSpot, t.ID, id, changes(portal.Changes)); err != nil {
 			in.config.Logger.ErrorContext(ctx, "webhook was not taken; HubSpot will send it again", "tenant", t.ID, "error", err)
 			in.refuse(w, r, contact.HubSpot, http.StatusServiceUnavailable, "not durable yet: send it again")
 			return

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
@@ -20,6 +21,7 @@ import (
 
 	"lockstep.internal/pkg/bus"
 	"lockstep.internal/pkg/contact"
+	"lockstep.internal/pkg/fault"
 	"lockstep.internal/pkg/postgres"
 	"lockstep.internal/pkg/roster"
 )
@@ -60,7 +62,7 @@ type Config struct {
 
 // Observer hears what an operator wants counted.
 type Observer interface {
-	// Refused counts a request or an event that was not taken, by reason.
+	// Refused counts a request, or events, that were not taken, by reason.
 	Refused(ctx context.Context, system contact.System, reason string)
 	// Received counts events that were made durable, by channel.
 	Received(ctx context.Context, system contact.System, channel string, events int)
@@ -72,12 +74,17 @@ type Ingest struct {
 	spool   *spool
 	mux     *http.ServeMux
 	budgets budgets
-	// connected tells of each tenant whether both systems could be called when
-	// it was last looked; only the reading goroutine uses it.
-	connected map[contact.Tenant]bool
+	// turns let one delivery of Aloware of a tenant (contact.Tenant) be made
+	// durable at a time (chan struct{}): while one waits for the bus, a later
+	// one must not come before it.
+	turns sync.Map
+	// connected is the profile of each tenant of which both systems could be
+	// called when it was last looked; only the reading loop uses it.
+	connected map[contact.Tenant]string
 }
 
-// New makes an ingest; Handler serves the webhooks, Run does the rest.
+// New makes an ingest; Handler serves the webhooks, Run does the rest, and
+// Close comes after both.
 func New(config Config) (*Ingest, error) {
 	switch {
 	case config.Bus == nil || config.DB == nil || config.Roster == nil || config.Owner == "":
@@ -109,7 +116,7 @@ func New(config Config) (*Ingest, error) {
 	if config.Now == nil {
 		config.Now = time.Now
 	}
-	spool, err := openSpool(config.Spool)
+	spool, err := openSpool(config.Spool, config.Logger)
 	if err != nil {
 		return nil, err
 	}
@@ -128,7 +135,6 @@ func (in *Ingest) Handler() http.Handler {
 
 // Run empties the spool and reads what the systems do not send, until ctx ends.
 func (in *Ingest) Run(ctx context.Context) error {
-	defer in.spool.close()
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return in.drain(ctx) })
 	group.Go(func() error { return in.read(ctx) })
@@ -140,13 +146,47 @@ func (in *Ingest) Run(ctx context.Context) error {
 	return err
 }
 
-// publish makes events of one tenant durable in a stream.
-func (in *Ingest) publish(ctx context.Context, stream bus.Stream, id contact.Tenant, messageID string, events []contact.Incoming) error {
+// Close closes the spool. Requests that still run need it: call it when the
+// server of Handler has ended.
+func (in *Ingest) Close() error { return in.spool.close() }
+
+// Ready tells why webhooks cannot be made durable; nil if they can. A bus that
+// is away is no reason while the spool takes what is never sent again.
+func (in *Ingest) Ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	away := in.config.Bus.Ping(ctx)
+	if away == nil {
+		return nil
+	}
+	if err := in.spool.writable(); err != nil {
+		return fmt.Errorf("neither the bus nor the spool takes anything: %w", errors.Join(away, err))
+	}
+	return nil
+}
+
+// Spooled is how many deliveries wait for the bus, and when the oldest of them
+// came.
+func (in *Ingest) Spooled() (deliveries int, oldest time.Time) { return in.spool.depth() }
+
+// publish makes events of one tenant durable in a stream. Events that can
+// never travel are told and left out: everything else is stored then, and to
+// repeat it would hold up what comes behind.
+func (in *Ingest) publish(ctx context.Context, stream bus.Stream, system contact.System, id contact.Tenant, messageID string, events []contact.Incoming) error {
 	if len(events) == 0 {
 		return nil
 	}
 	publisher := in.config.Bus.Publisher(stream, in.config.Bus.PartitionOf(id))
 	err := publisher.Publish(ctx, bus.Message{Tenant: id, Incoming: events, ID: messageID, Context: ctx})
+	if fault.Is(err, fault.Permanent) && (errors.Is(err, bus.ErrTooLarge) || errors.Is(err, bus.ErrInvalid)) {
+		reason := "invalid"
+		if errors.Is(err, bus.ErrTooLarge) {
+			reason = "too large"
+		}
+		in.config.Observer.Refused(ctx, system, reason)
+		in.config.Logger.ErrorContext(ctx, "events cannot travel and were left out", "tenant", id, "system", system, "error", err)
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("publish %d events of %s: %w", len(events), id, err)
 	}

@@ -186,7 +186,7 @@ func (in *Ingest) applyStep(ctx context.Context, t *tenant.Tenant, job *postgres
 			AskedAt: contact.Millis(in.config.Now().UnixMilli()),
 		}
 	}
-	if err := in.publishJob(ctx, job, "contact/"+job.Cursor.Contact, events); err != nil {
+	if err := in.publishJob(ctx, job, 0, "contact/"+job.Cursor.Contact, events); err != nil {
 		return false, err
 	}
 	job.Cursor.Contact = string(keys[len(keys)-1])

@@ -2,14 +2,17 @@ package ingest_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -30,6 +33,7 @@ import (
 // world is both simulated systems, a bus, a database and one tenant.
 type world struct {
 	t       testing.TB
+	env     *bustest.Env
 	bus     *bus.Bus
 	db      *postgres.DB
 	roster  *roster.Roster
@@ -42,19 +46,15 @@ const acme = contact.Tenant("acme")
 
 func newWorld(t testing.TB, contacts int, profile string) *world {
 	t.Helper()
-	hub, err := hubspotsim.New(hubspotsim.Config{WindowLimit: 1_000_000, DailyLimit: 100_000_000, SearchLag: -1, Latency: -1})
-	if err != nil {
-		t.Fatal(err)
-	}
 	alo, err := alowaresim.New(alowaresim.Config{Profile: profile, Rate: -1, Latency: -1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, a := httptest.NewServer(hub.Handler()), httptest.NewServer(alo.Handler())
-	w := &world{t: t, bus: bustest.New(t, bustest.Partitions(2)), db: dbtest.Open(t), hubspot: h.URL, aloware: a.URL}
+	a := httptest.NewServer(alo.Handler())
+	w := &world{t: t, env: bustest.Start(t), db: dbtest.Open(t), hubspot: portal(t), aloware: a.URL}
+	w.bus = w.env.Bus
 	ctx, cancel := context.WithCancel(context.Background())
-	t.Cleanup(func() { cancel(); h.Close(); a.Close() })
-	go func() { _ = hub.Run(ctx) }()
+	t.Cleanup(func() { cancel(); a.Close() })
 	go func() { _ = alo.Run(ctx) }()
 	key, err := seal.NewKey()
 	if err != nil {
@@ -71,7 +71,9 @@ func newWorld(t testing.TB, contacts int, profile string) *world {
 		t.Fatal(err)
 	}
 	w.maps(acme)
-	w.post(h.URL, "/_sim/load", map[string]any{"contacts": contacts, "seed": 1})
+	if contacts > 0 {
+		w.post(w.hubspot, "/_sim/load", map[string]any{"contacts": contacts, "seed": 1})
+	}
 	return w
 }
 
@@ -118,6 +120,20 @@ func (w *world) maps(id contact.Tenant) {
 	w.refresh()
 }
 
+// portal is the address of a simulated HubSpot.
+func portal(t testing.TB) string {
+	t.Helper()
+	hub, err := hubspotsim.New(hubspotsim.Config{WindowLimit: 1_000_000, DailyLimit: 100_000_000, SearchLag: -1, Latency: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(hub.Handler())
+	ctx, cancel := context.WithCancel(context.Background())
+	t.Cleanup(func() { cancel(); server.Close() })
+	go func() { _ = hub.Run(ctx) }()
+	return server.URL
+}
+
 func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
 
 func (w *world) post(base, path string, body any) {
@@ -143,9 +159,11 @@ func (w *world) ingest(owner string, client *http.Client) (stop func()) {
 	return w.run(ingest.Config{Owner: owner, HTTP: client})
 }
 
+// run is ingest with settings.
 func (w *world) run(c ingest.Config) (stop func()) {
 	w.t.Helper()
-	c.Bus, c.DB, c.Roster, c.Logger, c.Spool, c.PollEvery, c.PublishTimeout = w.bus, w.db, w.roster, quiet(), w.t.TempDir(), -1, 10*time.Second
+	c.Bus, c.DB, c.Roster, c.Logger, c.Spool, c.PublishTimeout = w.bus, w.db, w.roster, quiet(), w.t.TempDir(), 10*time.Second
+	c.PollEvery = cmp.Or(c.PollEvery, -1)
 	in, err := ingest.New(c)
 	if err != nil {
 		w.t.Fatal(err)
@@ -153,17 +171,12 @@ func (w *world) run(c ingest.Config) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- in.Run(ctx) }()
-	stopped := false
-	stop = func() {
-		if stopped {
-			return
-		}
-		stopped = true
+	stop = sync.OnceFunc(func() {
 		cancel()
-		if err := <-done; err != nil {
+		if err := errors.Join(<-done, in.Close()); err != nil {
 			w.t.Error(err)
 		}
-	}
+	})
 	w.t.Cleanup(stop)
 	return stop
 }
@@ -208,18 +221,24 @@ func (w *world) untilOf(tenant contact.Tenant, id string, holds func(postgres.Sy
 	}
 }
 
-// published are the ids of all contacts of a system in the bulk stream.
-func (w *world) published(system contact.System) map[string]int {
+// events are what a stream holds for a tenant, in its order.
+func (w *world) events(stream bus.Stream, id contact.Tenant) (events []contact.Incoming) {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	ids := make(map[string]int)
-	partition := w.bus.PartitionOf(acme)
-	last, _, err := w.bus.Last(ctx, bus.ChangesBulk, partition)
+	for w.bus.Ping(ctx) != nil { // a server that was just started may not answer at once
+		select {
+		case <-ctx.Done():
+			w.t.Fatal("the bus did not come back")
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	partition := w.bus.PartitionOf(id)
+	last, _, err := w.bus.Last(ctx, stream, partition)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	reader, err := w.bus.Read(ctx, bus.ChangesBulk, partition, "test", 0)
+	reader, err := w.bus.Read(ctx, stream, partition, "test", 0)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -229,17 +248,26 @@ func (w *world) published(system contact.System) map[string]int {
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		at = d.Seq
-		for _, in := range d.Incoming {
-			switch {
-			case in.Change != nil && in.Change.System == system:
-				if in.Change.Channel != contact.Walk || in.Change.Event != contact.Snapshot {
-					w.t.Fatalf("a walk gave %+v", in.Change)
-				}
-				ids[in.Change.ID]++
-			case in.Command != nil && system == 0:
-				ids[string(in.Command.Contact)]++
+		if at = d.Seq; d.Tenant == id {
+			events = append(events, d.Incoming...)
+		}
+	}
+	return events
+}
+
+// published are the ids of all contacts of a system in the bulk stream.
+func (w *world) published(system contact.System) map[string]int {
+	w.t.Helper()
+	ids := make(map[string]int)
+	for _, in := range w.events(bus.ChangesBulk, acme) {
+		switch {
+		case in.Change != nil && in.Change.System == system:
+			if in.Change.Channel != contact.Walk || in.Change.Event != contact.Snapshot {
+				w.t.Fatalf("a walk gave %+v", in.Change)
 			}
+			ids[in.Change.ID]++
+		case in.Command != nil && system == 0:
+			ids[string(in.Command.Contact)]++
 		}
 	}
 	return ids

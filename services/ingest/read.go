@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"lockstep.internal/pkg/aloware"
@@ -24,15 +25,24 @@ const (
 	readLists   = "lists"   // users and options
 )
 
-// trailing is how far a changed-since reading reaches back behind the last:
-// Aloware's clock ticks in seconds, HubSpot's search shows records late and out
-// of order (seen up to 50 s, besides what the adapter itself stays behind).
-const trailing = 10 * time.Second
+const (
+	readHold     = 2 * time.Minute   // the claim of a reading
+	readTime     = 110 * time.Second // the longest reading; what is left is for the next
+	mostReadings = 64                // at once in one process
+)
 
-// read does the repeated readings of all tenants until ctx ends. One loop
-// serves them all: an idle tenant costs no timer.
+// errCut ends a reading whose time is up: the next goes on where it was.
+var errCut = errors.New("the reading took too long for one piece")
+
+// read does the repeated readings of all tenants until ctx ends, a bounded
+// number at once, so that a system that answers slowly holds up no other. One
+// loop serves them all: an idle tenant costs no timer.
 func (in *Ingest) read(ctx context.Context) error {
 	const tick = time.Second
+	var running sync.WaitGroup
+	defer running.Wait()
+	slots := make(chan struct{}, mostReadings)
+	freed := make(chan struct{}, 1)
 	var seen int64 = -1
 	for {
 		if version := in.config.Roster.Version(); version != seen {
@@ -42,10 +52,31 @@ func (in *Ingest) read(ctx context.Context) error {
 				seen = version
 			}
 		}
-		in.readDue(ctx)
+		select { // what is free is asked for below
+		case <-freed:
+		default:
+		}
+		free := cap(slots) - len(slots)
+		due := in.claimReadings(ctx, free)
+		for _, c := range due {
+			slots <- struct{}{}
+			running.Go(func() {
+				in.readOne(ctx, c)
+				<-slots
+				select {
+				case freed <- struct{}{}:
+				default:
+				}
+			})
+		}
+		next := freed
+		if len(due) < free {
+			next = nil // nothing more is due
+		}
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-next:
 		case <-time.After(tick):
 		}
 	}
@@ -53,9 +84,12 @@ func (in *Ingest) read(ctx context.Context) error {
 
 func (in *Ingest) ensureCursors(ctx context.Context) error {
 	var cursors []postgres.Cursor
-	now := make(map[contact.Tenant]bool)
+	now := make(map[contact.Tenant]string)
 	for _, t := range in.config.Roster.All() {
-		if now[t.ID] = connected(t, contact.HubSpot) && connected(t, contact.Aloware); now[t.ID] && !in.connected[t.ID] && in.connected != nil {
+		if connected(t, contact.HubSpot) && connected(t, contact.Aloware) {
+			now[t.ID] = t.Aloware.Profile
+		}
+		if now[t.ID] != "" && now[t.ID] != in.connected[t.ID] && in.connected != nil {
 			// Just connected: what agents pick from is wanted at once.
 			if err := in.config.DB.WakeCursors(ctx, t.ID, ""); err != nil {
 				return err
@@ -77,37 +111,44 @@ func (in *Ingest) ensureCursors(ctx context.Context) error {
 	return nil
 }
 
-// readDue does what is due now, a bounded number at a time.
-func (in *Ingest) readDue(ctx context.Context) {
-	const hold, most = 2 * time.Minute, 8
-	cursors, err := in.config.DB.ClaimCursors(ctx, in.config.Owner, hold, most)
-	if err != nil {
-		if ctx.Err() == nil {
-			in.config.Logger.WarnContext(ctx, "due readings could not be claimed; trying again", "error", err)
-		}
-		return
+// claimReadings takes readings that are due, so many at most.
+func (in *Ingest) claimReadings(ctx context.Context, most int) []postgres.Cursor {
+	if most == 0 {
+		return nil
 	}
-	for _, c := range cursors {
-		reading, cancel := context.WithTimeout(ctx, hold-10*time.Second)
-		in.readOne(reading, c)
-		cancel()
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	cursors, err := in.config.DB.ClaimCursors(ctx, in.config.Owner, readHold, most)
+	if err != nil && !errors.Is(ctx.Err(), context.Canceled) {
+		in.config.Logger.WarnContext(ctx, "due readings could not be claimed; trying again", "error", err)
 	}
+	return cursors
 }
 
 func (in *Ingest) readOne(ctx context.Context, c postgres.Cursor) {
+	// Nothing was read, and a change of the tenant wakes the reading.
+	const idle, incapable = time.Minute, time.Hour
 	next := in.config.PollEvery
 	if c.Reading == readLists {
 		next = in.config.ListsEvery
 	}
 	failure := ""
 	t, known := in.config.Roster.Tenant(c.Tenant)
-	if known && !connected(t, c.System) {
-		next = max(next, time.Minute) // a connect wakes it
-	} else if known && t.Active {
-		err := in.readTenant(ctx, t, &c)
+	if !known || !t.Active || !connected(t, c.System) {
+		next = max(next, idle)
+	} else {
+		reading, cancel := context.WithTimeout(ctx, readTime)
+		err := in.readTenant(reading, t, &c)
+		cancel()
 		switch {
-		case err == nil, errors.Is(err, aloware.ErrNotCapable):
+		case err == nil:
 			c.Failures = 0
+		case errors.Is(err, aloware.ErrNotCapable):
+			c.Failures, next = 0, max(next, incapable)
+		case errors.Is(err, errCut):
+			c.Failures, next = 0, 0
+		case ctx.Err() != nil:
+			next = 0 // given back: another process goes on at once
 		default:
 			c.Failures++
 			failure = err.Error()
@@ -148,61 +189,6 @@ func (in *Ingest) readTenant(ctx context.Context, t *tenant.Tenant, c *postgres.
 		return in.alowareLists(ctx, t, client)
 	}
 	return in.alowareChanges(ctx, t, client, c)
-}
-
-// since is where a changed-since reading begins.
-func (in *Ingest) since(c *postgres.Cursor) time.Time {
-	if c.Since == 0 {
-		return in.config.Now().Add(-10 * time.Minute)
-	}
-	return time.UnixMilli(int64(c.Since)).Add(-trailing)
-}
-
-func (in *Ingest) hubspotChanges(ctx context.Context, t *tenant.Tenant, client *hubspot.Client, c *postgres.Cursor) error {
-	since, after := in.since(c), ""
-	for {
-		found, next, upTo, err := client.ChangedSince(ctx, since, after, t.Mapping.Properties(contact.HubSpot))
-		if err != nil {
-			return fmt.Errorf("read changed contacts of HubSpot: %w", err)
-		}
-		if err := in.publishRead(ctx, t, contact.HubSpot, found); err != nil {
-			return err
-		}
-		if after = next; after == "" {
-			c.Since = max(c.Since, contact.Millis(upTo.UnixMilli()))
-			return nil
-		}
-	}
-}
-
-func (in *Ingest) alowareChanges(ctx context.Context, t *tenant.Tenant, client *aloware.Client, c *postgres.Cursor) error {
-	since := in.since(c)
-	for page := 1; page != 0; {
-		found, next, upTo, err := client.ChangedSince(ctx, since, page)
-		if err != nil {
-			return fmt.Errorf("read changed contacts of Aloware: %w", err)
-		}
-		if err := in.publishRead(ctx, t, contact.Aloware, found); err != nil {
-			return err
-		}
-		c.Since = max(c.Since, contact.Millis(upTo.UnixMilli()))
-		page = next
-	}
-	return nil
-}
-
-// publishRead publishes what was read on the bulk stream, so that a large
-// reading never delays what people edit now.
-func (in *Ingest) publishRead(ctx context.Context, t *tenant.Tenant, system contact.System, found []contact.Change) error {
-	if len(found) == 0 {
-		return nil
-	}
-	id := fmt.Sprintf("read/%s/%s/%d", t.ID, system, in.config.Now().UnixNano())
-	if err := in.publish(ctx, bus.ChangesBulk, t.ID, id, changes(found)); err != nil {
-		return err
-	}
-	in.config.Observer.Received(ctx, system, "poll", len(found))
-	return nil
 }
 
 func (in *Ingest) hubspotLists(ctx context.Context, t *tenant.Tenant, client *hubspot.Client) error {
@@ -253,9 +239,7 @@ func (in *Ingest) keepProperties(ctx context.Context, t *tenant.Tenant, definiti
 			back = append(back, m.Key)
 		}
 	}
-	if err := in.config.Roster.Refresh(ctx); err != nil {
-		return err
-	}
+	in.config.Roster.Invalidate() // one look for all tenants that changed meanwhile
 	if err := in.config.Bus.Announce(ctx, roster.Topic); err != nil || len(back) == 0 {
 		return err
 	}
@@ -338,6 +322,7 @@ func mirrored(ctx context.Context, want []contact.DirectoryEntry, read func(cont
 	return replace(ctx, choices)
 }
 
+// publishLists publishes lists of one system; there is one at least.
 func (in *Ingest) publishLists(ctx context.Context, t *tenant.Tenant, lists []contact.Directory) error {
 	events := make([]contact.Incoming, len(lists))
 	for i := range lists {
@@ -345,5 +330,5 @@ func (in *Ingest) publishLists(ctx context.Context, t *tenant.Tenant, lists []co
 		events[i].Directory = &lists[i]
 	}
 	id := fmt.Sprintf("lists/%s/%d", t.ID, in.config.Now().UnixNano())
-	return in.publish(ctx, bus.Changes, t.ID, id, events)
+	return in.publish(ctx, bus.Changes, lists[0].System, t.ID, id, events)
 }

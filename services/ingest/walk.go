@@ -240,7 +240,7 @@ func (w *walk) publish(ctx context.Context, page string, found []contact.Change)
 		found[i].EventID, found[i].Channel = jobEvent(w.job, found[i].EventID), contact.Walk
 		system = found[i].System
 	}
-	if err := w.in.publishJob(ctx, w.job, page, changes(found)); err != nil {
+	if err := w.in.publishJob(ctx, w.job, system, page, changes(found)); err != nil {
 		return err
 	}
 	w.in.config.Observer.Received(ctx, system, "walk", len(found))
@@ -249,12 +249,12 @@ func (w *walk) publish(ctx context.Context, page string, found []contact.Change)
 
 // publishJob publishes on the bulk stream, so that a job never delays what
 // people edit now. A full stream is waited for: the mapper sets the pace.
-func (in *Ingest) publishJob(ctx context.Context, job *postgres.Sync, page string, events []contact.Incoming) error {
+func (in *Ingest) publishJob(ctx context.Context, job *postgres.Sync, system contact.System, page string, events []contact.Incoming) error {
 	const pause = 200 * time.Millisecond
 	sum := sha256.Sum256([]byte(page)) // a system's page mark can be long
 	id := "sync/" + job.ID + "/" + hex.EncodeToString(sum[:12])
 	for {
-		err := in.publish(ctx, bus.ChangesBulk, job.Tenant, id, events)
+		err := in.publish(ctx, bus.ChangesBulk, system, job.Tenant, id, events)
 		if !errors.Is(err, bus.ErrFull) {
 			return err
 		}

@@ -114,6 +114,7 @@ func standalone(ctx context.Context, demo bool) error {
 	if err != nil {
 		return err
 	}
+	defer services.close()
 	run := append(services.run,
 		func(ctx context.Context) error { return daemon.Serve(ctx, listeners.console, services.console) },
 		func(ctx context.Context) error { return daemon.Serve(ctx, listeners.ingest, services.ingest) },
@@ -219,6 +220,7 @@ func (o *own) stop(ctx context.Context) {
 type services struct {
 	run             []func(context.Context) error
 	console, ingest http.Handler
+	close           func() error
 	tenants         *tenants.Tenants
 	firstStart      func(context.Context, io.Writer) error
 }
@@ -233,6 +235,9 @@ func newServices(p *platform.Platform, s settings, demo bool) (*services, error)
 	if err != nil {
 		return nil, err
 	}
+	if err := p.Telemetry.Metrics.Spool(in.Spooled); err != nil {
+		return nil, err
+	}
 	m, err := mapper.New(mapper.Config{
 		Owner: p.Owner, Bus: p.Bus, DB: p.DB, Roster: p.Roster, Logger: p.Logger,
 		Observer: p.Telemetry.Metrics, StageObserver: p.Telemetry.Metrics,
@@ -240,7 +245,7 @@ func newServices(p *platform.Platform, s settings, demo bool) (*services, error)
 	if err != nil {
 		return nil, err
 	}
-	out.run = append(out.run, in.Run, m.Run)
+	out.run, out.close = append(out.run, in.Run, m.Run), in.Close
 	for _, system := range contact.Systems {
 		w, err := writer.New(writer.Config{
 			Owner: p.Owner, System: system, Bus: p.Bus, DB: p.DB, Roster: p.Roster, Logger: p.Logger,

@@ -16,6 +16,7 @@ func main() { daemon.Main("ingest", run) }
 func run(ctx context.Context) error {
 	var env daemon.Env
 	config := platform.FromEnv("ingest", &env)
+	config.Bus.Lazy = true // its spool takes Aloware's deliveries meanwhile
 	address := env.String("LOCKSTEP_INGEST_ADDR", ":8081")
 	probes := env.String("LOCKSTEP_PROBE_ADDR", ":9090")
 	settings := ingest.Config{
@@ -38,6 +39,11 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	defer service.Close()
+	if err := p.Telemetry.Metrics.Spool(service.Spooled); err != nil {
+		return err
+	}
+	p.Health.Add("webhooks", service.Ready)
 	webhooks, err := daemon.Listen("webhooks", address)
 	if err != nil {
 		return err
