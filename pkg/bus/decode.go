@@ -199,7 +199,7 @@ func decodePatch(p *contactv1.PropertyPatch, system contact.System) (contact.Pat
 	out := contact.Patch{
 		Contact: contact.Key(p.GetContact()), System: system, Version: contact.Version(p.GetVersion()), TargetID: p.GetTargetId(),
 		Archive: p.GetArchive(), Wake: p.GetWake(), Forget: p.GetForget(), CauseEventID: p.GetCauseEventId(), EditedAt: contact.Millis(p.GetEditedMs()),
-		ReceivedAt: contact.Millis(p.GetReceivedMs()), MappingVersion: p.GetMappingVersion(), Traceparent: p.GetTraceparent(),
+		ReceivedAt: contact.Millis(p.GetReceivedMs()), MappingVersion: p.GetMappingVersion(), Traceparent: p.GetTraceparent(), Merged: p.GetMergedTraceparents(),
 	}
 	for _, v := range p.GetProperties() {
 		kind, err := decodeWord("value type", int32(v.GetType()), 1, uint8(contact.User))

@@ -36,6 +36,9 @@ type Patch struct {
 	ReceivedAt     Millis // when ingest received that edit, our clock
 	MappingVersion int64
 	Traceparent    string // W3C trace context of the edit, for rows that wait
+	// Merged are the trace contexts of earlier edits that were merged into this
+	// patch, the oldest first.
+	Merged []string
 }
 
 // Property is one value to write.

@@ -47,7 +47,11 @@ func Start(ctx context.Context, service, instance string) (*Telemetry, error) {
 		return nil, fmt.Errorf("telemetry: %w", err)
 	}
 	t := &Telemetry{registry: promclient.NewRegistry()}
-	traceOptions := []trace.TracerProviderOption{trace.WithResource(res), trace.WithSampler(linked{trace.ParentBased(root())})}
+	limits := trace.NewSpanLimits() // of the environment
+	if os.Getenv("OTEL_SPAN_LINK_COUNT_LIMIT") == "" {
+		limits.LinkCountLimit = 1024 // a batch is linked to a hundred contacts' edits, up to eight of each
+	}
+	traceOptions := []trace.TracerProviderOption{trace.WithResource(res), trace.WithRawSpanLimits(limits), trace.WithSampler(linked{trace.ParentBased(root())})}
 	scrape, err := prometheus.New(prometheus.WithRegisterer(t.registry))
 	if err != nil {
 		return nil, fmt.Errorf("telemetry: %w", err)

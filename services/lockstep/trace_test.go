@@ -1,11 +1,12 @@
 package lockstep_test
 
 import (
-	"encoding/hex"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -38,33 +39,21 @@ func (s *spanSink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/x-protobuf")
 }
 
-// traceOf gives the names of the spans of each trace, and which traces a span
-// of each trace links to.
-func (s *spanSink) traces() (names map[string]map[string]bool, links map[string]map[string]bool) {
+// all are the spans until now.
+func (s *spanSink) all() []*tracev1.Span {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	names, links = map[string]map[string]bool{}, map[string]map[string]bool{}
-	for _, span := range s.spans {
-		id := hex.EncodeToString(span.TraceId)
-		if names[id] == nil {
-			names[id], links[id] = map[string]bool{}, map[string]bool{}
-		}
-		names[id][span.Name] = true
-		for _, link := range span.Links {
-			links[id][hex.EncodeToString(link.TraceId)] = true
-		}
-	}
-	return names, links
+	return slices.Clone(s.spans)
 }
 
-// TestOneTraceFromTheWebhookToTheCall: the trace of an edit runs through all
-// hops to its delivery, and the batch that carried it out is linked both ways.
-func TestOneTraceFromTheWebhookToTheCall(t *testing.T) {
-	sink := &spanSink{}
+// startTraced starts a demonstration with one contact on both sides, whose
+// spans come to a sink.
+func startTraced(t *testing.T) (d *demo, sink *spanSink, hubspotID, alowareID string) {
+	t.Helper()
+	sink = &spanSink{}
 	server := httptest.NewServer(sink)
-	defer server.Close()
-	d := startDemo(t, "LOCKSTEP_DEMO_CONTACTS=1", "OTEL_EXPORTER_OTLP_ENDPOINT="+server.URL, "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf", "OTEL_BSP_SCHEDULE_DELAY=200")
-	var hubspotID, alowareID string
+	t.Cleanup(server.Close)
+	d = startDemo(t, "LOCKSTEP_DEMO_CONTACTS=1", "LOCKSTEP_POLL_EVERY=-1s", "OTEL_EXPORTER_OTLP_ENDPOINT="+server.URL, "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf", "OTEL_BSP_SCHEDULE_DELAY=200")
 	eventually(t, 60*time.Second, func() string {
 		for h, a := range d.pairs() {
 			hubspotID, alowareID = h, a
@@ -72,36 +61,139 @@ func TestOneTraceFromTheWebhookToTheCall(t *testing.T) {
 		}
 		return "no contact is on both sides"
 	})
-	d.follow(func() {
-		d.mustPost(d.hubspot, "/_sim/edit", map[string]any{"id": hubspotID, "properties": map[string]any{"firstname": "Traced"}}, nil)
-	}, d.aloware, alowareID, "first_name", "Traced")
-	want := []string{
-		"POST /webhooks/hubspot", "publish chg.{pp}.{tenant}", "process chg.{pp}.{tenant}", "publish pat.{pp}.{tenant}.{system}", "deliver contact",
+	d.settle(30 * time.Second)
+	return d, sink, hubspotID, alowareID
+}
+
+// hops are the spans of an edit's way until it is decided, each the child of
+// the one before.
+var hops = []string{"POST /webhooks/hubspot", "publish chg.{pp}.{tenant}", "process chg.{pp}.{tenant}", "publish pat.{pp}.{tenant}.{system}"}
+
+// way follows an edit's spans from its webhook's, as far as they are there. Its
+// deliveries stand beside the last hop: they have the decision as parent too.
+func way(spans []*tracev1.Span, webhook *tracev1.Span) (found, deliveries []*tracev1.Span) {
+	below := func(name string, parent *tracev1.Span) (all []*tracev1.Span) {
+		for _, s := range spans {
+			if s.Name == name && string(s.TraceId) == string(parent.TraceId) && string(s.ParentSpanId) == string(parent.SpanId) {
+				all = append(all, s)
+			}
+		}
+		return all
 	}
-	eventually(t, 20*time.Second, func() string {
-		names, links := sink.traces()
-		best := "no trace has reached the sink"
-		for id, spans := range names {
-			if !spans["POST /webhooks/hubspot"] {
-				continue
-			}
-			missing := ""
-			for _, name := range want {
-				if !spans[name] {
-					missing = name
-				}
-			}
-			if missing != "" {
-				best = fmt.Sprintf("a webhook's trace has %d names and misses %q", len(spans), missing)
-				continue
-			}
-			for batch := range links[id] {
-				if names[batch]["process pat.{pp}.{tenant}.{system}"] && links[batch][id] {
+	found = []*tracev1.Span{webhook}
+	for i, name := range hops[1:] {
+		next := below(name, found[i])
+		if len(next) == 0 {
+			return found, nil
+		}
+		found = append(found, next[0])
+	}
+	return found, below("deliver contact", found[2])
+}
+
+// webhooks are the server spans of HubSpot's webhooks, but for those in known.
+func webhooks(spans []*tracev1.Span, known []*tracev1.Span) (fresh []*tracev1.Span) {
+	for _, s := range spans {
+		if s.Name == hops[0] && len(s.ParentSpanId) == 0 && !slices.ContainsFunc(known, func(k *tracev1.Span) bool { return string(k.SpanId) == string(s.SpanId) }) {
+			fresh = append(fresh, s)
+		}
+	}
+	return fresh
+}
+
+// linkedTo reports whether a span is linked to one of another trace.
+func linkedTo(span, other *tracev1.Span) bool {
+	return slices.ContainsFunc(span.Links, func(l *tracev1.Span_Link) bool { return string(l.TraceId) == string(other.TraceId) })
+}
+
+// batchOf is the span of the batch that carried out a delivery, if both are
+// linked with each other.
+func batchOf(spans []*tracev1.Span, delivery *tracev1.Span) *tracev1.Span {
+	for _, s := range spans {
+		if s.Name == "process pat.{pp}.{tenant}.{system}" && len(s.ParentSpanId) == 0 && linkedTo(s, delivery) && linkedTo(delivery, s) {
+			return s
+		}
+	}
+	return nil
+}
+
+// attributeOf is the text of a span's attribute.
+func attributeOf(span *tracev1.Span, key string) string {
+	for _, a := range span.Attributes {
+		if a.Key == key {
+			return a.Value.GetStringValue()
+		}
+	}
+	return ""
+}
+
+// TestOneTraceFromTheWebhookToTheCall: the trace of an edit runs through all
+// hops to its delivery, and the batch that carried it out, with the call in its
+// trace, is linked both ways.
+func TestOneTraceFromTheWebhookToTheCall(t *testing.T) {
+	d, sink, hubspotID, alowareID := startTraced(t)
+	var known []*tracev1.Span
+	// edit makes an edit in HubSpot and waits until its patch is on its way.
+	edit := func(property, value string) (webhook *tracev1.Span) {
+		t.Helper()
+		known = append(known, webhooks(sink.all(), known)...)
+		d.mustPost(d.hubspot, "/_sim/edit", map[string]any{"id": hubspotID, "properties": map[string]any{property: value}}, nil)
+		eventually(t, 20*time.Second, func() string {
+			spans, missing := sink.all(), hops[0]
+			for _, w := range webhooks(spans, known) {
+				found, _ := way(spans, w)
+				if len(found) == len(hops) {
+					webhook = w
 					return ""
 				}
+				missing = hops[len(found)]
 			}
-			best = "the delivery and its batch are not linked both ways"
+			return fmt.Sprintf("the edit's trace lacks %q below the hop before", missing)
+		})
+		return webhook
+	}
+	// carriedOut waits until an edit's trace tells of a delivery with an outcome,
+	// and gives the batch.
+	carriedOut := func(webhook *tracev1.Span, outcome string) (batch *tracev1.Span) {
+		t.Helper()
+		eventually(t, 30*time.Second, func() string {
+			spans := sink.all()
+			_, deliveries := way(spans, webhook)
+			for _, delivery := range deliveries {
+				if attributeOf(delivery, "lockstep.outcome") != outcome {
+					continue
+				}
+				if batch = batchOf(spans, delivery); batch != nil {
+					return ""
+				}
+				return "the delivery and its batch are not linked both ways"
+			}
+			return fmt.Sprintf("of %d deliveries in the edit's trace none was %s", len(deliveries), outcome)
+		})
+		return batch
+	}
+
+	batch := carriedOut(edit("firstname", "Traced"), "written")
+	eventually(t, 10*time.Second, func() string {
+		for _, s := range sink.all() {
+			if s.Kind == tracev1.Span_SPAN_KIND_CLIENT && string(s.TraceId) == string(batch.TraceId) && strings.HasSuffix(s.Name, "aloware") {
+				return ""
+			}
 		}
-		return best
+		return "the call to Aloware is not in the batch's trace"
 	})
+
+	// Two edits are in one write, since Aloware is away when they come: the trace
+	// of the first tells its end, too.
+	d.mustPost(d.aloware, "/_sim/faults", []map[string]any{{"path": "/api/", "status": 500, "rate": 1}}, nil)
+	first := edit("lastname", "Merged")
+	second := edit("company", "Carried")
+	carriedOut(first, "transient")
+	d.mustPost(d.aloware, "/_sim/faults", []map[string]any{}, nil)
+	if carriedOut(first, "merged") != carriedOut(second, "written") {
+		t.Error("the two edits are not linked to the one batch that carried them out")
+	}
+	if got := d.contacts(d.aloware, "?id="+alowareID)[alowareID]; got["last_name"] != "Merged" || got["company_name"] != "Carried" {
+		t.Errorf("Aloware holds %v", got)
+	}
 }

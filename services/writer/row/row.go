@@ -36,9 +36,7 @@ func Merge(row, patch contact.Patch) contact.Patch {
 	if merged.Create == nil {
 		merged.Create = older.Create
 	}
-	if merged.Traceparent == "" {
-		merged.Traceparent = older.Traceparent
-	}
+	merged.Traceparent, merged.Merged = traces(older, newer)
 	if merged.CauseEventID == "" {
 		merged.CauseEventID = older.CauseEventID
 	}
@@ -53,6 +51,32 @@ func Merge(row, patch contact.Patch) contact.Patch {
 	merged.EditedAt = earlier(older.EditedAt, newer.EditedAt)
 	merged.ReceivedAt = earlier(older.ReceivedAt, newer.ReceivedAt)
 	return merged
+}
+
+// mostMerged bounds the earlier edits whose traces a patch knows.
+const mostMerged = 7
+
+// traces gives the trace of the newest edit of two patches, and those of the
+// earlier ones, of which the oldest are forgotten.
+func traces(older, newer contact.Patch) (newest string, merged []string) {
+	for _, trace := range slices.Concat(older.Merged, []string{older.Traceparent}, newer.Merged, []string{newer.Traceparent}) {
+		if trace == "" {
+			continue
+		}
+		if at := slices.Index(merged, trace); at >= 0 {
+			merged = slices.Delete(merged, at, at+1) // a batch that is repeated brings it again
+		}
+		merged = append(merged, trace)
+	}
+	if len(merged) == 0 {
+		return "", nil
+	}
+	last := len(merged) - 1
+	newest, merged = merged[last], merged[:last]
+	if len(merged) == 0 {
+		return newest, nil
+	}
+	return newest, merged[max(0, len(merged)-mostMerged):]
 }
 
 // seeks reports whether a patch is for a contact to be found or created, and to
@@ -162,6 +186,10 @@ func Remainder(row, sent contact.Patch, outcome contact.Outcome) (left contact.P
 	}
 	left.Properties = slices.DeleteFunc(slices.Clone(row.Properties), func(p contact.Property) bool {
 		return slices.ContainsFunc(sent.Properties, func(s contact.Property) bool { return s.Name == p.Name && s.Version >= p.Version })
+	})
+	// The ways of the edits that were sent have ended.
+	left.Merged = slices.DeleteFunc(slices.Clone(row.Merged), func(trace string) bool {
+		return trace == sent.Traceparent || slices.Contains(sent.Merged, trace)
 	})
 	newer := row.Version > sent.Version
 	nowhere := outcome.Result == contact.Gone ||

@@ -2,6 +2,7 @@ package row
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -249,4 +250,36 @@ func TestARowNeverLosesNorGoesBack(t *testing.T) {
 			t.Errorf("read up to version %d, asked for was %d", readDone, asksRead)
 		}
 	})
+}
+
+// TestEachMergedEditKeepsItsTrace, until it was sent, and once also where a
+// batch is repeated.
+func TestEachMergedEditKeepsItsTrace(t *testing.T) {
+	t.Parallel()
+	edit := func(n int) contact.Patch {
+		p := patch(contact.Version(n), set("city", fmt.Sprint(n)))
+		p.Traceparent = fmt.Sprint("trace ", n)
+		return p
+	}
+	traces := func(p contact.Patch) []string { return append(append([]string(nil), p.Merged...), p.Traceparent) }
+	merged := Merge(Merge(Merge(edit(1), edit(3)), edit(2)), edit(3))
+	if diff := cmp.Diff([]string{"trace 1", "trace 2", "trace 3"}, sorted(traces(merged))); diff != "" || merged.Traceparent != "trace 3" {
+		t.Errorf("three edits, one twice, have the traces (-want +got):\n%s", diff)
+	}
+	later := Merge(merged, edit(4))
+	left, _ := Remainder(later, merged, contact.Outcome{TargetID: "7"})
+	if diff := cmp.Diff([]string{"trace 4"}, traces(left)); diff != "" {
+		t.Errorf("after three of four were sent, what is left has the traces (-want +got):\n%s", diff)
+	}
+	for n := 5; n <= 20; n++ {
+		later = Merge(later, edit(n))
+	}
+	if got := traces(later); len(got) != 8 || got[0] != "trace 13" || got[7] != "trace 20" {
+		t.Errorf("after twenty edits the traces are %v, want the newest eight", got)
+	}
+}
+
+func sorted(list []string) []string {
+	slices.Sort(list)
+	return list
 }
