@@ -16,7 +16,7 @@ type pipelineService struct{ Config }
 
 // GetPipeline gives the newest sample.
 func (s *pipelineService) GetPipeline(ctx context.Context, _ *consolev1.GetPipelineRequest) (*consolev1.GetPipelineResponse, error) {
-	return &consolev1.GetPipelineResponse{Pipeline: s.seen(ctx)}, nil
+	return &consolev1.GetPipelineResponse{Pipeline: s.seen(ctx, s.Pipeline.Fresh(ctx))}, nil
 }
 
 // WatchPipeline gives each sample as it is taken, until the caller goes, or a
@@ -26,7 +26,7 @@ func (s *pipelineService) WatchPipeline(ctx context.Context, _ *consolev1.WatchP
 	defer end.Stop()
 	for {
 		_, news := s.Pipeline.Samples()
-		if err := out.Send(&consolev1.WatchPipelineResponse{Pipeline: s.seen(ctx)}); err != nil {
+		if err := out.Send(&consolev1.WatchPipelineResponse{Pipeline: s.seen(ctx, s.Pipeline.Newest())}); err != nil {
 			return err
 		}
 		select {
@@ -39,11 +39,10 @@ func (s *pipelineService) WatchPipeline(ctx context.Context, _ *consolev1.WatchP
 	}
 }
 
-// seen is the newest sample, with the lanes of the caller's tenants.
-func (s *pipelineService) seen(ctx context.Context) *consolev1.Pipeline {
+// seen is a sample, with the lanes of the caller's tenants.
+func (s *pipelineService) seen(ctx context.Context, now *pipeline.Sample) *consolev1.Pipeline {
 	checks, _ := s.Pipeline.Check(ctx)
 	out := &consolev1.Pipeline{Checks: checks}
-	now := s.Pipeline.Newest()
 	if now == nil {
 		return out
 	}

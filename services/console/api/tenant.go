@@ -8,6 +8,7 @@ import (
 	"lockstep.internal/pkg/tenant"
 	consolev1 "lockstep.internal/proto/console/v1"
 	"lockstep.internal/services/console/access"
+	"lockstep.internal/services/console/pipeline"
 	"lockstep.internal/services/console/tenants"
 )
 
@@ -16,24 +17,24 @@ type tenantService struct{ Config }
 
 // ListTenants gives the tenants that the caller may see.
 func (s *tenantService) ListTenants(ctx context.Context, _ *consolev1.ListTenantsRequest) (*consolev1.ListTenantsResponse, error) {
-	caller := access.From(ctx)
+	caller, lanes := access.From(ctx), s.Pipeline.Fresh(ctx).ByTenant()
 	answer := &consolev1.ListTenantsResponse{}
 	for _, t := range s.Roster.All() {
 		if caller.May(t.ID, access.Viewer) {
-			answer.Tenants = append(answer.Tenants, s.tenantMessage(t))
+			answer.Tenants = append(answer.Tenants, tenantMessage(t, lanes[t.ID]))
 		}
 	}
 	return answer, nil
 }
 
 // GetTenant gives one tenant.
-func (s *tenantService) GetTenant(_ context.Context, r *consolev1.GetTenantRequest) (*consolev1.GetTenantResponse, error) {
+func (s *tenantService) GetTenant(ctx context.Context, r *consolev1.GetTenantRequest) (*consolev1.GetTenantResponse, error) {
 	t, err := s.Tenants.Get(contact.Tenant(r.GetTenant()))
 	if err != nil {
 		return nil, err
 	}
 	v := tenants.SettingsOf(t)
-	return &consolev1.GetTenantResponse{Tenant: s.tenantMessage(t), Settings: &consolev1.TenantSettings{
+	return &consolev1.GetTenantResponse{Tenant: tenantMessage(t, s.Pipeline.Fresh(ctx).Of(t.ID)), Settings: &consolev1.TenantSettings{
 		Name: v.Name, Region: v.Region, TimeZone: v.TimeZone, Active: v.Active, Creation: string(v.Creation), Updates: string(v.Updates),
 		DefaultOwner: v.DefaultOwner, DefaultLeadSource: v.DefaultLeadSource,
 	}, Hubspot: hubspotMessage(&t.HubSpot), Aloware: s.alowareMessage(t)}, nil
@@ -75,7 +76,7 @@ func (s *tenantService) SaveTenant(ctx context.Context, r *consolev1.SaveTenantR
 	if err != nil {
 		return nil, err
 	}
-	return &consolev1.SaveTenantResponse{Tenant: s.tenantMessage(t)}, nil
+	return &consolev1.SaveTenantResponse{Tenant: tenantMessage(t, nil)}, nil
 }
 
 // ConnectHubSpot starts the connection to a portal.
@@ -87,7 +88,7 @@ func (s *tenantService) ConnectHubSpot(ctx context.Context, r *consolev1.Connect
 	if err != nil {
 		return nil, err
 	}
-	return &consolev1.ConnectHubSpotResponse{Tenant: s.tenantMessage(t), Created: report.Created, Incompatible: report.Incompatible}, nil
+	return &consolev1.ConnectHubSpotResponse{Tenant: tenantMessage(t, nil), Created: report.Created, Incompatible: report.Incompatible}, nil
 }
 
 // ConnectAloware starts the connection to an account.
@@ -106,7 +107,7 @@ func (s *tenantService) ConnectAloware(ctx context.Context, r *consolev1.Connect
 	if err != nil {
 		return nil, err
 	}
-	return &consolev1.ConnectAlowareResponse{Tenant: s.tenantMessage(t), WebhookUrl: s.Tenants.WebhookURL(t.ID)}, nil
+	return &consolev1.ConnectAlowareResponse{Tenant: tenantMessage(t, nil), WebhookUrl: s.Tenants.WebhookURL(t.ID)}, nil
 }
 
 // Disconnect stops both connections.
@@ -115,7 +116,7 @@ func (s *tenantService) Disconnect(ctx context.Context, r *consolev1.DisconnectR
 	if err != nil {
 		return nil, err
 	}
-	return &consolev1.DisconnectResponse{Tenant: s.tenantMessage(t)}, nil
+	return &consolev1.DisconnectResponse{Tenant: tenantMessage(t, nil)}, nil
 }
 
 // TestConnection calls both systems.
@@ -157,14 +158,15 @@ func (s *tenantService) GetCapabilities(_ context.Context, r *consolev1.GetCapab
 	return answer, nil
 }
 
-func (s *tenantService) tenantMessage(t *tenant.Tenant) *consolev1.Tenant {
+// tenantMessage is a tenant; what a change answers with has no lanes.
+func tenantMessage(t *tenant.Tenant, lanes []pipeline.Lane) *consolev1.Tenant {
 	out := &consolev1.Tenant{
 		Tenant: string(t.ID), Name: t.Name, Active: t.Active,
 		HubspotState: string(t.HubSpot.State), AlowareState: string(t.Aloware.State),
 		PortalId: t.HubSpot.PortalID, AlowareProfile: t.Aloware.Profile, MappingVersion: t.Mapping.Version,
 		Mappings: int32(len(t.Mapping.Mappings)), MappingsAtRest: int32(t.Mapping.AtRest()),
 	}
-	for _, lane := range s.Pipeline.Newest().Of(t.ID) {
+	for _, lane := range lanes {
 		out.Lanes = append(out.Lanes, laneMessage(&lane))
 	}
 	return out

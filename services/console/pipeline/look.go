@@ -15,14 +15,17 @@ import (
 func (p *Pipeline) look(ctx context.Context) (*Sample, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	one := &Sample{At: time.Now().Unix()}
+	one := &Sample{taken: time.Now()}
+	one.At = one.taken.Unix()
+	at := make(map[laneKey]int)
 	counts, err := p.config.DB.LaneCounts(ctx)
 	if err != nil {
 		return nil, err
 	}
 	for _, n := range counts {
 		one.Waiting, one.Failed = one.Waiting+n.Rows, one.Failed+n.Failed
-		one.Lanes = append(one.Lanes, Lane{Tenant: n.Tenant, System: n.System, Rows: n.Rows, Failed: n.Failed, Oldest: n.Oldest})
+		lane := one.lane(at, n.Tenant, n.System)
+		lane.Rows, lane.Failed, lane.Oldest = n.Rows, n.Failed, n.Oldest
 	}
 	for _, system := range contact.Systems {
 		pauses, err := p.config.DB.Pauses(ctx, system)
@@ -30,8 +33,8 @@ func (p *Pipeline) look(ctx context.Context) (*Sample, error) {
 			return nil, err
 		}
 		for _, pause := range pauses {
-			at := one.lane(pause.Tenant, system)
-			at.Pause, at.Because = pause.Until, pause.Class+" "+pause.Reason
+			lane := one.lane(at, pause.Tenant, system)
+			lane.Pause, lane.Because = pause.Until, pause.Class+" "+pause.Reason
 		}
 	}
 	uses, err := p.config.DB.LaneUses(ctx, 10*time.Second)
@@ -39,8 +42,8 @@ func (p *Pipeline) look(ctx context.Context) (*Sample, error) {
 		return nil, err
 	}
 	for _, use := range uses {
-		at := one.lane(use.Tenant, use.System)
-		at.Used, at.Most, at.Today = use.Used, use.Most, use.Today
+		lane := one.lane(at, use.Tenant, use.System)
+		lane.Used, lane.Most, lane.Today = use.Used, use.Most, use.Today
 	}
 	latency, err := p.config.DB.Latency(ctx, time.Minute)
 	if err != nil {
@@ -52,14 +55,22 @@ func (p *Pipeline) look(ctx context.Context) (*Sample, error) {
 	return one, err
 }
 
-func (s *Sample) lane(tenant contact.Tenant, system contact.System) *Lane {
-	for i := range s.Lanes {
-		if l := &s.Lanes[i]; l.Tenant == tenant && l.System == system {
-			return l
-		}
+type laneKey struct {
+	tenant contact.Tenant
+	system contact.System
+}
+
+// lane is a lane of the sample, which is added where it is not there yet; at has
+// their places.
+func (s *Sample) lane(at map[laneKey]int, tenant contact.Tenant, system contact.System) *Lane {
+	key := laneKey{tenant, system}
+	i, ok := at[key]
+	if !ok {
+		i = len(s.Lanes)
+		at[key] = i
+		s.Lanes = append(s.Lanes, Lane{Tenant: tenant, System: system})
 	}
-	s.Lanes = append(s.Lanes, Lane{Tenant: tenant, System: system})
-	return &s.Lanes[len(s.Lanes)-1]
+	return &s.Lanes[i]
 }
 
 // mark is a message that waited when it was looked at.

@@ -30,3 +30,57 @@ func TestAgeOfWhatWaits(t *testing.T) {
 		t.Errorf("another partition waits for %v", got)
 	}
 }
+
+// TestNobodyCostsLittle: samples are taken often while somebody looks, and
+// seldom else.
+func TestNobodyCostsLittle(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	for _, test := range []struct {
+		name          string
+		tried, looked time.Duration // ago
+		want          bool
+	}{
+		{"never tried, nobody looks", 1000 * time.Hour, 1000 * time.Hour, true},
+		{"just tried, nobody looks", 2 * time.Second, time.Hour, false},
+		{"tried a while ago, nobody looks", 20 * time.Second, 11 * time.Second, false},
+		{"tried long ago, nobody looks", 30 * time.Second, time.Hour, true},
+		{"just tried, somebody looks", time.Second, 0, false},
+		{"tried, somebody looks", 2 * time.Second, 0, true},
+		{"tried, somebody looked a moment ago", 2 * time.Second, 9 * time.Second, true},
+	} {
+		if got := due(now, now.Add(-test.tried), now.Add(-test.looked)); got != test.want {
+			t.Errorf("%s: a sample is due: %v, want %v", test.name, got, test.want)
+		}
+	}
+}
+
+// TestOnlyTheNewestSampleHasLanes: thousands of them, hundreds of times, are too
+// much to keep. Whoever holds an older sample keeps what it was given.
+func TestOnlyTheNewestSampleHasLanes(t *testing.T) {
+	t.Parallel()
+	p := New(Config{})
+	start := time.Now()
+	var held []*Sample
+	for i := range 3 {
+		one := &Sample{taken: start.Add(time.Duration(i) * 2 * time.Second), Stages: []Stage{{Name: "mapper", Applied: uint64(10 * i)}}}
+		at := make(map[laneKey]int)
+		one.lane(at, "acme", 1).Rows = 5
+		one.lane(at, "beta", 1).Rows = 7
+		one.lane(at, "acme", 1).Used = i
+		p.add(one)
+		held = append(held, p.Newest())
+	}
+	samples, _ := p.Samples()
+	if len(samples) != 3 || samples[0].Lanes != nil || samples[1].Lanes != nil {
+		t.Errorf("older samples hold lanes: %v", samples)
+	}
+	for i, one := range held {
+		if lanes := one.ByTenant(); len(one.Lanes) != 2 || len(lanes["acme"]) != 1 || lanes["acme"][0].Used != i || lanes["acme"][0].Rows != 5 || len(one.Of("beta")) != 1 {
+			t.Errorf("sample %d has the lanes %+v", i, one.Lanes)
+		}
+	}
+	if got := samples[2].Stages[0].Rate; got != 5 {
+		t.Errorf("the stage handles %v messages a second, want 5", got)
+	}
+}

@@ -18,10 +18,14 @@ import (
 	"lockstep.internal/pkg/postgres"
 )
 
-// How often a sample is taken, and how many are kept.
+// How often a sample is taken while somebody looks, and while nobody does;
+// whoever looked counts as looking for watched. A sample reads all lanes and the
+// last minute of decisions, which is too much to do for nobody.
 const (
 	sampleEvery = 2 * time.Second
-	keepSamples = 450 // a quarter of an hour
+	idleEvery   = 30 * time.Second
+	watched     = 10 * time.Second
+	keepSamples = 450 // a quarter of an hour while somebody looks
 )
 
 // Config is what the room stands on.
@@ -39,8 +43,10 @@ type Pipeline struct {
 	mu      sync.Mutex
 	samples []*Sample
 	news    chan struct{} // closed with the next sample
+	looked  time.Time     // by whoever did last
 
-	marks map[string]mark // by stage and partition; used by Run alone
+	wanted chan struct{}   // somebody looks, and what there is is old
+	marks  map[string]mark // by stage and partition; used by Run alone
 }
 
 // New makes the room.
@@ -48,7 +54,7 @@ func New(config Config) *Pipeline {
 	if config.Logger == nil {
 		config.Logger = slog.Default()
 	}
-	return &Pipeline{config: config, news: make(chan struct{})}
+	return &Pipeline{config: config, news: make(chan struct{}), wanted: make(chan struct{}, 1)}
 }
 
 // Sample is the state of the installation at one moment.
@@ -61,7 +67,9 @@ type Sample struct {
 	P95     float64 `json:"p95"`
 	P99     float64 `json:"p99"`
 	Writes  int     `json:"writes"` // that the percentiles are of
-	Lanes   []Lane  `json:"-"`
+	// Lanes are in the newest sample alone.
+	Lanes []Lane `json:"-"`
+	taken time.Time
 }
 
 // Stage is one stage of the pipeline, over all partitions.
@@ -94,16 +102,41 @@ type Lane struct {
 func (p *Pipeline) Samples() ([]*Sample, <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.looked = time.Now()
+	if n := len(p.samples); n == 0 || p.looked.Sub(p.samples[n-1].taken) > sampleEvery {
+		select {
+		case p.wanted <- struct{}{}:
+		default:
+		}
+	}
 	return p.samples, p.news
 }
 
-// Newest is the last sample; nil before the first.
+// Newest is the last sample, which is half a minute old at most; nil before the
+// first.
 func (p *Pipeline) Newest() *Sample {
 	samples, _ := p.Samples()
 	if len(samples) == 0 {
 		return nil
 	}
 	return samples[len(samples)-1]
+}
+
+// Fresh is a sample of now: where nobody looked before, it waits for the next one
+// for a moment. nil before the first.
+func (p *Pipeline) Fresh(ctx context.Context) *Sample {
+	const longest = 3 * time.Second
+	samples, news := p.Samples()
+	if n := len(samples); n > 0 && time.Since(samples[n-1].taken) <= 2*sampleEvery {
+		return samples[n-1]
+	}
+	ctx, cancel := context.WithTimeout(ctx, longest)
+	defer cancel()
+	select {
+	case <-ctx.Done():
+	case <-news:
+	}
+	return p.Newest()
 }
 
 // Check asks the parts that the installation cannot work without, and gives
@@ -125,6 +158,18 @@ func (s *Sample) Of(tenant contact.Tenant) []Lane {
 	return lanes
 }
 
+// ByTenant are the lanes of each tenant that has any.
+func (s *Sample) ByTenant() map[contact.Tenant][]Lane {
+	if s == nil {
+		return nil
+	}
+	lanes := make(map[contact.Tenant][]Lane, len(s.Lanes))
+	for _, lane := range s.Lanes {
+		lanes[lane.Tenant] = append(lanes[lane.Tenant], lane)
+	}
+	return lanes
+}
+
 func (p *Pipeline) add(one *Sample) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -132,13 +177,18 @@ func (p *Pipeline) add(one *Sample) {
 		before := p.samples[n-1]
 		for i := range one.Stages {
 			for _, b := range before.Stages {
-				if b.Name == one.Stages[i].Name && one.At > before.At && one.Stages[i].Applied >= b.Applied {
-					one.Stages[i].Rate = float64(one.Stages[i].Applied-b.Applied) / float64(one.At-before.At)
+				if b.Name == one.Stages[i].Name && one.taken.After(before.taken) && one.Stages[i].Applied >= b.Applied {
+					one.Stages[i].Rate = float64(one.Stages[i].Applied-b.Applied) / one.taken.Sub(before.taken).Seconds()
 				}
 			}
 		}
 	}
-	kept := append([]*Sample(nil), p.samples[max(0, len(p.samples)+1-keepSamples):]...) // others read the old one
+	kept := append([]*Sample(nil), p.samples[max(0, len(p.samples)+1-keepSamples):]...) // others read the old ones
+	if n := len(kept); n > 0 {
+		old := *kept[n-1]
+		old.Lanes = nil
+		kept[n-1] = &old
+	}
 	p.samples = append(kept, one)
 	close(p.news)
 	p.news = make(chan struct{})
@@ -148,16 +198,34 @@ func (p *Pipeline) add(one *Sample) {
 func (p *Pipeline) Run(ctx context.Context) error {
 	ticker := time.NewTicker(sampleEvery)
 	defer ticker.Stop()
+	var tried time.Time
 	for {
-		if one, err := p.look(ctx); err == nil {
-			p.add(one)
-		} else if ctx.Err() == nil {
-			p.config.Logger.WarnContext(ctx, "the pipeline could not be looked at", "error", err)
+		p.mu.Lock()
+		looked := p.looked
+		p.mu.Unlock()
+		if now := time.Now(); due(now, tried, looked) {
+			tried = now
+			if one, err := p.look(ctx); err == nil {
+				p.add(one)
+			} else if ctx.Err() == nil {
+				p.config.Logger.WarnContext(ctx, "the pipeline could not be looked at", "error", err)
+			}
 		}
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-p.wanted:
 		case <-ticker.C:
 		}
 	}
+}
+
+// due reports whether a sample is to be taken now: the last one was tried at a
+// time, and somebody looked at another.
+func due(now, tried, looked time.Time) bool {
+	every := idleEvery
+	if now.Sub(looked) < watched {
+		every = sampleEvery
+	}
+	return now.Sub(tried) >= every-sampleEvery/4 // a ticker is not exact
 }
