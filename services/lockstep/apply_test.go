@@ -136,23 +136,6 @@ func TestOneMappingRestsWhileItsPropertyIsAway(t *testing.T) {
 	})
 	d.settle(30 * time.Second)
 	const property = "aloware_custom_field_1"
-	api := func(method, path, body string) {
-		t.Helper()
-		r, err := http.NewRequest(method, "http://"+d.hubspot+"/crm/properties/2026-09/contacts"+path, strings.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Header.Set("Authorization", "Bearer demo-hubspot-token")
-		r.Header.Set("Content-Type", "application/json")
-		answer, err := client.Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		answer.Body.Close()
-		if answer.StatusCode/100 != 2 {
-			t.Fatalf("%s %s: %d", method, path, answer.StatusCode)
-		}
-	}
 	stopped := func(want bool) {
 		t.Helper()
 		eventually(t, 30*time.Second, func() string {
@@ -165,7 +148,7 @@ func TestOneMappingRestsWhileItsPropertyIsAway(t *testing.T) {
 			return ""
 		})
 	}
-	api(http.MethodDelete, "/"+property, "")
+	d.properties(http.MethodDelete, property)
 	stopped(true)
 	d.mustPost(d.aloware, "/_sim/edit", map[string]any{"id": alo, "fields": map[string]any{"csf1": "meanwhile", "csf2": "goes on"}}, nil)
 	eventually(t, 30*time.Second, func() string {
@@ -174,7 +157,7 @@ func TestOneMappingRestsWhileItsPropertyIsAway(t *testing.T) {
 		}
 		return ""
 	})
-	api(http.MethodPost, "", `{"name":"`+property+`","label":"Custom Field 1","type":"string","fieldType":"text","groupName":"aloware"}`)
+	d.properties(http.MethodPost, property)
 	stopped(false)
 	eventually(t, 30*time.Second, func() string {
 		if got := d.one(d.hubspot, hub)[property]; got != "meanwhile" {

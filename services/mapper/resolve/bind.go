@@ -122,18 +122,16 @@ func (j *Judge) field(m *mapping.Mapping) *Field {
 }
 
 // waits reports whether a side must be read before a value is written there:
-// what its property holds counts, and was never read, because it was mapped or
-// came back after the contact was read. It asks for the read.
+// what its property holds was never read, because it was mapped or came back
+// after the contact was read. It may count, or be equal: then nothing is
+// written. It asks for the read.
 func (j *Judge) waits(m *mapping.Mapping, f *Field, system contact.System, desired Edit) bool {
 	side, fs := j.state.Side(system), &f.Sides[index(system)]
-	if _, known := fs.will(); known || !side.Linked() || desired.Value == "" {
+	if _, known := fs.will(); known || !side.Linked() || desired.Value == "" || m.Category.Computed() {
 		return false
 	}
 	if later := m.Binding.Since != [2]int64{}; !fs.Forgotten && !(later && desired.At == baselineAt) {
 		return false
-	}
-	if !j.flows(m, system.Other()) && m.Policy == "" {
-		return false // the source's value replaces whatever is there
 	}
 	if j.told[index(system)] && side.Fetching == 0 {
 		return false // it was read just now, and has no such property
