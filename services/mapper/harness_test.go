@@ -26,6 +26,10 @@ type env struct {
 	bus    *bus.Bus
 	db     *postgres.DB
 	number int // of events
+
+	server *bustest.Env
+	set    *mapping.Set // in force when the mapper starts
+	stop   func()       // the mapper, which start starts again
 }
 
 const acme contact.Tenant = "acme"
@@ -33,8 +37,16 @@ const acme contact.Tenant = "acme"
 func newEnv(t *testing.T) *env {
 	t.Helper()
 	server := bustest.Start(t, bustest.Partitions(1))
-	e := &env{t: t, bus: server.Bus, db: dbtest.Open(t)}
-	set := mapping.Default(nil)
+	e := &env{t: t, bus: server.Bus, db: dbtest.Open(t), server: server, set: mapping.Default(nil)}
+	e.start()
+	t.Cleanup(func() { e.stop() })
+	return e
+}
+
+// start lets a mapper run until stop.
+func (e *env) start() {
+	e.t.Helper()
+	t, set := e.t, e.set
 	view, err := roster.Open(t.Context(), func(context.Context) (postgres.Config, error) {
 		return postgres.Config{Tenants: []tenant.Tenant{{
 			ID: acme, Region: "US", TimeZone: "UTC", Active: true, Creation: tenant.FlowBoth, Updates: tenant.FlowBoth, Mapping: *set,
@@ -43,14 +55,15 @@ func newEnv(t *testing.T) *env {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := mapper.New(mapper.Config{Owner: "test", Bus: server.Connect(), DB: e.db, Roster: view, Logger: slog.New(slog.DiscardHandler)})
+	m, err := mapper.New(mapper.Config{Owner: "test", Bus: e.server.Connect(), DB: e.db, Roster: view, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- m.Run(ctx) }()
-	t.Cleanup(func() {
+	e.stop = func() {
+		e.stop = func() {}
 		cancel()
 		select {
 		case err := <-ended:
@@ -60,13 +73,19 @@ func newEnv(t *testing.T) *env {
 		case <-time.After(30 * time.Second):
 			t.Error("the mapper does not end")
 		}
-	})
-	return e
+	}
 }
 
 // say publishes events as one message and waits until the mapper has applied
 // them. Events without an id get one.
 func (e *env) say(events ...contact.Incoming) {
+	e.t.Helper()
+	e.publish(events...)
+	e.applied()
+}
+
+// publish puts events on their way as one message.
+func (e *env) publish(events ...contact.Incoming) {
 	e.t.Helper()
 	for i := range events {
 		e.number++
@@ -87,6 +106,13 @@ func (e *env) say(events ...contact.Incoming) {
 	if err := e.bus.Publisher(bus.Changes, 0).Publish(ctx, bus.Message{Tenant: acme, Incoming: events}); err != nil {
 		e.t.Fatal(err)
 	}
+}
+
+// applied waits until the mapper has applied all that was published.
+func (e *env) applied() {
+	e.t.Helper()
+	ctx, cancel := context.WithTimeout(e.t.Context(), 20*time.Second)
+	defer cancel()
 	e.eventually("the mapper applies what was said", func() bool {
 		last, _, err := e.bus.Last(ctx, bus.Changes, 0)
 		if err != nil {
