@@ -185,6 +185,17 @@ func (m *Mapping) Write(side contact.System, value string) (string, contact.Type
 	return value, m.Type
 }
 
+// HasForm reports whether values have a form of their own on a side, as a date
+// in a text has.
+func (m *Mapping) HasForm(side contact.System) bool {
+	for _, t := range m.Transforms {
+		if t.Side == side && (t.Kind == DateFormat || t.Kind == PhoneFormat) {
+			return true
+		}
+	}
+	return false
+}
+
 // checkTransforms says what is wrong with a mapping's transforms.
 func (m *Mapping) checkTransforms() *Refusal {
 	type place struct {

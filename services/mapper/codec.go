@@ -115,7 +115,7 @@ func fieldSideToProto(f *resolve.FieldSide) *contactv1.FieldSide {
 	out := &contactv1.FieldSide{
 		Known: f.Known, Value: f.Value, SinceMs: int64(f.Since),
 		SeenFromMs: int64(f.Seen.From), SeenAtMs: int64(f.Seen.At), SeenToMs: int64(f.Seen.To),
-		Forgotten: f.Forgotten, Native: f.Native,
+		Forgotten: f.Forgotten, Native: f.Native, Stale: f.Stale,
 	}
 	for _, p := range f.Past {
 		out.Past = append(out.Past, &contactv1.PastValue{Value: p.Value, SinceMs: int64(p.Since), LastMs: int64(p.Last), UntilMs: int64(p.Until)})
@@ -138,7 +138,7 @@ func fieldSideFromProto(f *contactv1.FieldSide) resolve.FieldSide {
 	out := resolve.FieldSide{
 		Known: f.Known, Value: f.Value, Since: contact.Millis(f.SinceMs),
 		Seen:      resolve.Span{From: contact.Millis(f.SeenFromMs), At: contact.Millis(f.SeenAtMs), To: contact.Millis(f.SeenToMs)},
-		Forgotten: f.Forgotten, Native: f.Native,
+		Forgotten: f.Forgotten, Native: f.Native, Stale: f.Stale,
 	}
 	for _, p := range f.Past {
 		out.Past = append(out.Past, resolve.Past{Value: p.Value, Since: contact.Millis(p.SinceMs), Last: contact.Millis(p.LastMs), Until: contact.Millis(p.UntilMs)})

@@ -21,7 +21,7 @@ func TestStateIsStoredWhole(t *testing.T) {
 		Known: true, Value: "v", Since: 1, Seen: resolve.Span{From: 2, At: 3, To: 4},
 		Past:     []resolve.Past{{Value: "p", Since: 5, Last: 6, Until: 7}},
 		Writes:   []resolve.Write{{Version: 8, Value: "w", After: 9, Applied: 10, Sought: true}},
-		Rejected: &resolve.Rejection{Value: "r", Version: 11, Refusal: refusal, Profile: "full"}, Forgotten: true, Native: "n",
+		Rejected: &resolve.Rejection{Value: "r", Version: 11, Refusal: refusal, Profile: "full"}, Forgotten: true, Native: "n", Stale: true,
 	}
 	line := resolve.Line{
 		Count: 1, Base: 2, First: 3, Last: 4, LastID: "5", LastBody: "b", Disposed: 6, DisposedID: "7", DisposedUpdated: 8, Disposition: "d", Told: 9,

@@ -507,8 +507,11 @@ type FieldSide struct {
 	Rejected *FieldRejection `protobuf:"bytes,7,opt,name=rejected,proto3" json:"rejected,omitempty"`
 	// True while what was known was forgotten and nothing was read again.
 	Forgotten bool `protobuf:"varint,10,opt,name=forgotten,proto3" json:"forgotten,omitempty"`
-	// The option as its own system names it, where that is not the value.
-	Native        string `protobuf:"bytes,11,opt,name=native,proto3" json:"native,omitempty"`
+	// The option as its own system names it, or a date or number in the form that
+	// it has there, where that is not the value.
+	Native string `protobuf:"bytes,11,opt,name=native,proto3" json:"native,omitempty"`
+	// True while the system holds the value in a form that was given up.
+	Stale         bool `protobuf:"varint,12,opt,name=stale,proto3" json:"stale,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -618,6 +621,13 @@ func (x *FieldSide) GetNative() string {
 		return x.Native
 	}
 	return ""
+}
+
+func (x *FieldSide) GetStale() bool {
+	if x != nil {
+		return x.Stale
+	}
+	return false
 }
 
 // PastValue is a value that a side held.
@@ -1102,7 +1112,7 @@ const file_contact_v1_state_proto_rawDesc = "" +
 	"\x04Edit\x12\x14\n" +
 	"\x05value\x18\x01 \x01(\tR\x05value\x12\x13\n" +
 	"\x05at_ms\x18\x02 \x01(\x03R\x04atMs\x12&\n" +
-	"\x04side\x18\x03 \x01(\x0e2\x12.contact.v1.SystemR\x04side\"\xf9\x02\n" +
+	"\x04side\x18\x03 \x01(\x0e2\x12.contact.v1.SystemR\x04side\"\x8f\x03\n" +
 	"\tFieldSide\x12\x14\n" +
 	"\x05known\x18\x01 \x01(\bR\x05known\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value\x12\x19\n" +
@@ -1118,7 +1128,8 @@ const file_contact_v1_state_proto_rawDesc = "" +
 	"\brejected\x18\a \x01(\v2\x1a.contact.v1.FieldRejectionR\brejected\x12\x1c\n" +
 	"\tforgotten\x18\n" +
 	" \x01(\bR\tforgotten\x12\x16\n" +
-	"\x06native\x18\v \x01(\tR\x06native\"p\n" +
+	"\x06native\x18\v \x01(\tR\x06native\x12\x14\n" +
+	"\x05stale\x18\f \x01(\bR\x05stale\"p\n" +
 	"\tPastValue\x12\x14\n" +
 	"\x05value\x18\x01 \x01(\tR\x05value\x12\x19\n" +
 	"\bsince_ms\x18\x02 \x01(\x03R\asinceMs\x12\x19\n" +

@@ -90,8 +90,15 @@ func (j *Judge) reform(m *mapping.Mapping, f *Field) {
 	for at, system := range contact.Systems {
 		fs, edit := &f.Sides[at], &f.Edits[at]
 		fs.Rejected = nil
-		if fs.Known && fs.Native != "" && m.Type == contact.Option {
-			value, _ := j.rules.canonical(m, system, fs.Native)
+		if fs.Known && m.Type != contact.Option && j.flows(m, system) {
+			// It is written in the form of now; that of before is not read by it.
+			was, form := fs.Native, ""
+			if form, _ = m.Write(system, fs.Value); was == "" {
+				was = fs.Value
+			}
+			fs.Stale = form != was
+		} else if fs.Known && fs.Native != "" {
+			value, _ := j.rules.canonical(m, system, m.Read(system, fs.Native))
 			if edit.Side != 0 && edit.Value == fs.Value {
 				edit.Value = value
 			}

@@ -192,7 +192,7 @@ func (j *Judge) write(m *mapping.Mapping, f *Field, system contact.System, want 
 		text = m.Out(system, text)
 	}
 	will, known := fs.will()
-	if known && will == text || !known && text == "" {
+	if known && will == text && !fs.Stale || !known && text == "" {
 		return contact.Property{}, false
 	}
 	if fs.Rejected != nil && fs.Rejected.Value == text {

@@ -247,7 +247,7 @@ func joinFieldSide(ours, theirs *FieldSide) {
 			theirs.Past = append(theirs.Past, Past{Value: ours.Value, Since: ours.Since, Last: ours.Seen.At, Until: ours.Seen.To})
 		}
 		ours.Known, ours.Value, ours.Since, ours.Seen = true, theirs.Value, theirs.Since, theirs.Seen
-		ours.Native = theirs.Native
+		ours.Native, ours.Stale = theirs.Native, theirs.Stale
 	}
 	ours.Forgotten = !ours.Known && (ours.Forgotten || theirs.Forgotten)
 	for _, p := range theirs.Past {

@@ -89,6 +89,9 @@ func (j *Judge) values(system contact.System, values []contact.Value, r reading)
 		text, refused := j.rules.canonical(m, system, m.Read(system, value.Text))
 		when := r.span(value)
 		fs := &j.field(m).Sides[index(system)]
+		if fs.Known && fs.Native != "" && m.Type != contact.Option && strings.TrimSpace(value.Text) == fs.Native {
+			text, refused = fs.Value, nil // as it was before, and may read otherwise in the form of now
+		}
 		if r.whole && value.OccurredAt != 0 && fs.Value != text && fs.Seen.To <= r.occurred {
 			// The contact was read after what is believed: a value with an
 			// earlier time of its own was moved here by a merge.
@@ -97,7 +100,7 @@ func (j *Judge) values(system contact.System, values []contact.Value, r reading)
 		}
 		r.dated = value.OccurredAt != 0
 		j.value(m, system, text, refused, when, origin, r)
-		fs.named(m, text, value.Text)
+		fs.named(m, system, text, value.Text)
 	}
 }
 
@@ -172,11 +175,12 @@ func (j *Judge) value(m *mapping.Mapping, system contact.System, text string, re
 	}
 }
 
-// named keeps what a system itself calls the option that it holds now.
-func (f *FieldSide) named(m *mapping.Mapping, value, native string) {
+// named keeps what a system itself calls the option that it holds now, or how
+// it shows the date or number.
+func (f *FieldSide) named(m *mapping.Mapping, system contact.System, value, native string) {
 	switch native = strings.TrimSpace(native); {
-	case m.Type != contact.Option || !f.Known || f.Value != value:
-	case native == value:
+	case !f.Known || f.Value != value:
+	case m.Type != contact.Option && !m.HasForm(system), native == value:
 		f.Native = ""
 	default:
 		f.Native = native

@@ -145,7 +145,7 @@ func (j *Judge) settled(o *contact.Outcome, p *contact.PropertyOutcome, when Spa
 			j.intend(m, f, Edit{Value: again.Value, At: again.At, Side: o.System}, nil, o.AnsweredAt)
 		}
 	}
-	fs.named(m, value, p.Value)
+	fs.named(m, o.System, value, p.Value)
 	if fs.Rejected != nil && fs.Rejected.Version <= p.Version {
 		fs.Rejected = nil
 	}

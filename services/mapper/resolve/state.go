@@ -97,8 +97,11 @@ type FieldSide struct {
 	// Forgotten tells that the side holds something that was not read yet: the
 	// mapping has another property there, or it was away.
 	Forgotten bool
-	// Native is an option as its own system names it, where that is not Value.
+	// Native is an option as its own system names it, or a date or a number in
+	// the form that it has there, where that is not Value.
 	Native string
+	// Stale tells that the side holds Value in a form that was given up.
+	Stale bool
 }
 
 // Past is a value that a side held between two times at most, and that it was
@@ -365,6 +368,7 @@ func (f *FieldSide) remember(p Past) {
 // issue records a write that is about to be sent.
 func (f *FieldSide) issue(version contact.Version, value string, sought bool) {
 	f.Writes = append(f.Writes, Write{Version: version, Value: value, After: f.Seen.From, Sought: sought})
+	f.Stale = false
 	if len(f.Writes) > keepWrites {
 		f.Writes = slices.Delete(f.Writes, 0, len(f.Writes)-keepWrites)
 	}
