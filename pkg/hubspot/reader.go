@@ -205,6 +205,12 @@ func (c *Client) list(ctx context.Context, after, properties string) (results []
 	return got.Results, got.Paging.after(), nil
 }
 
+// Contacts reads contacts by their ids, as snapshots; one that is gone is left
+// out.
+func (c *Client) Contacts(ctx context.Context, ids, properties []string) ([]contact.Change, error) {
+	return c.snapshots(ctx, ids, properties, contact.Walk)
+}
+
 // snapshots reads contacts with history, in the order of their ids as given;
 // one that is gone meanwhile is left out.
 func (c *Client) snapshots(ctx context.Context, ids, properties []string, channel contact.Channel) ([]contact.Change, error) {

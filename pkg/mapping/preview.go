@@ -10,7 +10,29 @@ const PreviewTopic = "preview"
 type Proposal struct {
 	Tenant contact.Tenant `json:"tenant"`
 	Set    *Set           `json:"set"`
+	// Sample asks about these contacts alone, of which was read what a tally
+	// says to be unread.
+	Sample []Sampled `json:"sample,omitempty"`
 }
+
+// Sampled is a contact as its systems hold it.
+type Sampled struct {
+	Key  contact.Key      `json:"key"`
+	Told []contact.Change `json:"told"`
+}
+
+// Unread is a contact of which something must be read before it is known what
+// would be written.
+type Unread struct {
+	Key contact.Key `json:"key"`
+	// By system, in the order of contact.Systems: the id where it is to be read,
+	// "" where all is known. Phone is the number by which Aloware knows it.
+	IDs   [2]string `json:"ids"`
+	Phone string    `json:"phone,omitempty"`
+}
+
+// MostSample bounds the Unread of a Tally.
+const MostSample = 50
 
 // Tally is what a proposed set would do to the contacts looked at so far; the
 // last one is about all.
@@ -24,6 +46,9 @@ type Tally struct {
 	Created [2]int64     `json:"created"`
 	Reads   [2]int64     `json:"reads"`
 	Fields  []FieldTally `json:"fields,omitempty"`
+	// Unread are some of the contacts that must be read first; the last part
+	// alone has them.
+	Unread []Unread `json:"unread,omitempty"`
 }
 
 // FieldTally is what would be written of one field into one system.

@@ -35,9 +35,12 @@ func TestEachKindOfEditDoesWhatItsPreviewSays(t *testing.T) {
 			}
 		}
 	}
-	hubspot := func(name, value string) func() {
+	hubspot := func(name, value, fourth string) func() {
 		return func() {
-			for _, id := range hubs[:3] {
+			for i, id := range hubs {
+				if i == 3 {
+					value = fourth
+				}
 				d.mustPost(d.hubspot, "/_sim/edit", map[string]any{"id": id, "properties": map[string]any{name: value}}, nil)
 			}
 		}
@@ -73,7 +76,7 @@ func TestEachKindOfEditDoesWhatItsPreviewSays(t *testing.T) {
 		{"a transform", aloware("csf1", "two #"), set("custom_field_1", map[string]any{"transforms": map[string]any{"transforms": []any{map[string]any{"kind": "upper"}}}}), 3, 0, false},
 		{"another property that people read in HubSpot", nil, set("custom_field_1", map[string]any{"hubspot": "jobtitle"}), 3, 0, true},
 		{"its own property again, which holds the same", nil, set("custom_field_1", map[string]any{"hubspot": "aloware_custom_field_1"}), 0, 0, true},
-		{"an option that gets its pair", hubspot("hs_lead_status", "NEW"), set("contact_disposition_status", map[string]any{"options": map[string]any{"options": []any{map[string]any{"aloware": d.simLists()[0], "hubspot": "NEW"}}}}), 0, 3, false},
+		{"an option that gets its pair", hubspot("hs_lead_status", "NEW", "OPEN"), set("contact_disposition_status", map[string]any{"options": map[string]any{"options": []any{map[string]any{"aloware": d.simLists()[0], "hubspot": "NEW"}}}}), 0, 3, false},
 		{"a filter that leaves everybody out", nil, map[string]any{"setFilter": map[string]any{"filter": filter}}, 0, 0, false},
 		{"no filter any more", aloware("csf2", "three #"), map[string]any{"setFilter": map[string]any{}}, 3, 0, false},
 		{"a mapping that is removed", nil, map[string]any{"remove": "custom_field_2"}, 0, 0, false},
@@ -102,6 +105,13 @@ func TestEachKindOfEditDoesWhatItsPreviewSays(t *testing.T) {
 		}
 		if reads := side(preview, "hubspot", "read")+side(preview, "aloware", "read") > 0; reads != c.reads {
 			t.Errorf("%s: the preview says that contacts are read first: %v, want %v", c.name, reads, c.reads)
+		}
+		if e, _ := preview["estimate"].(map[string]any); c.reads {
+			if h, a := side(preview, "estimate", "hubspot"), side(preview, "estimate", "aloware"); e == nil || fmt.Sprint(e["contacts"]) != "4" || h != c.hubspot || a != c.aloware {
+				t.Errorf("%s: the estimate says %v, want 4 contacts, %v of HubSpot and %v of Aloware", c.name, e, c.hubspot, c.aloware)
+			}
+		} else if e != nil {
+			t.Errorf("%s: there is an estimate of what is known: %v", c.name, e)
 		}
 		hub, alo := d.written()
 		if err := d.edit(c.edit); err != nil {

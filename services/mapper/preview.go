@@ -33,12 +33,19 @@ func (m *Mapper) preview(ctx context.Context, question []byte, reply func([]byte
 	}
 	proposed := *rules
 	proposed.Set = proposal.Set.Index()
+	now := contact.Millis(m.config.Now().UnixMilli())
 	t := &tallying{index: make(map[fieldSide]int)}
+	if len(proposal.Sample) > 0 {
+		if err := m.sample(ctx, t, &proposed, &proposal, now); err != nil {
+			return err
+		}
+		return t.tell(reply)
+	}
 	if t.Total, err = m.config.DB.CountContacts(ctx, proposal.Tenant); err != nil {
 		return err
 	}
-	now := contact.Millis(m.config.Now().UnixMilli())
 	told := time.Now()
+	var unread []mapping.Unread
 	for after := contact.Key(""); ; {
 		page, err := m.config.DB.ContactPage(ctx, proposal.Tenant, after, previewPage)
 		if err != nil {
@@ -49,20 +56,20 @@ func (m *Mapper) preview(ctx context.Context, question []byte, reply func([]byte
 			if err != nil {
 				return fmt.Errorf("contact %s: %w", stored.Key, err)
 			}
-			t.add(stored.Key, resolve.Preview(&proposed, stored.Key, state, now))
+			effect := resolve.Preview(&proposed, stored.Key, state, now)
+			t.add(stored.Key, effect)
+			if len(effect.Reads) > 0 && len(unread) < mapping.MostSample {
+				unread = append(unread, unreadOf(stored.Key, state, effect.Reads))
+			}
 			after = stored.Key
 		}
 		last := len(page) < previewPage
 		if last {
-			t.Total = t.Looked
+			t.Total, t.Unread = t.Looked, unread
 		}
 		if last || time.Since(told) > 500*time.Millisecond {
 			told = time.Now()
-			raw, err := json.Marshal(&t.Tally)
-			if err != nil {
-				return err
-			}
-			if err := reply(raw); err != nil {
+			if err := t.tell(reply); err != nil {
 				return err
 			}
 		}
@@ -70,6 +77,42 @@ func (m *Mapper) preview(ctx context.Context, question []byte, reply func([]byte
 			return nil
 		}
 	}
+}
+
+// sample adds up what would be done to the contacts of a sample, with what was
+// read of them.
+func (m *Mapper) sample(ctx context.Context, t *tallying, rules *resolve.Rules, proposal *mapping.Proposal, now contact.Millis) error {
+	told := make(map[contact.Key][]contact.Change, len(proposal.Sample))
+	var tenants []contact.Tenant
+	var keys []contact.Key
+	for _, s := range proposal.Sample {
+		told[s.Key] = s.Told
+		tenants, keys = append(tenants, proposal.Tenant), append(keys, s.Key)
+	}
+	stored, err := m.config.DB.Contacts(ctx, tenants, keys)
+	if err != nil {
+		return err
+	}
+	for _, s := range stored {
+		state, err := decodeState(s.State)
+		if err != nil {
+			return fmt.Errorf("contact %s: %w", s.Key, err)
+		}
+		t.add(s.Key, resolve.Preview(rules, s.Key, state, now, told[s.Key]...))
+	}
+	t.Total = t.Looked
+	return nil
+}
+
+func unreadOf(key contact.Key, state *resolve.State, reads []contact.System) mapping.Unread {
+	u := mapping.Unread{Key: key}
+	for _, system := range reads {
+		u.IDs[side(system)] = state.Side(system).ID
+	}
+	if phones := state.Side(contact.Aloware).Phones(); len(phones) > 0 {
+		u.Phone = phones[0]
+	}
+	return u
 }
 
 type fieldSide struct {
@@ -120,6 +163,14 @@ func (t *tallying) add(key contact.Key, effect resolve.Effect) {
 	for _, system := range effect.Reads {
 		t.Reads[side(system)]++
 	}
+}
+
+func (t *tallying) tell(reply func([]byte) error) error {
+	raw, err := json.Marshal(&t.Tally)
+	if err != nil {
+		return err
+	}
+	return reply(raw)
 }
 
 func side(system contact.System) int {

@@ -1500,10 +1500,13 @@ type PreviewMappingResponse struct {
 	Looked int64 `protobuf:"varint,1,opt,name=looked,proto3" json:"looked,omitempty"`
 	Total  int64 `protobuf:"varint,2,opt,name=total,proto3" json:"total,omitempty"`
 	// Of each system.
-	Hubspot       *SideEffect    `protobuf:"bytes,3,opt,name=hubspot,proto3" json:"hubspot,omitempty"`
-	Aloware       *SideEffect    `protobuf:"bytes,4,opt,name=aloware,proto3" json:"aloware,omitempty"`
-	Fields        []*FieldEffect `protobuf:"bytes,5,rep,name=fields,proto3" json:"fields,omitempty"`
-	Differences   []*Difference  `protobuf:"bytes,6,rep,name=differences,proto3" json:"differences,omitempty"`
+	Hubspot     *SideEffect    `protobuf:"bytes,3,opt,name=hubspot,proto3" json:"hubspot,omitempty"`
+	Aloware     *SideEffect    `protobuf:"bytes,4,opt,name=aloware,proto3" json:"aloware,omitempty"`
+	Fields      []*FieldEffect `protobuf:"bytes,5,rep,name=fields,proto3" json:"fields,omitempty"`
+	Differences []*Difference  `protobuf:"bytes,6,rep,name=differences,proto3" json:"differences,omitempty"`
+	// What would be done to some of the contacts that must be read first, which
+	// were read for this; unset without any. The last answer alone has it.
+	Estimate      *Estimate `protobuf:"bytes,7,opt,name=estimate,proto3" json:"estimate,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1580,6 +1583,83 @@ func (x *PreviewMappingResponse) GetDifferences() []*Difference {
 	return nil
 }
 
+func (x *PreviewMappingResponse) GetEstimate() *Estimate {
+	if x != nil {
+		return x.Estimate
+	}
+	return nil
+}
+
+// Estimate is about a sample.
+type Estimate struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Contacts in it, and those of them that would be written on each side.
+	Contacts      int64          `protobuf:"varint,1,opt,name=contacts,proto3" json:"contacts,omitempty"`
+	Hubspot       int64          `protobuf:"varint,2,opt,name=hubspot,proto3" json:"hubspot,omitempty"`
+	Aloware       int64          `protobuf:"varint,3,opt,name=aloware,proto3" json:"aloware,omitempty"`
+	Fields        []*FieldEffect `protobuf:"bytes,4,rep,name=fields,proto3" json:"fields,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Estimate) Reset() {
+	*x = Estimate{}
+	mi := &file_console_v1_mapping_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Estimate) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Estimate) ProtoMessage() {}
+
+func (x *Estimate) ProtoReflect() protoreflect.Message {
+	mi := &file_console_v1_mapping_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Estimate.ProtoReflect.Descriptor instead.
+func (*Estimate) Descriptor() ([]byte, []int) {
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *Estimate) GetContacts() int64 {
+	if x != nil {
+		return x.Contacts
+	}
+	return 0
+}
+
+func (x *Estimate) GetHubspot() int64 {
+	if x != nil {
+		return x.Hubspot
+	}
+	return 0
+}
+
+func (x *Estimate) GetAloware() int64 {
+	if x != nil {
+		return x.Aloware
+	}
+	return 0
+}
+
+func (x *Estimate) GetFields() []*FieldEffect {
+	if x != nil {
+		return x.Fields
+	}
+	return nil
+}
+
 // SideEffect is what would happen in one system.
 type SideEffect struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1596,7 +1676,7 @@ type SideEffect struct {
 
 func (x *SideEffect) Reset() {
 	*x = SideEffect{}
-	mi := &file_console_v1_mapping_proto_msgTypes[19]
+	mi := &file_console_v1_mapping_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1608,7 +1688,7 @@ func (x *SideEffect) String() string {
 func (*SideEffect) ProtoMessage() {}
 
 func (x *SideEffect) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_mapping_proto_msgTypes[19]
+	mi := &file_console_v1_mapping_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1621,7 +1701,7 @@ func (x *SideEffect) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SideEffect.ProtoReflect.Descriptor instead.
 func (*SideEffect) Descriptor() ([]byte, []int) {
-	return file_console_v1_mapping_proto_rawDescGZIP(), []int{19}
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *SideEffect) GetWritten() int64 {
@@ -1675,7 +1755,7 @@ type FieldEffect struct {
 
 func (x *FieldEffect) Reset() {
 	*x = FieldEffect{}
-	mi := &file_console_v1_mapping_proto_msgTypes[20]
+	mi := &file_console_v1_mapping_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1687,7 +1767,7 @@ func (x *FieldEffect) String() string {
 func (*FieldEffect) ProtoMessage() {}
 
 func (x *FieldEffect) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_mapping_proto_msgTypes[20]
+	mi := &file_console_v1_mapping_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1700,7 +1780,7 @@ func (x *FieldEffect) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FieldEffect.ProtoReflect.Descriptor instead.
 func (*FieldEffect) Descriptor() ([]byte, []int) {
-	return file_console_v1_mapping_proto_rawDescGZIP(), []int{20}
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *FieldEffect) GetKey() string {
@@ -1757,7 +1837,7 @@ type Example struct {
 
 func (x *Example) Reset() {
 	*x = Example{}
-	mi := &file_console_v1_mapping_proto_msgTypes[21]
+	mi := &file_console_v1_mapping_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1769,7 +1849,7 @@ func (x *Example) String() string {
 func (*Example) ProtoMessage() {}
 
 func (x *Example) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_mapping_proto_msgTypes[21]
+	mi := &file_console_v1_mapping_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1782,7 +1862,7 @@ func (x *Example) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Example.ProtoReflect.Descriptor instead.
 func (*Example) Descriptor() ([]byte, []int) {
-	return file_console_v1_mapping_proto_rawDescGZIP(), []int{21}
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Example) GetContact() string {
@@ -1819,7 +1899,7 @@ type ListVersionsRequest struct {
 
 func (x *ListVersionsRequest) Reset() {
 	*x = ListVersionsRequest{}
-	mi := &file_console_v1_mapping_proto_msgTypes[22]
+	mi := &file_console_v1_mapping_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1831,7 +1911,7 @@ func (x *ListVersionsRequest) String() string {
 func (*ListVersionsRequest) ProtoMessage() {}
 
 func (x *ListVersionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_mapping_proto_msgTypes[22]
+	mi := &file_console_v1_mapping_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1844,7 +1924,7 @@ func (x *ListVersionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListVersionsRequest.ProtoReflect.Descriptor instead.
 func (*ListVersionsRequest) Descriptor() ([]byte, []int) {
-	return file_console_v1_mapping_proto_rawDescGZIP(), []int{22}
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ListVersionsRequest) GetTenant() string {
@@ -1877,7 +1957,7 @@ type ListVersionsResponse struct {
 
 func (x *ListVersionsResponse) Reset() {
 	*x = ListVersionsResponse{}
-	mi := &file_console_v1_mapping_proto_msgTypes[23]
+	mi := &file_console_v1_mapping_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1889,7 +1969,7 @@ func (x *ListVersionsResponse) String() string {
 func (*ListVersionsResponse) ProtoMessage() {}
 
 func (x *ListVersionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_mapping_proto_msgTypes[23]
+	mi := &file_console_v1_mapping_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1902,7 +1982,7 @@ func (x *ListVersionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListVersionsResponse.ProtoReflect.Descriptor instead.
 func (*ListVersionsResponse) Descriptor() ([]byte, []int) {
-	return file_console_v1_mapping_proto_rawDescGZIP(), []int{23}
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ListVersionsResponse) GetVersions() []*Version {
@@ -1924,7 +2004,7 @@ type CompareVersionsRequest struct {
 
 func (x *CompareVersionsRequest) Reset() {
 	*x = CompareVersionsRequest{}
-	mi := &file_console_v1_mapping_proto_msgTypes[24]
+	mi := &file_console_v1_mapping_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1936,7 +2016,7 @@ func (x *CompareVersionsRequest) String() string {
 func (*CompareVersionsRequest) ProtoMessage() {}
 
 func (x *CompareVersionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_mapping_proto_msgTypes[24]
+	mi := &file_console_v1_mapping_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1949,7 +2029,7 @@ func (x *CompareVersionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompareVersionsRequest.ProtoReflect.Descriptor instead.
 func (*CompareVersionsRequest) Descriptor() ([]byte, []int) {
-	return file_console_v1_mapping_proto_rawDescGZIP(), []int{24}
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *CompareVersionsRequest) GetTenant() string {
@@ -1982,7 +2062,7 @@ type CompareVersionsResponse struct {
 
 func (x *CompareVersionsResponse) Reset() {
 	*x = CompareVersionsResponse{}
-	mi := &file_console_v1_mapping_proto_msgTypes[25]
+	mi := &file_console_v1_mapping_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1994,7 +2074,7 @@ func (x *CompareVersionsResponse) String() string {
 func (*CompareVersionsResponse) ProtoMessage() {}
 
 func (x *CompareVersionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_mapping_proto_msgTypes[25]
+	mi := &file_console_v1_mapping_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2007,7 +2087,7 @@ func (x *CompareVersionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompareVersionsResponse.ProtoReflect.Descriptor instead.
 func (*CompareVersionsResponse) Descriptor() ([]byte, []int) {
-	return file_console_v1_mapping_proto_rawDescGZIP(), []int{25}
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *CompareVersionsResponse) GetDifferences() []*Difference {
@@ -2032,7 +2112,7 @@ type Difference struct {
 
 func (x *Difference) Reset() {
 	*x = Difference{}
-	mi := &file_console_v1_mapping_proto_msgTypes[26]
+	mi := &file_console_v1_mapping_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2044,7 +2124,7 @@ func (x *Difference) String() string {
 func (*Difference) ProtoMessage() {}
 
 func (x *Difference) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_mapping_proto_msgTypes[26]
+	mi := &file_console_v1_mapping_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2057,7 +2137,7 @@ func (x *Difference) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Difference.ProtoReflect.Descriptor instead.
 func (*Difference) Descriptor() ([]byte, []int) {
-	return file_console_v1_mapping_proto_rawDescGZIP(), []int{26}
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Difference) GetKey() string {
@@ -2099,7 +2179,7 @@ type FieldChange struct {
 
 func (x *FieldChange) Reset() {
 	*x = FieldChange{}
-	mi := &file_console_v1_mapping_proto_msgTypes[27]
+	mi := &file_console_v1_mapping_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2111,7 +2191,7 @@ func (x *FieldChange) String() string {
 func (*FieldChange) ProtoMessage() {}
 
 func (x *FieldChange) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_mapping_proto_msgTypes[27]
+	mi := &file_console_v1_mapping_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2124,7 +2204,7 @@ func (x *FieldChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FieldChange.ProtoReflect.Descriptor instead.
 func (*FieldChange) Descriptor() ([]byte, []int) {
-	return file_console_v1_mapping_proto_rawDescGZIP(), []int{27}
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *FieldChange) GetField() string {
@@ -2165,7 +2245,7 @@ type ListPropertiesRequest struct {
 
 func (x *ListPropertiesRequest) Reset() {
 	*x = ListPropertiesRequest{}
-	mi := &file_console_v1_mapping_proto_msgTypes[28]
+	mi := &file_console_v1_mapping_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2177,7 +2257,7 @@ func (x *ListPropertiesRequest) String() string {
 func (*ListPropertiesRequest) ProtoMessage() {}
 
 func (x *ListPropertiesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_mapping_proto_msgTypes[28]
+	mi := &file_console_v1_mapping_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2190,7 +2270,7 @@ func (x *ListPropertiesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPropertiesRequest.ProtoReflect.Descriptor instead.
 func (*ListPropertiesRequest) Descriptor() ([]byte, []int) {
-	return file_console_v1_mapping_proto_rawDescGZIP(), []int{28}
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ListPropertiesRequest) GetTenant() string {
@@ -2239,7 +2319,7 @@ type ListPropertiesResponse struct {
 
 func (x *ListPropertiesResponse) Reset() {
 	*x = ListPropertiesResponse{}
-	mi := &file_console_v1_mapping_proto_msgTypes[29]
+	mi := &file_console_v1_mapping_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2251,7 +2331,7 @@ func (x *ListPropertiesResponse) String() string {
 func (*ListPropertiesResponse) ProtoMessage() {}
 
 func (x *ListPropertiesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_mapping_proto_msgTypes[29]
+	mi := &file_console_v1_mapping_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2264,7 +2344,7 @@ func (x *ListPropertiesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPropertiesResponse.ProtoReflect.Descriptor instead.
 func (*ListPropertiesResponse) Descriptor() ([]byte, []int) {
-	return file_console_v1_mapping_proto_rawDescGZIP(), []int{29}
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ListPropertiesResponse) GetProperties() []*Property {
@@ -2299,7 +2379,7 @@ type Property struct {
 
 func (x *Property) Reset() {
 	*x = Property{}
-	mi := &file_console_v1_mapping_proto_msgTypes[30]
+	mi := &file_console_v1_mapping_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2311,7 +2391,7 @@ func (x *Property) String() string {
 func (*Property) ProtoMessage() {}
 
 func (x *Property) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_mapping_proto_msgTypes[30]
+	mi := &file_console_v1_mapping_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2324,7 +2404,7 @@ func (x *Property) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Property.ProtoReflect.Descriptor instead.
 func (*Property) Descriptor() ([]byte, []int) {
-	return file_console_v1_mapping_proto_rawDescGZIP(), []int{30}
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Property) GetName() string {
@@ -2394,7 +2474,7 @@ type PropertyOption struct {
 
 func (x *PropertyOption) Reset() {
 	*x = PropertyOption{}
-	mi := &file_console_v1_mapping_proto_msgTypes[31]
+	mi := &file_console_v1_mapping_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2406,7 +2486,7 @@ func (x *PropertyOption) String() string {
 func (*PropertyOption) ProtoMessage() {}
 
 func (x *PropertyOption) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_mapping_proto_msgTypes[31]
+	mi := &file_console_v1_mapping_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2419,7 +2499,7 @@ func (x *PropertyOption) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PropertyOption.ProtoReflect.Descriptor instead.
 func (*PropertyOption) Descriptor() ([]byte, []int) {
-	return file_console_v1_mapping_proto_rawDescGZIP(), []int{31}
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *PropertyOption) GetValue() string {
@@ -2459,7 +2539,7 @@ type CreatePropertyRequest struct {
 
 func (x *CreatePropertyRequest) Reset() {
 	*x = CreatePropertyRequest{}
-	mi := &file_console_v1_mapping_proto_msgTypes[32]
+	mi := &file_console_v1_mapping_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2471,7 +2551,7 @@ func (x *CreatePropertyRequest) String() string {
 func (*CreatePropertyRequest) ProtoMessage() {}
 
 func (x *CreatePropertyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_mapping_proto_msgTypes[32]
+	mi := &file_console_v1_mapping_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2484,7 +2564,7 @@ func (x *CreatePropertyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreatePropertyRequest.ProtoReflect.Descriptor instead.
 func (*CreatePropertyRequest) Descriptor() ([]byte, []int) {
-	return file_console_v1_mapping_proto_rawDescGZIP(), []int{32}
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *CreatePropertyRequest) GetTenant() string {
@@ -2531,7 +2611,7 @@ type CreatePropertyResponse struct {
 
 func (x *CreatePropertyResponse) Reset() {
 	*x = CreatePropertyResponse{}
-	mi := &file_console_v1_mapping_proto_msgTypes[33]
+	mi := &file_console_v1_mapping_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2543,7 +2623,7 @@ func (x *CreatePropertyResponse) String() string {
 func (*CreatePropertyResponse) ProtoMessage() {}
 
 func (x *CreatePropertyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_mapping_proto_msgTypes[33]
+	mi := &file_console_v1_mapping_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2556,7 +2636,7 @@ func (x *CreatePropertyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreatePropertyResponse.ProtoReflect.Descriptor instead.
 func (*CreatePropertyResponse) Descriptor() ([]byte, []int) {
-	return file_console_v1_mapping_proto_rawDescGZIP(), []int{33}
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *CreatePropertyResponse) GetProperty() *Property {
@@ -2575,7 +2655,7 @@ type ListUsersRequest struct {
 
 func (x *ListUsersRequest) Reset() {
 	*x = ListUsersRequest{}
-	mi := &file_console_v1_mapping_proto_msgTypes[34]
+	mi := &file_console_v1_mapping_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2587,7 +2667,7 @@ func (x *ListUsersRequest) String() string {
 func (*ListUsersRequest) ProtoMessage() {}
 
 func (x *ListUsersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_mapping_proto_msgTypes[34]
+	mi := &file_console_v1_mapping_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2600,7 +2680,7 @@ func (x *ListUsersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUsersRequest.ProtoReflect.Descriptor instead.
 func (*ListUsersRequest) Descriptor() ([]byte, []int) {
-	return file_console_v1_mapping_proto_rawDescGZIP(), []int{34}
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ListUsersRequest) GetTenant() string {
@@ -2619,7 +2699,7 @@ type ListUsersResponse struct {
 
 func (x *ListUsersResponse) Reset() {
 	*x = ListUsersResponse{}
-	mi := &file_console_v1_mapping_proto_msgTypes[35]
+	mi := &file_console_v1_mapping_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2631,7 +2711,7 @@ func (x *ListUsersResponse) String() string {
 func (*ListUsersResponse) ProtoMessage() {}
 
 func (x *ListUsersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_mapping_proto_msgTypes[35]
+	mi := &file_console_v1_mapping_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2644,7 +2724,7 @@ func (x *ListUsersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUsersResponse.ProtoReflect.Descriptor instead.
 func (*ListUsersResponse) Descriptor() ([]byte, []int) {
-	return file_console_v1_mapping_proto_rawDescGZIP(), []int{35}
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ListUsersResponse) GetUsers() []*User {
@@ -2675,7 +2755,7 @@ type User struct {
 
 func (x *User) Reset() {
 	*x = User{}
-	mi := &file_console_v1_mapping_proto_msgTypes[36]
+	mi := &file_console_v1_mapping_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2687,7 +2767,7 @@ func (x *User) String() string {
 func (*User) ProtoMessage() {}
 
 func (x *User) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_mapping_proto_msgTypes[36]
+	mi := &file_console_v1_mapping_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2700,7 +2780,7 @@ func (x *User) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use User.ProtoReflect.Descriptor instead.
 func (*User) Descriptor() ([]byte, []int) {
-	return file_console_v1_mapping_proto_rawDescGZIP(), []int{36}
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *User) GetEmail() string {
@@ -2777,7 +2857,7 @@ type ListDispositionsRequest struct {
 
 func (x *ListDispositionsRequest) Reset() {
 	*x = ListDispositionsRequest{}
-	mi := &file_console_v1_mapping_proto_msgTypes[37]
+	mi := &file_console_v1_mapping_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2789,7 +2869,7 @@ func (x *ListDispositionsRequest) String() string {
 func (*ListDispositionsRequest) ProtoMessage() {}
 
 func (x *ListDispositionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_mapping_proto_msgTypes[37]
+	mi := &file_console_v1_mapping_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2802,7 +2882,7 @@ func (x *ListDispositionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDispositionsRequest.ProtoReflect.Descriptor instead.
 func (*ListDispositionsRequest) Descriptor() ([]byte, []int) {
-	return file_console_v1_mapping_proto_rawDescGZIP(), []int{37}
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ListDispositionsRequest) GetTenant() string {
@@ -2832,7 +2912,7 @@ type ListDispositionsResponse struct {
 
 func (x *ListDispositionsResponse) Reset() {
 	*x = ListDispositionsResponse{}
-	mi := &file_console_v1_mapping_proto_msgTypes[38]
+	mi := &file_console_v1_mapping_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2844,7 +2924,7 @@ func (x *ListDispositionsResponse) String() string {
 func (*ListDispositionsResponse) ProtoMessage() {}
 
 func (x *ListDispositionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_mapping_proto_msgTypes[38]
+	mi := &file_console_v1_mapping_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2857,7 +2937,7 @@ func (x *ListDispositionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDispositionsResponse.ProtoReflect.Descriptor instead.
 func (*ListDispositionsResponse) Descriptor() ([]byte, []int) {
-	return file_console_v1_mapping_proto_rawDescGZIP(), []int{38}
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ListDispositionsResponse) GetDispositions() []*Disposition {
@@ -2900,7 +2980,7 @@ type Disposition struct {
 
 func (x *Disposition) Reset() {
 	*x = Disposition{}
-	mi := &file_console_v1_mapping_proto_msgTypes[39]
+	mi := &file_console_v1_mapping_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2912,7 +2992,7 @@ func (x *Disposition) String() string {
 func (*Disposition) ProtoMessage() {}
 
 func (x *Disposition) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_mapping_proto_msgTypes[39]
+	mi := &file_console_v1_mapping_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2925,7 +3005,7 @@ func (x *Disposition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Disposition.ProtoReflect.Descriptor instead.
 func (*Disposition) Descriptor() ([]byte, []int) {
-	return file_console_v1_mapping_proto_rawDescGZIP(), []int{39}
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Disposition) GetValue() string {
@@ -3099,14 +3179,20 @@ const file_console_v1_mapping_proto_rawDesc = "" +
 	"\x15PreviewMappingRequest\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x19\n" +
 	"\bbased_on\x18\x02 \x01(\x03R\abasedOn\x12&\n" +
-	"\x05edits\x18\x03 \x03(\v2\x10.console.v1.EditR\x05edits\"\x95\x02\n" +
+	"\x05edits\x18\x03 \x03(\v2\x10.console.v1.EditR\x05edits\"\xc7\x02\n" +
 	"\x16PreviewMappingResponse\x12\x16\n" +
 	"\x06looked\x18\x01 \x01(\x03R\x06looked\x12\x14\n" +
 	"\x05total\x18\x02 \x01(\x03R\x05total\x120\n" +
 	"\ahubspot\x18\x03 \x01(\v2\x16.console.v1.SideEffectR\ahubspot\x120\n" +
 	"\aaloware\x18\x04 \x01(\v2\x16.console.v1.SideEffectR\aaloware\x12/\n" +
 	"\x06fields\x18\x05 \x03(\v2\x17.console.v1.FieldEffectR\x06fields\x128\n" +
-	"\vdifferences\x18\x06 \x03(\v2\x16.console.v1.DifferenceR\vdifferences\"\x84\x01\n" +
+	"\vdifferences\x18\x06 \x03(\v2\x16.console.v1.DifferenceR\vdifferences\x120\n" +
+	"\bestimate\x18\a \x01(\v2\x14.console.v1.EstimateR\bestimate\"\x8b\x01\n" +
+	"\bEstimate\x12\x1a\n" +
+	"\bcontacts\x18\x01 \x01(\x03R\bcontacts\x12\x18\n" +
+	"\ahubspot\x18\x02 \x01(\x03R\ahubspot\x12\x18\n" +
+	"\aaloware\x18\x03 \x01(\x03R\aaloware\x12/\n" +
+	"\x06fields\x18\x04 \x03(\v2\x17.console.v1.FieldEffectR\x06fields\"\x84\x01\n" +
 	"\n" +
 	"SideEffect\x12\x18\n" +
 	"\awritten\x18\x01 \x01(\x03R\awritten\x12\x18\n" +
@@ -3245,7 +3331,7 @@ func file_console_v1_mapping_proto_rawDescGZIP() []byte {
 }
 
 var file_console_v1_mapping_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_console_v1_mapping_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
+var file_console_v1_mapping_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
 var file_console_v1_mapping_proto_goTypes = []any{
 	(Direction)(0),                   // 0: console.v1.Direction
 	(System)(0),                      // 1: console.v1.System
@@ -3268,27 +3354,28 @@ var file_console_v1_mapping_proto_goTypes = []any{
 	(*EditMappingResponse)(nil),      // 18: console.v1.EditMappingResponse
 	(*PreviewMappingRequest)(nil),    // 19: console.v1.PreviewMappingRequest
 	(*PreviewMappingResponse)(nil),   // 20: console.v1.PreviewMappingResponse
-	(*SideEffect)(nil),               // 21: console.v1.SideEffect
-	(*FieldEffect)(nil),              // 22: console.v1.FieldEffect
-	(*Example)(nil),                  // 23: console.v1.Example
-	(*ListVersionsRequest)(nil),      // 24: console.v1.ListVersionsRequest
-	(*ListVersionsResponse)(nil),     // 25: console.v1.ListVersionsResponse
-	(*CompareVersionsRequest)(nil),   // 26: console.v1.CompareVersionsRequest
-	(*CompareVersionsResponse)(nil),  // 27: console.v1.CompareVersionsResponse
-	(*Difference)(nil),               // 28: console.v1.Difference
-	(*FieldChange)(nil),              // 29: console.v1.FieldChange
-	(*ListPropertiesRequest)(nil),    // 30: console.v1.ListPropertiesRequest
-	(*ListPropertiesResponse)(nil),   // 31: console.v1.ListPropertiesResponse
-	(*Property)(nil),                 // 32: console.v1.Property
-	(*PropertyOption)(nil),           // 33: console.v1.PropertyOption
-	(*CreatePropertyRequest)(nil),    // 34: console.v1.CreatePropertyRequest
-	(*CreatePropertyResponse)(nil),   // 35: console.v1.CreatePropertyResponse
-	(*ListUsersRequest)(nil),         // 36: console.v1.ListUsersRequest
-	(*ListUsersResponse)(nil),        // 37: console.v1.ListUsersResponse
-	(*User)(nil),                     // 38: console.v1.User
-	(*ListDispositionsRequest)(nil),  // 39: console.v1.ListDispositionsRequest
-	(*ListDispositionsResponse)(nil), // 40: console.v1.ListDispositionsResponse
-	(*Disposition)(nil),              // 41: console.v1.Disposition
+	(*Estimate)(nil),                 // 21: console.v1.Estimate
+	(*SideEffect)(nil),               // 22: console.v1.SideEffect
+	(*FieldEffect)(nil),              // 23: console.v1.FieldEffect
+	(*Example)(nil),                  // 24: console.v1.Example
+	(*ListVersionsRequest)(nil),      // 25: console.v1.ListVersionsRequest
+	(*ListVersionsResponse)(nil),     // 26: console.v1.ListVersionsResponse
+	(*CompareVersionsRequest)(nil),   // 27: console.v1.CompareVersionsRequest
+	(*CompareVersionsResponse)(nil),  // 28: console.v1.CompareVersionsResponse
+	(*Difference)(nil),               // 29: console.v1.Difference
+	(*FieldChange)(nil),              // 30: console.v1.FieldChange
+	(*ListPropertiesRequest)(nil),    // 31: console.v1.ListPropertiesRequest
+	(*ListPropertiesResponse)(nil),   // 32: console.v1.ListPropertiesResponse
+	(*Property)(nil),                 // 33: console.v1.Property
+	(*PropertyOption)(nil),           // 34: console.v1.PropertyOption
+	(*CreatePropertyRequest)(nil),    // 35: console.v1.CreatePropertyRequest
+	(*CreatePropertyResponse)(nil),   // 36: console.v1.CreatePropertyResponse
+	(*ListUsersRequest)(nil),         // 37: console.v1.ListUsersRequest
+	(*ListUsersResponse)(nil),        // 38: console.v1.ListUsersResponse
+	(*User)(nil),                     // 39: console.v1.User
+	(*ListDispositionsRequest)(nil),  // 40: console.v1.ListDispositionsRequest
+	(*ListDispositionsResponse)(nil), // 41: console.v1.ListDispositionsResponse
+	(*Disposition)(nil),              // 42: console.v1.Disposition
 }
 var file_console_v1_mapping_proto_depIdxs = []int32{
 	0,  // 0: console.v1.Mapping.direction:type_name -> console.v1.Direction
@@ -3315,47 +3402,49 @@ var file_console_v1_mapping_proto_depIdxs = []int32{
 	5,  // 21: console.v1.SetFilter.filter:type_name -> console.v1.Filter
 	10, // 22: console.v1.EditMappingRequest.edits:type_name -> console.v1.Edit
 	9,  // 23: console.v1.EditMappingResponse.version:type_name -> console.v1.Version
-	28, // 24: console.v1.EditMappingResponse.differences:type_name -> console.v1.Difference
+	29, // 24: console.v1.EditMappingResponse.differences:type_name -> console.v1.Difference
 	10, // 25: console.v1.PreviewMappingRequest.edits:type_name -> console.v1.Edit
-	21, // 26: console.v1.PreviewMappingResponse.hubspot:type_name -> console.v1.SideEffect
-	21, // 27: console.v1.PreviewMappingResponse.aloware:type_name -> console.v1.SideEffect
-	22, // 28: console.v1.PreviewMappingResponse.fields:type_name -> console.v1.FieldEffect
-	28, // 29: console.v1.PreviewMappingResponse.differences:type_name -> console.v1.Difference
-	1,  // 30: console.v1.FieldEffect.system:type_name -> console.v1.System
-	23, // 31: console.v1.FieldEffect.examples:type_name -> console.v1.Example
-	9,  // 32: console.v1.ListVersionsResponse.versions:type_name -> console.v1.Version
-	28, // 33: console.v1.CompareVersionsResponse.differences:type_name -> console.v1.Difference
-	29, // 34: console.v1.Difference.changes:type_name -> console.v1.FieldChange
-	1,  // 35: console.v1.ListPropertiesRequest.system:type_name -> console.v1.System
-	32, // 36: console.v1.ListPropertiesResponse.properties:type_name -> console.v1.Property
-	33, // 37: console.v1.Property.options:type_name -> console.v1.PropertyOption
-	33, // 38: console.v1.CreatePropertyRequest.options:type_name -> console.v1.PropertyOption
-	32, // 39: console.v1.CreatePropertyResponse.property:type_name -> console.v1.Property
-	38, // 40: console.v1.ListUsersResponse.users:type_name -> console.v1.User
-	41, // 41: console.v1.ListDispositionsResponse.dispositions:type_name -> console.v1.Disposition
-	7,  // 42: console.v1.MappingService.GetMapping:input_type -> console.v1.GetMappingRequest
-	17, // 43: console.v1.MappingService.EditMapping:input_type -> console.v1.EditMappingRequest
-	19, // 44: console.v1.MappingService.PreviewMapping:input_type -> console.v1.PreviewMappingRequest
-	24, // 45: console.v1.MappingService.ListVersions:input_type -> console.v1.ListVersionsRequest
-	26, // 46: console.v1.MappingService.CompareVersions:input_type -> console.v1.CompareVersionsRequest
-	30, // 47: console.v1.MappingService.ListProperties:input_type -> console.v1.ListPropertiesRequest
-	34, // 48: console.v1.MappingService.CreateProperty:input_type -> console.v1.CreatePropertyRequest
-	36, // 49: console.v1.MappingService.ListUsers:input_type -> console.v1.ListUsersRequest
-	39, // 50: console.v1.MappingService.ListDispositions:input_type -> console.v1.ListDispositionsRequest
-	8,  // 51: console.v1.MappingService.GetMapping:output_type -> console.v1.GetMappingResponse
-	18, // 52: console.v1.MappingService.EditMapping:output_type -> console.v1.EditMappingResponse
-	20, // 53: console.v1.MappingService.PreviewMapping:output_type -> console.v1.PreviewMappingResponse
-	25, // 54: console.v1.MappingService.ListVersions:output_type -> console.v1.ListVersionsResponse
-	27, // 55: console.v1.MappingService.CompareVersions:output_type -> console.v1.CompareVersionsResponse
-	31, // 56: console.v1.MappingService.ListProperties:output_type -> console.v1.ListPropertiesResponse
-	35, // 57: console.v1.MappingService.CreateProperty:output_type -> console.v1.CreatePropertyResponse
-	37, // 58: console.v1.MappingService.ListUsers:output_type -> console.v1.ListUsersResponse
-	40, // 59: console.v1.MappingService.ListDispositions:output_type -> console.v1.ListDispositionsResponse
-	51, // [51:60] is the sub-list for method output_type
-	42, // [42:51] is the sub-list for method input_type
-	42, // [42:42] is the sub-list for extension type_name
-	42, // [42:42] is the sub-list for extension extendee
-	0,  // [0:42] is the sub-list for field type_name
+	22, // 26: console.v1.PreviewMappingResponse.hubspot:type_name -> console.v1.SideEffect
+	22, // 27: console.v1.PreviewMappingResponse.aloware:type_name -> console.v1.SideEffect
+	23, // 28: console.v1.PreviewMappingResponse.fields:type_name -> console.v1.FieldEffect
+	29, // 29: console.v1.PreviewMappingResponse.differences:type_name -> console.v1.Difference
+	21, // 30: console.v1.PreviewMappingResponse.estimate:type_name -> console.v1.Estimate
+	23, // 31: console.v1.Estimate.fields:type_name -> console.v1.FieldEffect
+	1,  // 32: console.v1.FieldEffect.system:type_name -> console.v1.System
+	24, // 33: console.v1.FieldEffect.examples:type_name -> console.v1.Example
+	9,  // 34: console.v1.ListVersionsResponse.versions:type_name -> console.v1.Version
+	29, // 35: console.v1.CompareVersionsResponse.differences:type_name -> console.v1.Difference
+	30, // 36: console.v1.Difference.changes:type_name -> console.v1.FieldChange
+	1,  // 37: console.v1.ListPropertiesRequest.system:type_name -> console.v1.System
+	33, // 38: console.v1.ListPropertiesResponse.properties:type_name -> console.v1.Property
+	34, // 39: console.v1.Property.options:type_name -> console.v1.PropertyOption
+	34, // 40: console.v1.CreatePropertyRequest.options:type_name -> console.v1.PropertyOption
+	33, // 41: console.v1.CreatePropertyResponse.property:type_name -> console.v1.Property
+	39, // 42: console.v1.ListUsersResponse.users:type_name -> console.v1.User
+	42, // 43: console.v1.ListDispositionsResponse.dispositions:type_name -> console.v1.Disposition
+	7,  // 44: console.v1.MappingService.GetMapping:input_type -> console.v1.GetMappingRequest
+	17, // 45: console.v1.MappingService.EditMapping:input_type -> console.v1.EditMappingRequest
+	19, // 46: console.v1.MappingService.PreviewMapping:input_type -> console.v1.PreviewMappingRequest
+	25, // 47: console.v1.MappingService.ListVersions:input_type -> console.v1.ListVersionsRequest
+	27, // 48: console.v1.MappingService.CompareVersions:input_type -> console.v1.CompareVersionsRequest
+	31, // 49: console.v1.MappingService.ListProperties:input_type -> console.v1.ListPropertiesRequest
+	35, // 50: console.v1.MappingService.CreateProperty:input_type -> console.v1.CreatePropertyRequest
+	37, // 51: console.v1.MappingService.ListUsers:input_type -> console.v1.ListUsersRequest
+	40, // 52: console.v1.MappingService.ListDispositions:input_type -> console.v1.ListDispositionsRequest
+	8,  // 53: console.v1.MappingService.GetMapping:output_type -> console.v1.GetMappingResponse
+	18, // 54: console.v1.MappingService.EditMapping:output_type -> console.v1.EditMappingResponse
+	20, // 55: console.v1.MappingService.PreviewMapping:output_type -> console.v1.PreviewMappingResponse
+	26, // 56: console.v1.MappingService.ListVersions:output_type -> console.v1.ListVersionsResponse
+	28, // 57: console.v1.MappingService.CompareVersions:output_type -> console.v1.CompareVersionsResponse
+	32, // 58: console.v1.MappingService.ListProperties:output_type -> console.v1.ListPropertiesResponse
+	36, // 59: console.v1.MappingService.CreateProperty:output_type -> console.v1.CreatePropertyResponse
+	38, // 60: console.v1.MappingService.ListUsers:output_type -> console.v1.ListUsersResponse
+	41, // 61: console.v1.MappingService.ListDispositions:output_type -> console.v1.ListDispositionsResponse
+	53, // [53:62] is the sub-list for method output_type
+	44, // [44:53] is the sub-list for method input_type
+	44, // [44:44] is the sub-list for extension type_name
+	44, // [44:44] is the sub-list for extension extendee
+	0,  // [0:44] is the sub-list for field type_name
 }
 
 func init() { file_console_v1_mapping_proto_init() }
@@ -3379,7 +3468,7 @@ func file_console_v1_mapping_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_console_v1_mapping_proto_rawDesc), len(file_console_v1_mapping_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   40,
+			NumMessages:   41,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -155,12 +155,20 @@ func previewMessage(p *mappings.Preview) *consolev1.PreviewMappingResponse {
 	out := &consolev1.PreviewMappingResponse{
 		Looked: p.Looked, Total: p.Total, Hubspot: side(0), Aloware: side(1), Differences: differenceMessages(p.Differences),
 	}
-	for _, f := range p.Fields {
+	out.Fields = fieldEffects(p.Fields)
+	if e := p.Estimate; e != nil {
+		out.Estimate = &consolev1.Estimate{Contacts: e.Looked, Hubspot: e.Written[0], Aloware: e.Written[1], Fields: fieldEffects(e.Fields)}
+	}
+	return out
+}
+
+func fieldEffects(tallies []mapping.FieldTally) (effects []*consolev1.FieldEffect) {
+	for _, f := range tallies {
 		field := &consolev1.FieldEffect{Key: f.Key, System: consolev1.System(f.System), Fills: f.Fills, Replaces: f.Replaces, Clears: f.Clears}
 		for _, e := range f.Examples {
 			field.Examples = append(field.Examples, &consolev1.Example{Contact: string(e.Contact), Before: e.Before, After: e.After})
 		}
-		out.Fields = append(out.Fields, field)
+		effects = append(effects, field)
 	}
-	return out
+	return effects
 }

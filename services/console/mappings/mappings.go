@@ -30,12 +30,16 @@ type Portal interface {
 	Properties(ctx context.Context) ([]hubspot.Definition, error)
 	CreateGroup(ctx context.Context, name, label string) error
 	CreateProperty(ctx context.Context, definition hubspot.Definition) error
+	// Contacts reads contacts by their ids.
+	Contacts(ctx context.Context, ids, properties []string) ([]contact.Change, error)
 }
 
 // Account is what this room needs of an Aloware account.
 type Account interface {
 	// Attributes are the fields that the account defined itself.
 	Attributes(ctx context.Context) ([]mapping.Property, error)
+	// ByPhone reads the contact with a phone number.
+	ByPhone(ctx context.Context, phone string) ([]contact.Change, error)
 }
 
 // Config is what the room stands on.

@@ -22,6 +22,9 @@ type Preview struct {
 	Differences []mapping.Difference
 	// Cost is of each system, in the order of contact.Systems.
 	Cost [2]Cost
+	// Estimate is of contacts that must be read first: what would be done to some
+	// of them, which were read; nil without any.
+	Estimate *mapping.Tally
 }
 
 // Cost is what writing takes at a connection's limits.
@@ -46,19 +49,34 @@ func (s *Mappings) Preview(ctx context.Context, id contact.Tenant, basedOn int64
 	if err != nil {
 		return err
 	}
-	question, err := json.Marshal(mapping.Proposal{Tenant: id, Set: p.After.InForce(stored)})
+	proposal := mapping.Proposal{Tenant: id, Set: p.After.InForce(stored)}
+	ctx, cancel := context.WithTimeout(ctx, previewTime)
+	defer cancel()
+	var last Preview
+	err = s.ask(ctx, &proposal, func(tally mapping.Tally) error {
+		last = Preview{Tally: tally, Differences: p.Differences, Cost: costs(t, &tally)}
+		return heard(last)
+	})
+	if err != nil || len(last.Unread) == 0 {
+		return err
+	}
+	if last.Estimate = s.estimate(ctx, t, proposal, last.Unread); last.Estimate == nil {
+		return nil
+	}
+	return heard(last)
+}
+
+func (s *Mappings) ask(ctx context.Context, proposal *mapping.Proposal, heard func(mapping.Tally) error) error {
+	question, err := json.Marshal(proposal)
 	if err != nil {
 		return fmt.Errorf("encode the proposal: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, previewTime)
-	defer cancel()
 	return s.config.Bus.Ask(ctx, mapping.PreviewTopic, question, func(part []byte) error {
-		preview := Preview{Differences: p.Differences}
-		if err := json.Unmarshal(part, &preview.Tally); err != nil {
+		var tally mapping.Tally
+		if err := json.Unmarshal(part, &tally); err != nil {
 			return fmt.Errorf("read the preview: %w", err)
 		}
-		preview.Cost = costs(t, &preview.Tally)
-		return heard(preview)
+		return heard(tally)
 	})
 }
 

@@ -437,7 +437,17 @@ func (c *CLI) preview(cmd *cobra.Command, client consolev1connect.MappingService
 		rows = append(rows, []string{side.name, fmt.Sprint(side.GetWritten()), fmt.Sprint(side.GetCreated()), fmt.Sprint(side.GetRead()), fmt.Sprint(side.GetCalls()), fmt.Sprintf("%.1f", side.GetMinutes())})
 	}
 	rows = append(rows, []string{""}, []string{"FIELD", "INTO", "FILLS", "REPLACES", "CLEARS", "FOR EXAMPLE"})
-	for _, f := range last.GetFields() {
+	rows = append(rows, effects(last.GetFields())...)
+	if e := last.GetEstimate(); e != nil {
+		rows = append(rows, []string{""}, []string{fmt.Sprintf("Of those to be read, %d were: %d would be written in HubSpot, %d in Aloware.", e.GetContacts(), e.GetHubspot(), e.GetAloware())})
+		rows = append(rows, effects(e.GetFields())...)
+	}
+	return c.print(cmd, last, rows)
+}
+
+// effects are what would be written, by field and side.
+func effects(fields []*consolev1.FieldEffect) (rows [][]string) {
+	for _, f := range fields {
 		example := ""
 		if len(f.GetExamples()) > 0 {
 			e := f.GetExamples()[0]
@@ -446,7 +456,7 @@ func (c *CLI) preview(cmd *cobra.Command, client consolev1connect.MappingService
 		system := strings.ToLower(strings.TrimPrefix(f.GetSystem().String(), "SYSTEM_"))
 		rows = append(rows, []string{f.GetKey(), system, fmt.Sprint(f.GetFills()), fmt.Sprint(f.GetReplaces()), fmt.Sprint(f.GetClears()), example})
 	}
-	return c.print(cmd, last, rows)
+	return rows
 }
 
 func (c *CLI) mappingProperties() *cobra.Command {
