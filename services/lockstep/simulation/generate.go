@@ -136,6 +136,11 @@ func (g *generator) edit() {
 		g.step("edit", g.system(), fieldKeys[phone], g.person(), g.IntN(7), g.IntN(3))
 		return
 	}
+	if g.one(25) {
+		g.step("tie", 0, g.field(), g.person(), g.IntN(7), g.IntN(7))
+		g.step("wait", 0, "", 500+g.IntN(1000))
+		return
+	}
 	g.step("edit", g.system(), g.field(), g.person(), g.IntN(7), g.IntN(3))
 }
 

@@ -28,6 +28,7 @@ func init() {
 		"wait":           func(w *world, s Step) { w.now += contact.Millis(s.n(0)) },
 		"create":         (*world).create,
 		"edit":           (*world).edit,
+		"tie":            (*world).tie,
 		"merge":          (*world).merge,
 		"delete":         (*world).remove,
 		"restore":        (*world).restore,
@@ -124,6 +125,18 @@ func (w *world) edit(s Step) {
 	if c := w.set(r, field, text, nil); c != nil {
 		w.stats.Edits++
 		w.report(r, []*change{c}, false)
+	}
+}
+
+// tie field person value value: both sides change a value at the same moment,
+// as far as Aloware's clock can tell.
+func (w *world) tie(s Step) {
+	if w.skew != [2]contact.Millis{} {
+		return
+	}
+	w.now = (w.now + tick - 1) / tick * tick
+	for i, system := range contact.Systems {
+		w.edit(Step{System: system, Name: s.Name, N: []int{s.n(0), s.n(1 + i), 1}})
 	}
 }
 

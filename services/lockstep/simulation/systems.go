@@ -14,6 +14,7 @@ type event struct {
 	shows    []*change
 	whole    bool // of a whole record
 	occurred contact.Millis
+	received contact.Millis // by our clock
 	record   *record
 	lossy    bool // sent at most once
 }

@@ -211,6 +211,9 @@ func (w *world) show(e *event, c *change) {
 		c.upTo = min(c.upTo, upTo)
 		return
 	}
+	if c.record.system == contact.Aloware && e.received > upTo {
+		upTo = w.tickOf(c.record.system, at) // held up, it is taken at its tick's beginning
+	}
 	c.shown, c.upTo = w.now, upTo
 	if !c.record.heard[c.field] {
 		c.record.heard[c.field] = true

@@ -96,6 +96,7 @@ func (w *world) arrive(stream int, events ...*event) {
 	m := make(message, 0, len(events))
 	for _, e := range events {
 		arrived := *e
+		arrived.received = w.now
 		if c := e.in.Change; c != nil {
 			received := *c
 			received.ReceivedAt = w.now

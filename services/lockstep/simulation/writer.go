@@ -167,7 +167,7 @@ func (w *world) end(wr *writer, c *call, how int) {
 		}
 		return
 	}
-	o.AnsweredAt = w.now
+	o.AnsweredAt, e.received = w.now, w.now
 	w.changes[live] = append(w.changes[live], message{e})
 	if how == unfinished || l == nil {
 		return

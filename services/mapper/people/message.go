@@ -128,11 +128,16 @@ func (j *Message) gather(survivor *Entry, c *contact.Change) *Entry {
 		case survivor == nil:
 			survivor = lost
 		default:
-			j.Judge(survivor, c.EventID).Absorb(lost.State, lost.Key, c.System)
-			j.replace(survivor, lost)
+			j.merge(survivor, lost, c.System, c.EventID)
 		}
 	}
 	return survivor
+}
+
+// merge takes in the contact of a record that its system merged into this one's.
+func (j *Message) merge(survivor, lost *Entry, system contact.System, eventID string) {
+	j.Judge(survivor, eventID).Absorb(lost.State, lost.Key, system)
+	j.replace(survivor, lost)
 }
 
 // join makes two contacts one. The other's key stays known as a former one.
@@ -221,7 +226,7 @@ func (j *Message) absorb(e *Entry, o *contact.Outcome) {
 		}
 		ours, theirs := e.State.Side(o.System.Other()).ID, other.State.Side(o.System.Other()).ID
 		if ours == "" || theirs == "" || ours == theirs {
-			j.join(e, other, o.EventID)
+			j.merge(e, other, o.System, o.EventID)
 		}
 	}
 }

@@ -58,7 +58,7 @@ func run(seeds int, only string) error {
 			missed++
 			found = "NOT FOUND"
 		}
-		fmt.Printf("%-80s %s\n", m.rule, found)
+		fmt.Printf("rule %-80s %s\n", m.rule, found)
 	}
 	if missed > 0 {
 		return fmt.Errorf("%d mutations were not found within %d seeds", missed, seeds)
