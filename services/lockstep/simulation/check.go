@@ -10,13 +10,16 @@ import (
 // check holds the world at rest against what must be true of it.
 func (w *world) check() {
 	for person := range mostPeople {
-		if w.same(person) != person {
+		if w.same(person) != person || w.crossed(person) {
 			continue
 		}
 		w.checkPerson(person)
 		if w.failure != nil {
 			return
 		}
+	}
+	if w.shared {
+		w.checkCrossed()
 	}
 }
 

@@ -18,6 +18,9 @@ type generator struct {
 func Generate(seed uint64) Script {
 	g := &generator{Rand: rand.New(rand.NewPCG(seed, 0x10c57e9))}
 	g.persons = 1 + g.IntN(3)
+	if g.one(6) {
+		g.persons = 2 + g.IntN(mostPeople-1)
+	}
 	g.settings()
 	g.people()
 	kind := profiles[g.IntN(len(profiles))]
@@ -67,6 +70,9 @@ func (g *generator) settings() {
 	for _, field := range []int{firstName, lastName, company, city, leadSource} {
 		g.direct(fieldKeys[field])
 	}
+	for g.persons > 3 && !g.one(3) {
+		g.step("share", 0, fieldKeys[g.IntN(firstName)], g.person(), g.person())
+	}
 }
 
 func (g *generator) direct(field string) {
@@ -102,6 +108,7 @@ type profile struct {
 	life                            int // creation, merge, deletion
 	rules                           int // mapping changes and refusals
 	talk                            int
+	asking                          int // retries, pulls, choices
 }
 
 var profiles = []profile{
@@ -111,17 +118,18 @@ var profiles = []profile{
 	{edit: 4, deliver: 6, mapping: 6, writing: 8, life: 1, disorder: 2},
 	{edit: 4, deliver: 6, mapping: 6, writing: 8, rules: 2},
 	{edit: 2, deliver: 6, mapping: 6, writing: 8, talk: 3, disorder: 1},
-	{edit: 4, deliver: 5, mapping: 5, writing: 7, talk: 1, disorder: 2, life: 1, rules: 1},
+	{edit: 4, deliver: 5, mapping: 5, writing: 7, talk: 1, disorder: 2, life: 1, rules: 1, asking: 1},
+	{edit: 3, deliver: 6, mapping: 6, writing: 8, life: 1, rules: 1, asking: 2},
 }
 
 func (g *generator) pick(p profile) {
-	at := g.IntN(p.edit + p.deliver + p.mapping + p.writing + p.disorder + p.life + p.rules + p.talk)
+	at := g.IntN(p.edit + p.deliver + p.mapping + p.writing + p.disorder + p.life + p.rules + p.talk + p.asking)
 	for _, choice := range []struct {
 		weight int
 		do     func()
 	}{
 		{p.edit, g.edit}, {p.deliver, g.deliver}, {p.mapping, g.mapping}, {p.writing, g.writing},
-		{p.disorder, g.disorder}, {p.life, g.life}, {p.rules, g.rules}, {p.talk, g.talk},
+		{p.disorder, g.disorder}, {p.life, g.life}, {p.rules, g.rules}, {p.talk, g.talk}, {p.asking, g.asking},
 	} {
 		if at < choice.weight {
 			choice.do()
@@ -268,6 +276,17 @@ func (g *generator) rules() {
 		if g.one(4) {
 			g.step("refuse-contact", g.system(), "", g.person())
 		}
+	}
+}
+
+func (g *generator) asking() {
+	switch g.IntN(4) {
+	case 0:
+		g.step("retry", 0, "", g.person())
+	case 1:
+		g.step("pull", 0, "", g.person())
+	default:
+		g.step("choose", 0, "", g.IntN(4), g.IntN(4))
 	}
 }
 

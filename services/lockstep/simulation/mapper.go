@@ -38,6 +38,7 @@ type batch struct {
 	wants    []want
 	answers  []contact.Key // contacts of the outcomes in it
 	judged   []judgedEvent
+	joined   map[*people.Entry]bool // looked at already
 }
 
 // judgedEvent is an event's id with the contact that it was judged for.
@@ -61,7 +62,7 @@ func (w *world) judgeMessages(stream, count int) *batch {
 	m := &w.mapper
 	m.attempts[stream]++
 	version := contact.NewVersion(m.epoch[stream], stream == bulk, m.attempts[stream])
-	b := &batch{world: w, contacts: people.NewBatch(m.store), inForce: w.rules, stream: stream}
+	b := &batch{world: w, joined: make(map[*people.Entry]bool), contacts: people.NewBatch(m.store), inForce: w.rules, stream: stream}
 	b.until = min(m.position[stream]+count, len(w.changes[stream]))
 	messages := w.changes[stream][m.position[stream]:b.until]
 	deliveries := make([]people.Delivery, len(messages))
@@ -94,6 +95,7 @@ func (b *batch) judgeMessage(d people.Delivery, version contact.Version) {
 		}
 	}
 	judgements, _ := message.Conclude(context.Background())
+	b.checkMatch(d, judgements)
 	for _, decided := range judgements {
 		if decided.Verdict.Erased {
 			keys := decided.Keys()
@@ -106,6 +108,9 @@ func (b *batch) judgeMessage(d people.Delivery, version contact.Version) {
 		}
 		b.patches = append(b.patches, decided.Patches...)
 		for _, s := range decided.Steps {
+			if s.Rule == "chosen" {
+				b.chosen(decided.EventID)
+			}
 			if s.Rule == "write" {
 				b.wants = append(b.wants, want{decided.Key, s.Version, s.Side, s.Field, s.At})
 			}

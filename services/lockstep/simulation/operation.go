@@ -16,6 +16,7 @@ func init() {
 		"skew":      func(w *world, s Step) { w.skew[index(s.System)] = contact.Millis(s.n(0)) },
 		"anonymous": func(w *world, _ Step) { w.anonymous = true },
 		"creation":  func(w *world, s Step) { w.rules.Creation = resolve.Flow(s.Name) },
+		"share":     (*world).share,
 		"updates":   func(w *world, s Step) { w.rules.Updates = resolve.Flow(s.Name) },
 		// The mapping.
 		"both":       func(w *world, s Step) { w.direct(s.Name, contact.Both) },
@@ -40,6 +41,10 @@ func init() {
 		// The way to us.
 		"deliver": (*world).deliver,
 		"poll":    func(w *world, s Step) { w.poll(s.System, s.n(0)%2) },
+		// What people ask of us.
+		"retry":  (*world).retry,
+		"pull":   (*world).pull,
+		"choose": (*world).choose,
 		// The mapper.
 		"map":     func(w *world, s Step) { w.handle(s.n(0)%2, 1+s.n(1)) },
 		"crash":   (*world).crash,
@@ -79,6 +84,9 @@ func (w *world) direct(name string, direction contact.Direction) {
 // free reports whether a person can be made in a system by hand.
 func (w *world) free(system contact.System, person int) bool {
 	person = w.same(person)
+	if system == contact.Aloware && len(w.withValues(system, phone, w.valueOf(person, phone, 0))) > 0 {
+		return false // it holds a number once
+	}
 	return len(w.living(system, person)) == 0 && !w.deleted[person] && !w.erasedOf[person]
 }
 
@@ -99,8 +107,8 @@ func (w *world) create(s Step) {
 		if field == phone {
 			n = 0
 		}
-		text := typed(field, valueOf(person, field, n), s.n(2)+field)
-		if text == "" {
+		text := typed(field, w.valueOf(person, field, n), s.n(2)+field)
+		if text == "" || w.taken(r, field, canonical(field, text)) {
 			continue
 		}
 		changes = append(changes, w.set(r, field, text, nil))
@@ -121,7 +129,10 @@ func (w *world) edit(s Step) {
 	}
 	w.moment++
 	r := records[s.n(1)%len(records)]
-	text := typed(field, valueOf(person, field, s.n(1)%7), s.n(2))
+	text := typed(field, w.valueOf(person, field, s.n(1)%7), s.n(2))
+	if w.taken(r, field, canonical(field, text)) {
+		return
+	}
 	if c := w.set(r, field, text, nil); c != nil {
 		w.stats.Edits++
 		w.report(r, []*change{c}, false)

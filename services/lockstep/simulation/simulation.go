@@ -35,6 +35,8 @@ package simulation
 import (
 	"fmt"
 	"strings"
+
+	"lockstep.internal/pkg/contact"
 )
 
 // Stats are what happened over some schedules.
@@ -96,9 +98,28 @@ func (w *world) play(script Script) {
 	if w.failure == nil {
 		w.check()
 	}
+	if w.failure == nil && len(w.refused) > 0 {
+		w.tryAgain()
+	}
 	w.stats.Schedules++
 	w.stats.Writes += w.landings
 	w.stats.Calls += w.calls
+}
+
+// tryAgain lets both systems take what they refused, and asks for it once more:
+// then nothing of it may stay apart.
+func (w *world) tryAgain() {
+	w.trace("try again")
+	w.refuses, w.refused = [2]map[int]string{{}, {}}, map[refusedValue]int{}
+	for _, e := range w.mapper.contacts {
+		w.ask(contact.Command{Contact: e.key, Kind: contact.Retry})
+	}
+	w.rest()
+	if w.failure == nil {
+		counted := w.stats
+		w.check()
+		w.stats = counted
+	}
 }
 
 // Shrink reduces a failing script to steps none of which can be left out.

@@ -283,7 +283,7 @@ func (w *world) apply(r *record, p contact.Patch, o *contact.Outcome, made bool)
 		field := w.fieldOf(r.system, property.Name)
 		outcome := contact.PropertyOutcome{Name: property.Name, Version: property.Version, Value: property.Value}
 		by := w.landing(r, field, p.Contact, property)
-		if w.refuses[index(r.system)][field] == property.Value && property.Value != "" {
+		if w.taken(r, field, canonical(field, property.Value)) || w.refuses[index(r.system)][field] == property.Value && property.Value != "" {
 			outcome.Refusal = &fault.Refusal{Class: fault.Permanent, Reason: "INVALID_VALUE", Message: "refused by the model"}
 			w.refused[refusedValue{r.system, w.personOf(r), field, property.Value}]++
 		} else if c := w.set(r, field, property.Value, by); c != nil {

@@ -95,7 +95,7 @@ func (w *world) quiet() bool {
 			return false
 		}
 	}
-	return !w.disturbed && len(w.refused) == 0 && !w.gone && w.rebound == [fields]bool{}
+	return !w.disturbed && !w.shared && !w.asked && len(w.refused) == 0 && !w.gone && w.rebound == [fields]bool{}
 }
 
 // landing finds what a write that reaches a system was decided as, and counts
@@ -127,7 +127,7 @@ func (w *world) landed(r *record, c *change) {
 			}
 			w.stats.Regressions++
 		}
-	case c.field != phone && before.shown != 0 && w.oneWayInto(r.system, c.field) && before.shown < c.write.decided && w.unsure(before) == "" && c.write.version != 0:
+	case c.field != phone && !w.crossed(w.personOf(r)) && before.shown != 0 && w.oneWayInto(r.system, c.field) && before.shown < c.write.decided && w.unsure(before) == "" && c.write.version != 0:
 		// Somebody's own edit of the target was known when this was decided.
 		if !c.write.sought && c.write.at < w.tickOf(r.system, before.clock) && !w.underWay(c, before) && !before.first && !w.remapped && !r.mixed && !r.busy[w.tickOf(r.system, before.clock)] {
 			w.fail("own edit", "%s: the target's own edit %q at %d was overwritten with %q of %d", cell{r.system, r.person, c.field}, before.value, before.clock, c.value, c.write.at)

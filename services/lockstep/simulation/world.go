@@ -19,6 +19,7 @@ type world struct {
 	directions [fields]contact.Direction
 	catalogue  [slots]mapping.Mapping // as the fields are mapped now
 	removed    [fields]bool
+	identities [firstName][mostPeople]int // whose number and whose e-mail a person has
 	rules      *resolve.Rules
 	number     int
 	revision   int // of rows, over all
@@ -51,7 +52,11 @@ type world struct {
 	landings  int
 	remapped  bool
 	rebound   [fields]bool // mapped to another property, or away for a while
-	gone      bool         // some contact was deleted, refused as a whole, or not found
+	shared    bool         // some people have a number or an e-mail in common
+	choices   map[string]choice
+	apart     map[[2]string]bool // ids in HubSpot and Aloware that are different people
+	asked     bool               // somebody asked for something to be done again
+	gone      bool               // some contact was deleted, refused as a whole, or not found
 	failure   *Failure
 	stats     Stats
 
@@ -60,14 +65,14 @@ type world struct {
 }
 
 // most people of a schedule.
-const mostPeople = 6
+const mostPeople = 8
 
 func newWorld() *world {
 	w := &world{
 		now:     1_700_000_000_000,
 		refuses: [2]map[int]string{{}, {}}, refusesPerson: [2]map[int]bool{{}, {}},
 		deleted: map[int]bool{}, cut: map[int]bool{}, restored: map[int]bool{}, erasedOf: map[int]bool{}, writes: map[cell][]*write{}, refused: map[refusedValue]int{},
-		known: map[string]contact.Key{},
+		known: map[string]contact.Key{}, choices: map[string]choice{}, apart: map[[2]string]bool{},
 	}
 	w.catalogue = catalogue
 	for i := range w.directions {
@@ -79,6 +84,7 @@ func newWorld() *world {
 	}
 	for person := range mostPeople {
 		w.merged = append(w.merged, person)
+		w.identities[phone][person], w.identities[email][person] = person, person
 	}
 	w.rules = &resolve.Rules{Region: "US", Creation: resolve.FlowBoth, Updates: resolve.FlowBoth}
 	w.rules.Set = w.fieldSet(1)
