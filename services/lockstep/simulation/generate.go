@@ -144,6 +144,10 @@ func (g *generator) edit() {
 		g.step("edit", g.system(), fieldKeys[phone], g.person(), g.IntN(7), g.IntN(3))
 		return
 	}
+	if g.one(60) {
+		g.heldUp()
+		return
+	}
 	if g.one(25) {
 		g.step("tie", 0, g.field(), g.person(), g.IntN(7), g.IntN(7))
 		g.step("wait", 0, "", 500+g.IntN(1000))
@@ -229,6 +233,28 @@ func (g *generator) life() {
 		}
 		g.step("erase", 0, "", g.person())
 	}
+}
+
+// heldUp lets two snapshots of Aloware come behind our later write, when both
+// tell of a value from before an edit in HubSpot, and the second is from after it.
+func (g *generator) heldUp() {
+	person, field, other := g.person(), g.field(), g.field()
+	g.step("settle", 0, "")
+	g.step("edit", contact.Aloware, field, person, g.IntN(7), 1)
+	g.step("wait", 0, "", 500+g.IntN(1500))
+	g.step("edit", contact.HubSpot, field, person, g.IntN(7), 1)
+	g.step("wait", 0, "", 500+g.IntN(1500))
+	g.step("edit", contact.Aloware, other, person, g.IntN(7), 1)
+	g.step("wait", 0, "", 500+g.IntN(1500))
+	g.step("deliver", 0, "", 0, 1, 0)
+	g.step("map", 0, "", live, 9)
+	g.step("read", contact.Aloware, "", live, 9)
+	g.step("call", contact.Aloware, "", 0, 0)
+	for range 3 {
+		g.step("map", 0, "", live, 9)
+		g.step("deliver", 0, "", 0, 0, 0)
+	}
+	g.step("map", 0, "", live, 9)
 }
 
 // erasure erases somebody while he is made in Aloware.

@@ -36,7 +36,7 @@ type batch struct {
 	until    int
 	patches  []contact.Patch
 	wants    []want
-	answers  []contact.Key // contacts of the outcomes in it
+	answers  []answer // of the outcomes in it
 	judged   []judgedEvent
 	joined   map[*people.Entry]bool // looked at already
 }
@@ -45,6 +45,24 @@ type batch struct {
 type judgedEvent struct {
 	id  string
 	key contact.Key
+}
+
+// answer is an outcome with the contact that it turned out to be about.
+type answer struct {
+	*contact.Outcome
+	key contact.Key
+}
+
+// answered reports whether the batch has an answer after which a write of a
+// contact may be repeated.
+func (b *batch) answered(key contact.Key, system contact.System, property string, version contact.Version) bool {
+	return slices.ContainsFunc(b.answers, func(a answer) bool {
+		if key != a.key && key != a.Contact || system != a.System {
+			return false
+		}
+		whole := a.Result != contact.Written || len(a.Holds) > 0
+		return whole || slices.ContainsFunc(a.Properties, func(p contact.PropertyOutcome) bool { return p.Name == property && p.Version >= version })
+	})
 }
 
 // want is what the rules wanted to write, taken from their explanation.
@@ -87,7 +105,7 @@ func (b *batch) judgeMessage(d people.Delivery, version contact.Version) {
 		switch {
 		case e == nil:
 		case in.Outcome != nil:
-			b.answers = append(b.answers, in.Outcome.Contact, e.Key)
+			b.answers = append(b.answers, answer{in.Outcome, e.Key})
 		case in.Change != nil:
 			if b.repeated(e, in.Change.EventID) {
 				repeats[e]++
@@ -167,6 +185,22 @@ func (w *world) forgotten(wr *writer) {
 		}
 		return true
 	})
+}
+
+// heardOfErased checks that the record which an answer names is forgotten too,
+// where its person was erased while the call was under way.
+func (w *world) heardOfErased(o *contact.Outcome) {
+	if _, ok := w.mapper.refs[contact.ErasedKey(tenant, o.Contact)]; !ok || o.TargetID == "" || w.mapper.erased(o.System, o.TargetID) {
+		return
+	}
+	for _, e := range w.mapper.contacts {
+		if side := e.state.Side(o.System); side.ID == o.TargetID || slices.Contains(side.Aliases, o.TargetID) {
+			if e.state.Side(o.System.Other()).ID != "" {
+				return // somebody else's, who is not erased
+			}
+		}
+	}
+	w.fail("erased", "%s %s was made or found for %s, who was erased", o.System, o.TargetID, o.Contact)
 }
 
 // forgets checks that nothing goes out about somebody who was erased, and that

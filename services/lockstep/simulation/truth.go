@@ -2,7 +2,6 @@ package simulation
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"lockstep.internal/pkg/contact"
@@ -71,7 +70,7 @@ func (w *world) decided(b *batch, p contact.Patch) {
 			}
 		}
 		c := cell{p.System, person, field}
-		if n := len(w.writes[c]); n > 0 && w.quiet() && !slices.Contains(b.answers, p.Contact) {
+		if n := len(w.writes[c]); n > 0 && w.quiet() && !b.answered(p.Contact, p.System, property.Name, w.writes[c][n-1].version) {
 			last := w.writes[c][n-1]
 			// What was found is read only: its values are sent once more.
 			if found := last.sought && !wr.sought; !found && last.settled == 0 && last.key == p.Contact && last.value == wr.value {
@@ -95,7 +94,7 @@ func (w *world) quiet() bool {
 			return false
 		}
 	}
-	return !w.disturbed && !w.shared && !w.asked && len(w.refused) == 0 && !w.gone && w.rebound == [fields]bool{}
+	return !w.disturbed && !w.shared && !w.asked && !w.gone && w.rebound == [fields]bool{}
 }
 
 // landing finds what a write that reaches a system was decided as, and counts
@@ -177,6 +176,7 @@ func (w *world) directionOf(field int) contact.Direction {
 // heard notes what the mapper was truly shown by an event that it stored.
 func (w *world) heard(e *event) {
 	if o := e.in.Outcome; o != nil {
+		w.heardOfErased(o)
 		person := w.ownerOf(o.Contact)
 		for _, p := range o.Properties {
 			c := cell{o.System, person, w.fieldOf(o.System, p.Name)}

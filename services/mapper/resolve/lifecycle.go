@@ -200,6 +200,11 @@ func (j *Judge) Join(other *State, key contact.Key) {
 }
 
 func joinSide(ours, theirs *Side) {
+	apart := slices.Clone(ours.Apart)
+	for _, id := range theirs.Apart {
+		apart = appendNew(apart, id)
+	}
+	defer func() { ours.Apart = apart }() // what somebody said of either holds for both
 	if theirs.ID != "" {
 		if ours.ID == "" || ours.Gone {
 			old := ours.ID

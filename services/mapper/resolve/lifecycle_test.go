@@ -172,3 +172,17 @@ func TestASearchUnderWayIsToldOfTheContact(t *testing.T) {
 		})
 	}
 }
+
+// TestAJoinKeepsWhatSomebodySaidOfWhoIsSomebodyElse, of either contact.
+func TestAJoinKeepsWhatSomebodySaidOfWhoIsSomebodyElse(t *testing.T) {
+	t.Parallel()
+	rules := &Rules{Set: mapping.Default(nil), Region: "US", Creation: FlowBoth, Updates: FlowBoth}
+	chosen := &State{Sides: [2]Side{{Apart: []string{"502"}}, {ID: "9", Read: true}}}
+	other := &State{Sides: [2]Side{{ID: "501", Read: true}, {Apart: []string{"8"}}}}
+	NewJudge(rules, "aloware:9", chosen, Decision{Version: 1}).Join(other, "hubspot:501")
+	for at, id := range []string{"502", "8"} {
+		if !slices.Equal(chosen.Sides[at].Apart, []string{id}) {
+			t.Errorf("apart on side %d is %q, want %s", at, chosen.Sides[at].Apart, id)
+		}
+	}
+}

@@ -277,3 +277,26 @@ func TestADoubtEndsWithTheRead(t *testing.T) {
 		t.Errorf("written after the second edit (-want +got):\n%s", diff)
 	}
 }
+
+// TestAValueThatWasLeftIsSetAgain: Aloware's user cleared a value and set it back
+// after an edit in HubSpot, and both are heard behind our write of that.
+func TestAValueThatWasLeftIsSetAgain(t *testing.T) {
+	t.Parallel()
+	second := contact.Millis(1_700_000_000_000)
+	at := func(seconds contact.Millis) Span {
+		from := second + seconds*1000
+		return Span{from, from + 999, from + 999}
+	}
+	var side FieldSide
+	side.observe("mine", at(0), false)
+	side.issue(2, "theirs", false)
+	side.settle(2, at(5).To)
+	side.observe("theirs", at(5), true)
+	if !side.mayHaveHeld("mine", at(3)) {
+		t.Error("before anything else is known, the value may have been there until our write")
+	}
+	side.observe("", at(2), false)
+	if side.mayHaveHeld("mine", at(3)) {
+		t.Error("the value was left by then, so that somebody set it again")
+	}
+}

@@ -277,8 +277,20 @@ func (f *FieldSide) observe(value string, when Span, final bool) (current, ambig
 		f.Value, f.Since, f.Seen = value, when.From, when
 		return true, ambiguous
 	}
+	if !ambiguous {
+		f.interrupt(value, when)
+	}
 	f.remember(Past{Value: value, Since: when.From, Last: when.At, Until: f.heldUntil(value, when) + doubt})
 	return false, ambiguous
+}
+
+// interrupt ends what was last seen before another value was there.
+func (f *FieldSide) interrupt(value string, when Span) {
+	for i := range f.Past {
+		if p := &f.Past[i]; p.Value != value && p.Since < when.From && p.Last < when.From {
+			p.Until = min(p.Until, when.To)
+		}
+	}
 }
 
 // leftInTick reports whether a value was held before a tick in which the
