@@ -34,6 +34,8 @@ const (
 	mergedName    = "hs_merged_object_ids"
 	modifiedName  = "lastmodifieddate"
 	createdName   = "createdate"
+	sourceName    = "hs_object_source" // who made the record: INTEGRATION, with the app's id
+	sourceIDName  = "hs_object_source_id"
 	objectName    = "hs_object_id"
 	stageName     = "lifecyclestage"
 	zoneName      = "hs_timezone"
