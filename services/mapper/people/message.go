@@ -110,12 +110,25 @@ func (j *Message) change(c *contact.Change) *Entry {
 		case c.Event != contact.Erased && j.madeOfErased(c):
 			j.Stale++
 			return nil
+		case ours(c):
+			// The answer of our call is on its way and tells whose it is. Taken
+			// for somebody new, it would be read and then joined.
+			j.Stale++
+			return nil
 		}
 		e = j.create(j.tenant, c.System, c.ID)
 	}
 	j.Judge(e, c.EventID).Observe(c)
 	j.index(e)
 	return e
+}
+
+// ours reports whether a change tells of nothing but writes of our own.
+func ours(c *contact.Change) bool {
+	if c.Origin != contact.Ours || c.Event != contact.Created && c.Event != contact.Changed {
+		return false
+	}
+	return !slices.ContainsFunc(c.Values, func(v contact.Value) bool { return v.Origin != contact.Unknown && v.Origin != contact.Ours })
 }
 
 // gather finds the contacts that a merge makes one, and joins them: the first
