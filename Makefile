@@ -57,7 +57,11 @@ mutate: ## Break each rule in turn: the simulation must find it
 	@go run ./services/lockstep/simulation/cmd/mutate
 
 .PHONY: bench
-bench: deps ## Run the benchmarks
+bench: deps build ## Measure what is promised into deploy/measured.md (ONLY=live,million; half an hour)
+	@$(BIN)/measure -report deploy/measured.md $(if $(ONLY),-only $(ONLY))
+
+.PHONY: micro
+micro: deps ## Run the Go benchmarks
 	@for m in $(MODULES); do (cd $$m && go test -run '^$$' -bench . -benchmem ./...); done
 
 .PHONY: deps

@@ -167,6 +167,8 @@ func (p *Process) Start() {
 
 // Ready reports what the health page says.
 func (p *Process) Ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.Probe+"/readyz", nil)
 	if err != nil {
 		return err

@@ -1,10 +1,11 @@
 package measure
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"sync"
@@ -49,6 +50,28 @@ func (c *calls) general() int {
 	return n
 }
 
+// kinds tells how many calls of each kind were made, the most first.
+func (c *calls) kinds() string {
+	type kind struct {
+		route string
+		n     int
+	}
+	var all []kind
+	for route, codes := range c.ByRoute {
+		k := kind{route: route}
+		for _, n := range codes {
+			k.n += n
+		}
+		all = append(all, k)
+	}
+	slices.SortFunc(all, func(a, b kind) int { return cmp.Or(b.n-a.n, strings.Compare(a.route, b.route)) })
+	var text []string
+	for _, k := range all {
+		text = append(text, fmt.Sprintf("%d %s", k.n, k.route))
+	}
+	return strings.Join(text, ", ")
+}
+
 func (a *account) calls(ctx context.Context) (c calls, err error) {
 	raw, err := fleet.Get(ctx, a.hubspot, "/_sim/stats")
 	if err != nil {
@@ -64,6 +87,11 @@ type record struct {
 	PhoneNumber  number      `json:"phone_number"`
 	LeadSource   string      `json:"aloware_lead_source"`
 	LastModified string      `json:"lastmodifieddate"`
+	FirstName    string      `json:"firstname"` // HubSpot's
+	LastName     string      `json:"lastname"`
+	First        string      `json:"first_name"` // Aloware's
+	Last         string      `json:"last_name"`
+	Source       string      `json:"lead_source"`
 }
 
 // number is a phone number with its plus sign, which Aloware gives as a text or
@@ -77,19 +105,17 @@ func (n *number) UnmarshalJSON(raw []byte) error {
 
 // records reads all contacts of a simulator.
 func records(ctx context.Context, address string, each func(*record)) error {
-	raw, err := fleet.Get(ctx, address, "/_sim/contacts")
-	if err != nil {
-		return err
-	}
-	decoder := json.NewDecoder(bytes.NewReader(raw))
-	for decoder.More() {
-		var r record
-		if err := decoder.Decode(&r); err != nil {
-			return fmt.Errorf("contacts of %s: %w", address, err)
+	return fleet.Stream(ctx, address, "/_sim/contacts", func(body io.Reader) error {
+		decoder := json.NewDecoder(body)
+		for decoder.More() {
+			var r record
+			if err := decoder.Decode(&r); err != nil {
+				return fmt.Errorf("contacts of %s: %w", address, err)
+			}
+			each(&r)
 		}
-		each(&r)
-	}
-	return nil
+		return nil
+	})
 }
 
 // load puts contacts into Aloware; told tells whether webhooks tell of them.

@@ -92,7 +92,10 @@ func Run(ctx context.Context, config Config) (err error) {
 		say("%s: %s", s.name, s.title)
 		lines, err := s.run(ctx, config, say)
 		if err != nil {
-			return fmt.Errorf("measure: %s: %w", s.name, err)
+			if ctx.Err() != nil {
+				return fmt.Errorf("measure: %s: %w", s.name, err)
+			}
+			lines = append(lines, line{what: "was not measured to the end", value: err.Error(), promised: "an end", broken: true})
 		}
 		fmt.Fprintf(&report, "\n## %s\n\n| | measured | promised |\n|---|---|---|\n", s.title)
 		for _, l := range lines {

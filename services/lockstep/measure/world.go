@@ -40,6 +40,7 @@ type world struct {
 // layout is what a scenario runs on.
 type layout struct {
 	hubspotWriters int
+	console        bool // runs too: it renews tokens
 	tenants        []fleet.Tenant
 }
 
@@ -86,7 +87,7 @@ func build(ctx context.Context, config Config, name string, l layout, say fleet.
 	if err != nil {
 		return w, err
 	}
-	webhooks, err := w.makeProcesses(config, port, key, l.hubspotWriters)
+	webhooks, err := w.makeProcesses(config, port, key, l)
 	if err != nil {
 		return w, err
 	}
@@ -114,7 +115,7 @@ func build(ctx context.Context, config Config, name string, l layout, say fleet.
 }
 
 // makeProcesses prepares the bus and the services; it tells where webhooks go.
-func (w *world) makeProcesses(config Config, postgresPort int, key string, hubspotWriters int) (webhooks string, err error) {
+func (w *world) makeProcesses(config Config, postgresPort int, key string, l layout) (webhooks string, err error) {
 	busPort, err := w.ports.Take()
 	if err != nil {
 		return "", err
@@ -163,10 +164,21 @@ func (w *world) makeProcesses(config Config, postgresPort int, key string, hubsp
 	if err := add("writer-aloware", "LOCKSTEP_SYSTEM=aloware"); err != nil {
 		return "", err
 	}
-	for n := range hubspotWriters {
+	for n := range l.hubspotWriters {
 		if err := add(fmt.Sprintf("writer-hubspot-%d", n+1), "LOCKSTEP_SYSTEM=hubspot"); err != nil {
 			return "", err
 		}
+	}
+	if l.console {
+		port, err := w.ports.Take()
+		if err != nil {
+			return "", err
+		}
+		address := fmt.Sprintf("127.0.0.1:%d", port)
+		if err := add("console", "LOCKSTEP_CONSOLE_ADDR="+address); err != nil {
+			return "", err
+		}
+		w.process("console").Probe = address // it tells its health there
 	}
 	return webhooks, nil
 }
