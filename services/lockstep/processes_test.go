@@ -29,36 +29,18 @@ func TestEachServiceRunsByItself(t *testing.T) {
 	w := startProcesses(t)
 	d := w.demo
 
-	d.must("TenantService/SaveTenant", map[string]any{"tenant": "acme", "settings": map[string]any{
-		"name": "Acme", "region": "US", "timeZone": "America/New_York", "active": true, "creation": "both", "updates": "both",
-	}})
-	d.must("TenantService/ConnectHubSpot", map[string]any{
-		"tenant": "acme", "accessToken": w.tenant.HubSpotToken(), "appId": fleet.AppID, "baseUrl": "http://" + d.hubspot,
-	})
-	connected := d.must("TenantService/ConnectAloware", map[string]any{
-		"tenant": "acme", "token": w.tenant.AlowareToken(), "profile": "full", "baseUrl": "http://" + d.aloware,
-		"webhookAuth": "bearer", "webhookSecret": fleet.WebhookToken,
-	})
+	connected := w.connect()
 	if got, want := connected["webhookUrl"], "http://"+d.ingest+"/webhooks/aloware/acme"; got != want {
 		t.Errorf("the console says that Aloware's webhooks go to %v, ingest takes them at %s", got, want)
 	}
 
-	var made struct{ ID string }
-	d.mustPost(d.hubspot, "/_sim/edit", map[string]any{"properties": map[string]any{"firstname": "Ada", "phone": "+12025550142"}}, &made)
-	var alowareID string
-	eventually(t, 20*time.Second, func() string {
-		alowareID = d.pairs()[made.ID]
-		if alowareID == "" {
-			return "the contact of HubSpot is not in Aloware"
-		}
-		return ""
-	})
+	hubspotID, alowareID := w.pair()
 	d.follow(func() {
-		d.mustPost(d.hubspot, "/_sim/edit", map[string]any{"id": made.ID, "properties": map[string]any{"firstname": "Augusta"}}, nil)
+		d.mustPost(d.hubspot, "/_sim/edit", map[string]any{"id": hubspotID, "properties": map[string]any{"firstname": "Augusta"}}, nil)
 	}, d.aloware, alowareID, "first_name", "Augusta")
 	d.follow(func() {
 		d.mustPost(d.aloware, "/_sim/edit", map[string]any{"id": alowareID, "fields": map[string]any{"email": "ada@example.com"}}, nil)
-	}, d.hubspot, made.ID, "email", "ada@example.com")
+	}, d.hubspot, hubspotID, "email", "ada@example.com")
 
 	for _, p := range w.processes {
 		var checks map[string]any
@@ -80,15 +62,50 @@ func TestEachServiceRunsByItself(t *testing.T) {
 	w.processes = nil
 }
 
+// connect connects the tenant by the console's API.
+func (w *processes) connect() map[string]any {
+	d := w.demo
+	d.t.Helper()
+	d.must("TenantService/SaveTenant", map[string]any{"tenant": "acme", "settings": map[string]any{
+		"name": "Acme", "region": "US", "timeZone": "America/New_York", "active": true, "creation": "both", "updates": "both",
+	}})
+	d.must("TenantService/ConnectHubSpot", map[string]any{
+		"tenant": "acme", "accessToken": w.tenant.HubSpotToken(), "appId": fleet.AppID, "baseUrl": "http://" + d.hubspot,
+	})
+	return d.must("TenantService/ConnectAloware", map[string]any{
+		"tenant": "acme", "token": w.tenant.AlowareToken(), "profile": "full", "baseUrl": "http://" + d.aloware,
+		"webhookAuth": "bearer", "webhookSecret": fleet.WebhookToken,
+	})
+}
+
+// pair makes a contact in HubSpot and waits until Aloware has it.
+func (w *processes) pair() (hubspotID, alowareID string) {
+	d := w.demo
+	d.t.Helper()
+	var made struct{ ID string }
+	d.mustPost(d.hubspot, "/_sim/edit", map[string]any{"properties": map[string]any{"firstname": "Ada", "phone": "+12025550142"}}, &made)
+	eventually(d.t, 20*time.Second, func() string {
+		alowareID = d.pairs()[made.ID]
+		if alowareID == "" {
+			return "the contact of HubSpot is not in Aloware"
+		}
+		return ""
+	})
+	return made.ID, alowareID
+}
+
 // processes are the services as an installation runs them, beside one tenant's
 // two systems.
 type processes struct {
 	tenant    fleet.Tenant
 	processes []*fleet.Process
+	bus       embedded.Config
+	server    *embedded.Server
 	demo      *demo // for the calls of its API and its simulators
 }
 
-func startProcesses(t *testing.T) *processes {
+// startProcesses starts an installation; ingest has settings of its own.
+func startProcesses(t *testing.T, ingest ...string) *processes {
 	t.Helper()
 	dir := dataFolder(t)
 	d := &demo{t: t, data: dir, console: freeAddress(t), ingest: freeAddress(t)}
@@ -100,11 +117,9 @@ func startProcesses(t *testing.T) *processes {
 	}
 	starting, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	server, err := embedded.Start(starting, embedded.Config{Dir: filepath.Join(dir, "nats"), Port: portOf(t, freeAddress(t)), Name: "bus", Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Stop)
+	w.bus = embedded.Config{Dir: filepath.Join(dir, "nats"), Port: portOf(t, freeAddress(t)), Name: "bus", Logger: slog.New(slog.DiscardHandler)}
+	w.startBus(starting)
+	t.Cleanup(func() { w.server.Stop() })
 	w.startSystems(t)
 
 	key, err := exec.Command(program(t, "lockstep"), "new-key").Output()
@@ -112,7 +127,7 @@ func startProcesses(t *testing.T) *processes {
 		t.Fatal(err)
 	}
 	settings := fleet.Settings{
-		DatabaseURL: pgtest.New(t), Bus: []string{server.URL()}, SealKey: strings.TrimSpace(string(key)), Partitions: 4, Replicas: 1, StreamBytes: 16 << 20,
+		DatabaseURL: pgtest.New(t), Bus: []string{w.server.URL()}, SealKey: strings.TrimSpace(string(key)), Partitions: 4, Replicas: 1, StreamBytes: 16 << 20,
 	}
 	migrate := exec.Command(program(t, "lockstep"), "migrate")
 	migrate.Env = append(os.Environ(), settings.Env()...)
@@ -126,7 +141,7 @@ func startProcesses(t *testing.T) *processes {
 		name, program string
 		env           []string
 	}{
-		{"ingest", "ingest", []string{"LOCKSTEP_INGEST_ADDR=" + d.ingest, "LOCKSTEP_SPOOL=" + filepath.Join(dir, "spool")}},
+		{"ingest", "ingest", append(ingest, "LOCKSTEP_INGEST_ADDR="+d.ingest, "LOCKSTEP_SPOOL="+filepath.Join(dir, "spool"))},
 		{"mapper", "mapper", nil},
 		{"writer-hubspot", "writer", []string{"LOCKSTEP_SYSTEM=hubspot"}},
 		{"writer-aloware", "writer", []string{"LOCKSTEP_SYSTEM=aloware"}},
@@ -160,6 +175,15 @@ func startProcesses(t *testing.T) *processes {
 		})
 	}
 	return w
+}
+
+// startBus starts the bus, or starts it again.
+func (w *processes) startBus(ctx context.Context) {
+	w.demo.t.Helper()
+	var err error
+	if w.server, err = embedded.Start(ctx, w.bus); err != nil {
+		w.demo.t.Fatal(err)
+	}
 }
 
 // startSystems starts the tenant's simulators.
