@@ -22,6 +22,14 @@ import (
 // consentLife is how long a consent may take.
 const consentLife = 10 * time.Minute
 
+// consentApp finds the app of a consent, which needs an address to come back to.
+func (s *Tenants) consentApp(id int64) (tenant.App, error) {
+	if s.config.ConsoleURL == "" {
+		return tenant.App{}, refuse("unavailable", "hubspot", "the console does not know its own address, to which HubSpot sends browsers back: set LOCKSTEP_CONSOLE_URL, or connect by a token")
+	}
+	return s.app(id)
+}
+
 // app finds an app; id 0 is the only one there is.
 func (s *Tenants) app(id int64) (tenant.App, error) {
 	apps := s.config.Roster.Apps()
@@ -32,6 +40,9 @@ func (s *Tenants) app(id int64) (tenant.App, error) {
 		if a.AppID == id && id != 0 {
 			return a, nil
 		}
+	}
+	if id == 0 && len(apps) > 1 {
+		return tenant.App{}, refuse(mapping.RuleInvalid, "app", "there are %d apps here: say which", len(apps))
 	}
 	return tenant.App{}, refuse(mapping.RuleNotFound, "app", "no app %d is known here: an operator adds it with its client id and secret (HubSpot apps, or: lockstep app save)", id)
 }
@@ -53,7 +64,7 @@ func (s *Tenants) ConsentPage(id contact.Tenant, appID int64) (page, redirect st
 	if _, err := s.Get(id); err != nil {
 		return "", "", err
 	}
-	app, err := s.app(appID)
+	app, err := s.consentApp(appID)
 	if err != nil {
 		return "", "", err
 	}
@@ -66,7 +77,7 @@ func (s *Tenants) BeginConsent(ctx context.Context, id contact.Tenant, appID int
 	if _, err := s.Get(id); err != nil {
 		return "", err
 	}
-	app, err := s.app(appID)
+	app, err := s.consentApp(appID)
 	if err != nil {
 		return "", err
 	}

@@ -1,11 +1,15 @@
 package tenants
 
 import (
+	"context"
+	"errors"
 	"testing"
 	"time"
 
 	"lockstep.internal/pkg/fault"
+	"lockstep.internal/pkg/mapping"
 	"lockstep.internal/pkg/postgres"
+	"lockstep.internal/pkg/roster"
 	"lockstep.internal/pkg/tenant"
 )
 
@@ -39,6 +43,41 @@ func TestTokensAreRenewedInTime(t *testing.T) {
 		one := &tenant.Tenant{ID: "a", HubSpot: tenant.HubSpot{RefreshToken: test.token, State: test.state, Expires: now.Add(test.expires)}}
 		if got := due(one, test.pauses, now.Add(-test.tried), now); got != test.want {
 			t.Errorf("%s: due is %v, want %v", test.name, got, test.want)
+		}
+	}
+}
+
+// TestAConsentNeedsAnAddressToComeBackTo, and an app; the page that begins it
+// names the only app that there is.
+func TestAConsentNeedsAnAddressToComeBackTo(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name, console string
+		apps          []tenant.App
+		app           int64
+		rule, want    string
+	}{
+		{"no address", "", []tenant.App{{AppID: 7}}, 7, "unavailable", ""},
+		{"no app", "https://console.example", nil, 0, "not_found", ""},
+		{"another app", "https://console.example", []tenant.App{{AppID: 7}}, 8, "not_found", ""},
+		{"which of two", "https://console.example", []tenant.App{{AppID: 7}, {AppID: 8}}, 0, "invalid", ""},
+		{"the only one", "https://console.example", []tenant.App{{AppID: 7}}, 0, "", "https://console.example/tenants/acme/hubspot-consent?app=7"},
+		{"one of two", "https://console.example", []tenant.App{{AppID: 7}, {AppID: 8}}, 8, "", "https://console.example/tenants/acme/hubspot-consent?app=8"},
+	} {
+		known, err := roster.Open(t.Context(), func(context.Context) (postgres.Config, error) {
+			return postgres.Config{Revision: 1, Tenants: []tenant.Tenant{{ID: "acme"}}, Apps: test.apps}, nil
+		}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		page, redirect, err := New(Config{Roster: known, ConsoleURL: test.console}).ConsentPage("acme", test.app)
+		var refused *mapping.Refusal
+		rule := ""
+		if errors.As(err, &refused) {
+			rule = string(refused.Rule)
+		}
+		if page != test.want || rule != test.rule || err == nil && redirect != "https://console.example/hubspot/callback" {
+			t.Errorf("%s gives %q, %q, %v", test.name, page, redirect, err)
 		}
 	}
 }
