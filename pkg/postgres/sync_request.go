@@ -156,17 +156,20 @@ func (tx *Tx) CountSyncEffects(ctx context.Context, effects map[SyncEffect]int64
 	return nil
 }
 
-// SyncEffects gives the counts of a job by cause.
-func (db *DB) SyncEffects(ctx context.Context, tenant contact.Tenant, job string) (map[string]int64, error) {
-	rows, err := db.pool.Query(ctx, `SELECT cause, n FROM sync_effect WHERE tenant = $1 AND job = $2`, string(tenant), job)
+// SyncEffects gives the counts of some jobs of a tenant, by job and cause.
+func (db *DB) SyncEffects(ctx context.Context, tenant contact.Tenant, jobs ...string) (map[string]map[string]int64, error) {
+	rows, err := db.pool.Query(ctx, `SELECT job, cause, n FROM sync_effect WHERE tenant = $1 AND job = ANY($2)`, string(tenant), jobs)
 	if err != nil {
 		return nil, fmt.Errorf("load sync effects: %w", err)
 	}
-	effects := make(map[string]int64)
-	var cause string
+	effects := make(map[string]map[string]int64, len(jobs))
+	var job, cause string
 	var n int64
-	if _, err := pgx.ForEachRow(rows, []any{&cause, &n}, func() error {
-		effects[cause] = n
+	if _, err := pgx.ForEachRow(rows, []any{&job, &cause, &n}, func() error {
+		if effects[job] == nil {
+			effects[job] = make(map[string]int64)
+		}
+		effects[job][cause] = n
 		return nil
 	}); err != nil {
 		return nil, fmt.Errorf("load sync effects: %w", err)

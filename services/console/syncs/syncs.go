@@ -144,18 +144,26 @@ func (s *Syncs) Get(ctx context.Context, id contact.Tenant, job string) (Job, er
 		return Job{}, said(err, job)
 	}
 	effects, err := s.config.DB.SyncEffects(ctx, id, job)
-	return Job{found, effects}, err
+	return Job{found, effects[job]}, err
 }
 
-// List gives the newest jobs, without effects.
+// List gives the newest jobs.
 func (s *Syncs) List(ctx context.Context, id contact.Tenant, limit int) ([]Job, error) {
 	found, err := s.config.DB.Syncs(ctx, id, limit)
 	if err != nil {
 		return nil, err
 	}
+	ids := make([]string, len(found))
+	for i := range found {
+		ids[i] = found[i].ID
+	}
+	effects, err := s.config.DB.SyncEffects(ctx, id, ids...)
+	if err != nil {
+		return nil, err
+	}
 	jobs := make([]Job, len(found))
 	for i := range found {
-		jobs[i] = Job{Sync: found[i]}
+		jobs[i] = Job{found[i], effects[found[i].ID]}
 	}
 	return jobs, nil
 }
