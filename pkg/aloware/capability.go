@@ -166,3 +166,17 @@ func (c Capabilities) Function(f Function) Ability {
 
 // Field is what can be done with a property.
 func (c Capabilities) Field(property string) FieldAbility { return c.Profile.Field(property) }
+
+// Limit says in a sentence what keeps a property from being in step through
+// this connection; "" for nothing. receives tells that values flow into it.
+func (p Profile) Limit(property string, receives bool) string {
+	switch able := p.Field(property); {
+	case !able.Read:
+		return "This connection cannot read the field."
+	case receives && !able.Set:
+		return able.SetNote
+	case receives && !able.Clear:
+		return able.ClearNote
+	}
+	return ""
+}

@@ -137,15 +137,7 @@ func cardField(f *contact.CardField, profile aloware.Profile) *consolev1.Contact
 		Field: f.Key, Direction: f.Direction.String(), Type: f.Type.String(), State: string(f.State),
 		Hubspot: fieldValue(&f.Sides[0]), Aloware: fieldValue(&f.Sides[1]),
 	}
-	able := profile.Field(f.Sides[1].Property)
-	switch {
-	case !able.Read:
-		out.Aloware.Limit = "This connection cannot read the field."
-	case f.Direction.Into(contact.Aloware) && !able.Set:
-		out.Aloware.Limit = able.SetNote
-	case f.Direction.Into(contact.Aloware) && !able.Clear:
-		out.Aloware.Limit = able.ClearNote
-	}
+	out.Aloware.Limit = profile.Limit(f.Sides[1].Property, f.Direction.Into(contact.Aloware))
 	for i, side := range []string{"HubSpot", "Aloware"} {
 		if r := f.Sides[i].Refused; r != nil {
 			out.Note = side + " refused: " + r.Reason + ": " + r.Message

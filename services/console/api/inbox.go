@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"encoding/json"
 
 	"lockstep.internal/pkg/bus"
 	"lockstep.internal/pkg/contact"
@@ -149,36 +148,9 @@ func letterMessage(l *bus.Letter) (*consolev1.DeadLetter, error) {
 	if d.Err != nil {
 		out.Undecodable = d.Err.Error()
 	}
-	var events []any
-	for i := range d.Incoming {
-		events = append(events, present(&d.Incoming[i]))
-	}
-	for i := range d.Patches {
-		events = append(events, &d.Patches[i])
-	}
-	for _, event := range events {
-		raw, err := json.Marshal(event)
-		if err != nil {
-			return nil, err
-		}
-		out.Events = append(out.Events, string(raw))
-	}
-	return out, nil
-}
-
-// present is the one member of an event that is set, by its name.
-func present(in *contact.Incoming) map[string]any {
-	switch {
-	case in.Change != nil:
-		return map[string]any{"change": in.Change}
-	case in.Communication != nil:
-		return map[string]any{"communication": in.Communication}
-	case in.Outcome != nil:
-		return map[string]any{"outcome": in.Outcome}
-	case in.Directory != nil:
-		return map[string]any{"directory": in.Directory}
-	}
-	return map[string]any{"command": in.Command}
+	var err error
+	out.Events, err = inbox.Events(l)
+	return out, err
 }
 
 // ReplayDeadLetters puts messages back where they came from.

@@ -108,6 +108,12 @@ func (c *Contacts) Card(ctx context.Context, id contact.Tenant, name string) (*c
 	return card, nil
 }
 
+// Named gives contacts without their fields, by key. Keys that are not known
+// are missing.
+func (c *Contacts) Named(ctx context.Context, id contact.Tenant, keys []contact.Key) (map[contact.Key]*contact.Card, error) {
+	return c.ask(ctx, id, keys, true)
+}
+
 // Briefs gives the contacts behind ids of a system, by id. Ids that are not
 // known are missing.
 func (c *Contacts) Briefs(ctx context.Context, id contact.Tenant, system contact.System, ids []string) (map[string]*contact.Card, error) {

@@ -26,8 +26,20 @@ type Candidate struct {
 
 // Conflicts gives conflicts to settle, behind one (its problem).
 func (c *Contacts) Conflicts(ctx context.Context, id contact.Tenant, after postgres.ProblemRow, limit int) ([]Conflict, error) {
-	problems, err := c.DB.Problems(ctx, postgres.ProblemFilter{Tenant: id, Kind: contact.ProblemConflict, Dismissed: true}, after, limit)
-	if err != nil {
+	return c.conflicts(ctx, postgres.ProblemFilter{Tenant: id, Kind: contact.ProblemConflict, Dismissed: true}, after, limit)
+}
+
+// ConflictsOf gives the conflicts of one contact: in each system there may be
+// one.
+func (c *Contacts) ConflictsOf(ctx context.Context, id contact.Tenant, key contact.Key) ([]Conflict, error) {
+	f := postgres.ProblemFilter{Tenant: id, Kind: contact.ProblemConflict, Contact: key, Dismissed: true}
+	return c.conflicts(ctx, f, postgres.ProblemRow{}, len(contact.Systems))
+}
+
+func (c *Contacts) conflicts(ctx context.Context, f postgres.ProblemFilter, after postgres.ProblemRow, limit int) ([]Conflict, error) {
+	id := f.Tenant
+	problems, err := c.DB.Problems(ctx, f, after, limit)
+	if err != nil || len(problems) == 0 {
 		return nil, err
 	}
 	var keys []contact.Key

@@ -2,6 +2,7 @@ package inbox
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,7 +12,7 @@ import (
 	"lockstep.internal/pkg/postgres"
 )
 
-// Letters gives a tenant's dead letters behind a place, the oldest first, and
+// Letters gives the dead letters of a tenant, or of all, behind a place, the oldest first, and
 // the place to go on from (0 at the end). Events about people who were erased
 // are left out.
 func (i *Inbox) Letters(ctx context.Context, f bus.LetterFilter, after uint64, limit int) ([]bus.Letter, uint64, error) {
@@ -23,36 +24,38 @@ func (i *Inbox) Letters(ctx context.Context, f bus.LetterFilter, after uint64, l
 	if len(letters) == limit {
 		next = letters[limit-1].Seq
 	}
-	drop, err := i.erased(ctx, f.Tenant, letters)
+	drop, err := i.erased(ctx, letters)
 	if err != nil {
 		return nil, 0, err
 	}
 	shown := letters[:0:0]
 	for _, l := range letters {
-		if left, some, _ := l.Redact(drop); some {
+		if left, some, _ := l.Redact(drop(l.Delivery.Tenant)); some {
 			shown = append(shown, left)
 		}
 	}
 	return shown, next, nil
 }
 
-// erased tells who of those whom letters are about was erased.
-func (i *Inbox) erased(ctx context.Context, tenant contact.Tenant, letters []bus.Letter) (func(contact.Mention) bool, error) {
+// erased tells of each tenant who of those whom letters are about was erased.
+func (i *Inbox) erased(ctx context.Context, letters []bus.Letter) (func(contact.Tenant) func(contact.Mention) bool, error) {
 	var refs []postgres.Ref
 	for _, l := range letters {
 		for k := range l.Delivery.Incoming {
-			refs = append(refs, hashes(tenant, l.Delivery.Incoming[k].Mention())...)
+			refs = append(refs, hashes(l.Delivery.Tenant, l.Delivery.Incoming[k].Mention())...)
 		}
 		for k := range l.Delivery.Patches {
-			refs = append(refs, hashes(tenant, l.Delivery.Patches[k].Mention())...)
+			refs = append(refs, hashes(l.Delivery.Tenant, l.Delivery.Patches[k].Mention())...)
 		}
 	}
 	known, err := i.DB.Erased(ctx, refs)
 	if err != nil {
 		return nil, err
 	}
-	return func(m contact.Mention) bool {
-		return slices.ContainsFunc(hashes(tenant, m), func(ref postgres.Ref) bool { return known[ref] })
+	return func(tenant contact.Tenant) func(contact.Mention) bool {
+		return func(m contact.Mention) bool {
+			return slices.ContainsFunc(hashes(tenant, m), func(ref postgres.Ref) bool { return known[ref] })
+		}
 	}, nil
 }
 
@@ -73,8 +76,8 @@ func hashes(tenant contact.Tenant, m contact.Mention) []postgres.Ref {
 	return refs
 }
 
-// Selection chooses dead letters of a tenant: by number, else all of a kind
-// and reason.
+// Selection chooses dead letters of a tenant, "" for all: by number, else all
+// of a kind and reason.
 type Selection struct {
 	Tenant  contact.Tenant
 	Numbers []uint64
@@ -89,13 +92,13 @@ func (i *Inbox) Replay(ctx context.Context, s Selection) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	drop, err := i.erased(ctx, s.Tenant, letters)
+	drop, err := i.erased(ctx, letters)
 	if err != nil {
 		return 0, err
 	}
 	var back, gone []bus.Letter
 	for _, l := range letters {
-		if left, some, _ := l.Redact(drop); some {
+		if left, some, _ := l.Redact(drop(l.Delivery.Tenant)); some {
 			back = append(back, left)
 		} else {
 			gone = append(gone, l)
@@ -145,4 +148,41 @@ func (i *Inbox) chosen(ctx context.Context, s Selection) ([]bus.Letter, error) {
 		return nil, &Error{"not_found", "numbers", fmt.Sprintf("%d of %d dead letters are there; they may have been replayed or discarded meanwhile", len(chosen), len(s.Numbers))}
 	}
 	return chosen, nil
+}
+
+// Events are what a letter holds, as JSON: each event by the name of its kind,
+// and patches.
+func Events(l *bus.Letter) ([]string, error) {
+	d := &l.Delivery
+	var events []any
+	for i := range d.Incoming {
+		events = append(events, present(&d.Incoming[i]))
+	}
+	for i := range d.Patches {
+		events = append(events, &d.Patches[i])
+	}
+	var texts []string
+	for _, event := range events {
+		raw, err := json.Marshal(event)
+		if err != nil {
+			return nil, fmt.Errorf("write the events of dead letter %d: %w", l.Seq, err)
+		}
+		texts = append(texts, string(raw))
+	}
+	return texts, nil
+}
+
+// present is the one member of an event that is set, by its name.
+func present(in *contact.Incoming) map[string]any {
+	switch {
+	case in.Change != nil:
+		return map[string]any{"change": in.Change}
+	case in.Communication != nil:
+		return map[string]any{"communication": in.Communication}
+	case in.Outcome != nil:
+		return map[string]any{"outcome": in.Outcome}
+	case in.Directory != nil:
+		return map[string]any{"directory": in.Directory}
+	}
+	return map[string]any{"command": in.Command}
 }
