@@ -18,10 +18,10 @@ func (p *Pages) accessRoutes() []route {
 	manages := need{role: access.Operator, where: forAny}
 	return []route{
 		{pattern: "GET /access", need: manages, serve: p.accessPage},
-		{pattern: "POST /access/person", action: "SavePerson", need: manages, serve: p.savePerson},
+		{pattern: "POST /access/person", action: "SavePerson", need: manages, serve: p.savePerson, page: p.accessPage},
 		{pattern: "POST /access/disable", action: "DisablePerson", need: manages, serve: p.disablePerson},
 		{pattern: "POST /access/reset", action: "ResetPassword", need: manages, serve: p.resetPassword},
-		{pattern: "POST /access/token", action: "CreateToken", need: manages, serve: p.createToken},
+		{pattern: "POST /access/token", action: "CreateToken", need: manages, serve: p.createToken, page: p.accessPage},
 		{pattern: "POST /access/revoke", action: "RevokeToken", need: manages, serve: p.revokeToken},
 		{pattern: "GET /audit", need: need{role: access.Administrator, where: forAny}, serve: p.auditPage},
 	}

@@ -23,6 +23,8 @@ type page struct {
 	title  string
 	status int // 0 is 200
 	data   any // "Data" in the template
+	// typed is a form of this page that was not accepted; nil for none.
+	typed *typed
 }
 
 func (a page) send(p *Pages, w http.ResponseWriter, r *http.Request) {
@@ -139,14 +141,36 @@ func refused(caller access.Caller, n need, r *http.Request) error {
 	return &problem{http.StatusForbidden, "Not allowed", "You may not do this here: it needs the role " + n.role.String() + ". An operator can give it to you."}
 }
 
-// failed turns an error into what people see.
-func (p *Pages) failed(ctx context.Context, r *http.Request, err error) answer {
+// failed turns an error of a route into what people see.
+func (p *Pages) failed(ctx context.Context, r *http.Request, of route, err error) answer {
+	known := told(err)
+	if known == nil {
+		p.Logger.ErrorContext(ctx, "a page failed", "path", r.Pattern, "error", err)
+		known = &problem{http.StatusInternalServerError, "Something went wrong", "This could not be done just now; the operators' log says why. Try again."}
+	}
+	if isPart(r) {
+		return part{name: "problem", block: "notice", status: known.status, data: known.message, also: map[string]string{"HX-Retarget": "#notices", "HX-Reswap": "beforeend"}}
+	}
+	if of.page != nil && known.status == http.StatusUnprocessableEntity {
+		if again, err := of.page(ctx, r); err == nil {
+			if again, ok := again.(page); ok {
+				again.status, again.typed = known.status, typedIn(r, known.message)
+				return again
+			}
+		}
+	}
+	return page{name: "problem", title: known.title, status: known.status, data: problemView{known.message, cameFrom(r)}}
+}
+
+// told is what an error tells people; nil for one that is not for them.
+func told(err error) *problem {
 	var known *problem
 	var refusal interface {
 		Refusal() (rule, subject, message string)
 	}
 	switch {
 	case errors.As(err, &known):
+		return known
 	case errors.As(err, &refusal):
 		rule, subject, message := refusal.Refusal()
 		status := http.StatusUnprocessableEntity
@@ -156,17 +180,26 @@ func (p *Pages) failed(ctx context.Context, r *http.Request, err error) answer {
 		if subject != "" && !strings.Contains(message, subject) {
 			message = subject + ": " + message
 		}
-		known = &problem{status, "This cannot be done", message}
+		return &problem{status, "This cannot be done", message}
 	case errors.Is(err, context.DeadlineExceeded):
-		known = &problem{http.StatusGatewayTimeout, "This took too long", "An answer did not come in time; nothing was half done. Try again."}
-	default:
-		p.Logger.ErrorContext(ctx, "a page failed", "path", r.Pattern, "error", err)
-		known = &problem{http.StatusInternalServerError, "Something went wrong", "This could not be done just now; the operators' log says why. Try again."}
+		return &problem{http.StatusGatewayTimeout, "This took too long", "An answer did not come in time; nothing was half done. Try again."}
 	}
-	if isPart(r) {
-		return part{name: "problem", block: "notice", status: known.status, data: known.message, also: map[string]string{"HX-Retarget": "#notices", "HX-Reswap": "beforeend"}}
+	return nil
+}
+
+// problemView is a problem that has a page of its own.
+type problemView struct {
+	Message string
+	Back    string // the page that somebody came from; "" for none of this console
+}
+
+// cameFrom is the address of the console's page that a request came from.
+func cameFrom(r *http.Request) string {
+	from, err := url.Parse(r.Referer())
+	if err != nil || from.Host != r.Host || from.Path == r.URL.Path || from.Host == "" {
+		return ""
 	}
-	return page{name: "problem", title: known.title, status: known.status, data: known.message}
+	return local(from.RequestURI())
 }
 
 func tenantOf(r *http.Request) contact.Tenant { return contact.Tenant(r.PathValue("tenant")) }

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"lockstep.internal/pkg/aloware"
 	"lockstep.internal/pkg/contact"
-	"lockstep.internal/pkg/mapping"
 	"lockstep.internal/pkg/postgres"
 	"lockstep.internal/services/console/access"
 	"lockstep.internal/services/console/contacts"
@@ -28,7 +28,7 @@ func (p *Pages) contactRoutes() []route {
 		{pattern: "POST /tenants/{tenant}/contacts/{contact}/dispose", action: "SetDisposition", need: agent, serve: p.disposeContact},
 		{pattern: "POST /tenants/{tenant}/contacts/{contact}/choose", action: "ChooseCounterpart", need: agent, serve: p.chooseContact},
 		{pattern: "POST /tenants/{tenant}/contacts/{contact}/answer", action: "AnswerReview", need: agent, serve: p.answerReview},
-		{pattern: "POST /tenants/{tenant}/contacts/{contact}/erase", action: "EraseContact", need: operator, serve: p.eraseContact},
+		{pattern: "POST /tenants/{tenant}/contacts/{contact}/erase", action: "EraseContact", need: operator, serve: p.eraseContact, page: p.contactPage},
 	}
 }
 
@@ -38,6 +38,7 @@ type contactListView struct {
 	Asked     bool
 	Found     []*contact.Card
 	Conflicts []contacts.Conflict
+	More      string // address of the conflicts behind; "" for none
 }
 
 func (p *Pages) contactList(ctx context.Context, r *http.Request) (answer, error) {
@@ -49,19 +50,33 @@ func (p *Pages) contactList(ctx context.Context, r *http.Request) (answer, error
 		if view.Found, err = p.Contacts.Find(ctx, tenantOf(r), view.Query); err != nil {
 			return nil, err
 		}
-	} else if view.Conflicts, err = p.Contacts.Conflicts(ctx, tenantOf(r), postgres.ProblemRow{}, 20); err != nil {
+		return page{name: "contacts", title: "Contacts", data: view}, nil
+	}
+	const many = 20
+	after, err := placeOf(r)
+	if err != nil {
 		return nil, err
+	}
+	if view.Conflicts, err = p.Contacts.Conflicts(ctx, tenantOf(r), after, many); err != nil {
+		return nil, err
+	}
+	if len(view.Conflicts) == many {
+		view.More = "?after=" + place(view.Conflicts[many-1].Problem)
 	}
 	return page{name: "contacts", title: "Contacts", data: view}, nil
 }
 
 // contactView is the integration card.
 type contactView struct {
-	Card     *contact.Card
-	Name     string   // the key, as the address has it
-	Known    []string // phone numbers and e-mail addresses, each once
-	Fields   []fieldView
-	Timeline timelineView
+	Card   *contact.Card
+	Name   string // the key, as the address has it
+	Fields []fieldView
+	// Blank are the fields that are in step and blank on both sides, Unread
+	// those that nothing is known of: they need no line each.
+	Blank, Unread []fieldView
+	// Conflicts are to be settled before the contact can be in step.
+	Conflicts []contacts.Conflict
+	Timeline  timelineView
 	// Changes are what a sync has just done; nil when there was none.
 	Changes []syncs.Change
 	Synced  bool
@@ -76,6 +91,7 @@ type contactView struct {
 type fieldView struct {
 	contact.CardField
 	Label string
+	Limit string // what the connection to Aloware cannot do with it; "" for nothing
 }
 
 // timelineView is a stretch of the decisions.
@@ -98,26 +114,25 @@ func (p *Pages) contactAnswer(ctx context.Context, r *http.Request, view contact
 		return nil, err
 	}
 	view.Card, view.Name = card, string(card.Key)
-	for _, side := range card.Sides {
-		for _, text := range append(slices.Clone(side.Phones), side.Email) {
-			if text != "" && !slices.Contains(view.Known, text) {
-				view.Known = append(view.Known, text)
-			}
+	if len(card.Sides[0].Candidates)+len(card.Sides[1].Candidates) > 0 {
+		if view.Conflicts, err = p.Contacts.ConflictsOf(ctx, id, card.Key); err != nil {
+			return nil, err
 		}
 	}
-	labels := make(map[string]string)
-	for _, row := range mapping.Catalogue() {
-		labels[row.Key] = row.AlowareLabel
+	t, err := p.Tenants.Get(id)
+	if err != nil {
+		return nil, err
 	}
 	for _, f := range card.Fields {
-		if !f.Sides[0].Known && !f.Sides[1].Known && f.State == contact.FieldInStep {
-			continue
+		one := fieldView{f, fieldLabel(f.Key), aloware.Profile(t.Aloware.Profile).Limit(f.Sides[1].Property, f.Direction.Into(contact.Aloware))}
+		switch known := f.Sides[0].Known || f.Sides[1].Known; {
+		case f.State == contact.FieldInStep && f.Sides[0].Value == "" && f.Sides[1].Value == "":
+			view.Blank = append(view.Blank, one)
+		case f.State == contact.FieldUnread && !known:
+			view.Unread = append(view.Unread, one)
+		default:
+			view.Fields = append(view.Fields, one)
 		}
-		label := labels[f.Key]
-		if label == "" {
-			label = f.Key
-		}
-		view.Fields = append(view.Fields, fieldView{f, label})
 	}
 	slices.SortStableFunc(view.Fields, func(a, b fieldView) int { return urgency(a.State) - urgency(b.State) })
 	if view.Timeline, err = p.timeline(ctx, id, view.Name, r.FormValue("field"), 0); err != nil {
@@ -155,7 +170,7 @@ func urgency(s contact.FieldState) int {
 }
 
 func (p *Pages) timeline(ctx context.Context, id contact.Tenant, name, field string, before int64) (timelineView, error) {
-	const many = 50
+	const many = 25
 	rows, err := p.Contacts.Explain(ctx, id, name, field, before, many)
 	view := timelineView{Name: name, Field: field, Rows: rows}
 	if len(rows) == many {

@@ -47,6 +47,31 @@ func decided(h postgres.HistoryRow) string {
 		return "restored in " + system
 	case "gone":
 		return "is not in " + system + " any more"
+	case "pulled":
+		return "was synced with HubSpot by hand"
+	case "pull_answered":
+		return "HubSpot has answered the sync by hand"
+	case "retried":
+		if h.Field == "" {
+			return "what " + system + " had refused was tried again by hand"
+		}
+		return value + " was tried again in " + system + " by hand"
+	case "answered":
+		return system + "'s " + value + " was chosen by hand"
+	case "chosen":
+		return "the counterpart in " + system + " was chosen by hand"
+	case "unlinked":
+		return "the link to " + h.Reason + " in " + system + " was cut"
+	case "conflict":
+		return "somebody must choose the counterpart in " + system
+	case "review":
+		return "somebody must decide whether " + value + " goes to " + system
+	case "lost":
+		return "Aloware never told of some calls or texts"
+	case "left":
+		return "left the contacts that are kept in step"
+	case "entered":
+		return "is among the contacts that are kept in step"
 	}
 	return strings.ReplaceAll(h.Rule, "_", " ")
 }

@@ -4,11 +4,14 @@ import (
 	"fmt"
 	"html/template"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
+	"lockstep.internal/pkg/bus"
 	"lockstep.internal/pkg/contact"
 	"lockstep.internal/pkg/mapping"
+	"lockstep.internal/services/console/inbox"
 )
 
 // functions are what templates may call.
@@ -27,6 +30,13 @@ var functions = template.FuncMap{
 	"millis":    func(m contact.Millis) time.Time { return time.UnixMilli(int64(m)) },
 	"sentence":  sentence,
 	"decided":   decided,
+	"found":     found,
+	"label":     fieldLabel,
+	"reason":    reason,
+	"words":     words,
+	"lower":     strings.ToLower,
+	"events":    func(l bus.Letter) ([]string, error) { return inbox.Events(&l) },
+	"span":      span,
 	"fieldname": func(name string) string {
 		return pick(name, "aloware", "Aloware's property", "hubspot", "HubSpot's property", "type", "type", "direction", "direction", "policy", "policy", "ignore_blank", "ignores blanks", "transforms", "transforms", "options", "options", "filter", "filter")
 	},
@@ -53,6 +63,32 @@ func systemName(s contact.System) string {
 		return "HubSpot"
 	}
 	return "Aloware"
+}
+
+// labels are what people call the fields of the catalogue, by key.
+var labels = func() map[string]string {
+	all := make(map[string]string)
+	for _, row := range mapping.Catalogue() {
+		all[row.Key] = row.AlowareLabel
+	}
+	return all
+}()
+
+// fieldLabel is what people call a field; a mapping of the tenant's own is
+// called by its key.
+func fieldLabel(key string) string {
+	if label := labels[key]; label != "" {
+		return label
+	}
+	return key
+}
+
+// words makes a name with underscores words, with a capital first.
+func words(name string) string {
+	if name == "" {
+		return ""
+	}
+	return strings.ToUpper(name[:1]) + strings.ReplaceAll(name[1:], "_", " ")
 }
 
 // shown is a value of a difference, for people.
@@ -83,6 +119,14 @@ func ago(d time.Duration) string {
 		return fmt.Sprintf("%d h", int(d.Hours()))
 	}
 	return fmt.Sprintf("%d days", int(d.Hours()/24))
+}
+
+// span is a length of time as people set it: "24 hours", "30 minutes".
+func span(d time.Duration) string {
+	if d < 2*time.Hour {
+		return strconv.FormatFloat(d.Minutes(), 'g', 4, 64) + " minutes"
+	}
+	return strconv.FormatFloat(d.Hours(), 'g', 4, 64) + " hours"
 }
 
 // count writes a number with thin spaces between thousands.

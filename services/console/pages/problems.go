@@ -16,6 +16,7 @@ import (
 // could not be handled.
 func (p *Pages) errorRoutes() []route {
 	viewer, administrator, operator := need{role: access.Viewer}, need{role: access.Administrator}, need{role: access.Operator}
+	everywhere := need{role: access.Operator, where: forAll}
 	return []route{
 		{pattern: "GET /tenants/{tenant}/errors", need: viewer, serve: p.errorsPage},
 		{pattern: "GET /tenants/{tenant}/errors/group", need: viewer, serve: p.groupPage},
@@ -23,6 +24,9 @@ func (p *Pages) errorRoutes() []route {
 		{pattern: "POST /tenants/{tenant}/errors/dismiss", action: "DismissProblems", need: administrator, serve: p.dismiss},
 		{pattern: "POST /tenants/{tenant}/letters/replay", action: "ReplayDeadLetters", need: operator, serve: p.replay},
 		{pattern: "POST /tenants/{tenant}/letters/discard", action: "DiscardDeadLetters", need: operator, serve: p.discard},
+		{pattern: "GET /letters", need: everywhere, serve: p.lettersPage},
+		{pattern: "POST /letters/replay", action: "ReplayDeadLetters", need: everywhere, serve: p.replay},
+		{pattern: "POST /letters/discard", action: "DiscardDeadLetters", need: everywhere, serve: p.discard},
 	}
 }
 
@@ -31,7 +35,7 @@ type errorsView struct {
 	Groups    []groupView
 	System    string
 	Dismissed bool
-	Letters   []bus.Letter
+	Letters   lettersView
 }
 
 // groupView is a group with the parameters that choose it again.
@@ -85,7 +89,7 @@ func (p *Pages) errorsPage(ctx context.Context, r *http.Request) (answer, error)
 		view.Groups = append(view.Groups, groupOf(g))
 	}
 	if access.From(ctx).May(f.Tenant, access.Operator) {
-		if view.Letters, _, err = p.Inbox.Letters(ctx, bus.LetterFilter{Tenant: f.Tenant}, 0, 50); err != nil {
+		if view.Letters, err = p.lettersView(ctx, r); err != nil {
 			return nil, err
 		}
 	}
@@ -96,6 +100,8 @@ func (p *Pages) errorsPage(ctx context.Context, r *http.Request) (answer, error)
 type problemsView struct {
 	Group    groupView
 	Problems []inbox.Problem
+	Names    map[contact.Key]string
+	More     string // address of those behind; "" for none
 }
 
 func (p *Pages) groupPage(ctx context.Context, r *http.Request) (answer, error) {
@@ -103,16 +109,45 @@ func (p *Pages) groupPage(ctx context.Context, r *http.Request) (answer, error) 
 	if err != nil {
 		return nil, err
 	}
-	const many = 200
-	problems, err := p.Inbox.Problems(ctx, f, postgres.ProblemRow{}, many)
+	after, err := placeOf(r)
 	if err != nil {
 		return nil, err
 	}
-	g := postgres.ProblemGroup{Kind: f.Kind, Reason: f.Reason, System: f.System, Contacts: len(problems)}
+	const many = 100
+	problems, err := p.Inbox.Problems(ctx, f, after, many)
+	if err != nil {
+		return nil, err
+	}
+	g := postgres.ProblemGroup{Kind: f.Kind, Reason: f.Reason, System: f.System}
 	if f.Field != nil {
 		g.Field = *f.Field
 	}
-	return page{name: "group", title: "Errors: " + f.Reason, data: problemsView{groupOf(g), problems}}, nil
+	view := problemsView{Group: groupOf(g), Problems: problems, Names: p.names(ctx, f.Tenant, problems)}
+	if f.Dismissed {
+		view.Group.Query += "&dismissed=1"
+	}
+	if len(problems) == many {
+		view.More = "?" + view.Group.Query + "&after=" + place(problems[many-1].ProblemRow)
+	}
+	return page{name: "group", title: "Errors: " + reason(f.Reason), data: view}, nil
+}
+
+// names are what the contacts of problems are called. The list is of use
+// without them too, while nobody can tell.
+func (p *Pages) names(ctx context.Context, id contact.Tenant, problems []inbox.Problem) map[contact.Key]string {
+	var keys []contact.Key
+	for i := range problems {
+		keys = append(keys, problems[i].Contact)
+	}
+	cards, err := p.Contacts.Named(ctx, id, keys)
+	if err != nil {
+		p.Logger.WarnContext(ctx, "the contacts of problems have no names", "tenant", id, "error", err)
+	}
+	names := make(map[contact.Key]string, len(cards))
+	for key, card := range cards {
+		names[key] = card.Name
+	}
+	return names
 }
 
 func (p *Pages) retry(ctx context.Context, r *http.Request) (answer, error) {
@@ -147,6 +182,40 @@ func (p *Pages) dismiss(ctx context.Context, r *http.Request) (answer, error) {
 
 func errorsURL(r *http.Request) string { return "/tenants/" + string(tenantOf(r)) + "/errors" }
 
+// lettersView are dead letters of a tenant, or of all.
+type lettersView struct {
+	Letters []bus.Letter
+	To      string // the address under which they are replayed and discarded
+	More    uint64 // the place to go on from; 0 at the end
+}
+
+func (p *Pages) lettersView(ctx context.Context, r *http.Request) (lettersView, error) {
+	after, _ := strconv.ParseUint(r.FormValue("letters"), 10, 64) // anything else begins with the oldest
+	letters, more, err := p.Inbox.Letters(ctx, bus.LetterFilter{Tenant: tenantOf(r)}, after, 50)
+	to := "/letters"
+	if id := tenantOf(r); id != "" {
+		to = "/tenants/" + string(id) + to
+	}
+	return lettersView{letters, to, more}, err
+}
+
+// lettersPage has the dead letters of all tenants, and those that name none.
+func (p *Pages) lettersPage(ctx context.Context, r *http.Request) (answer, error) {
+	view, err := p.lettersView(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return page{name: "letters", title: "Dead letters", data: view}, nil
+}
+
+// lettersURL is the page that a replay or discard began on.
+func lettersURL(r *http.Request) string {
+	if tenantOf(r) == "" {
+		return "/letters"
+	}
+	return errorsURL(r)
+}
+
 // selection reads which dead letters a form means.
 func selection(r *http.Request) (inbox.Selection, error) {
 	s := inbox.Selection{Tenant: tenantOf(r), Kind: r.FormValue("kind"), Reason: r.FormValue("reason")}
@@ -169,7 +238,7 @@ func (p *Pages) replay(ctx context.Context, r *http.Request) (answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return redirect{to: errorsURL(r), say: count(n) + " dead letters were put back."}, nil
+	return redirect{to: lettersURL(r), say: count(n) + " dead letters were put back."}, nil
 }
 
 func (p *Pages) discard(ctx context.Context, r *http.Request) (answer, error) {
@@ -181,5 +250,5 @@ func (p *Pages) discard(ctx context.Context, r *http.Request) (answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return redirect{to: errorsURL(r), say: count(n) + " dead letters are gone."}, nil
+	return redirect{to: lettersURL(r), say: count(n) + " dead letters are gone."}, nil
 }

@@ -47,6 +47,10 @@ type route struct {
 	serve  serve
 	// quiet marks an action that changes nothing, such as a preview.
 	quiet bool
+	// page is the page that has an action's form: a form that cannot be accepted
+	// is shown there again with what was typed. nil is for actions that take
+	// nothing typed.
+	page serve
 }
 
 // routes are all pages and actions. A page is GET and changes nothing; an
@@ -67,6 +71,15 @@ func (p *Pages) routes() []route {
 		{pattern: "GET /tenants", need: anywhere, serve: p.tenantList},
 	}
 	return slices.Concat(all, p.accessRoutes(), p.appRoutes(), p.tenantRoutes(), p.pipelineRoutes(), p.contactRoutes(), p.errorRoutes(), p.syncRoutes(), p.mappingRoutes())
+}
+
+// Patterns are those of all pages and actions, each with its method.
+func Patterns() []string {
+	var all []string
+	for _, r := range new(Pages).routes() {
+		all = append(all, r.pattern)
+	}
+	return all
 }
 
 // guard serves a route to those who may use it.
@@ -91,7 +104,7 @@ func (p *Pages) guard(to route) http.Handler {
 			err = refused(caller, to.need, r)
 		}
 		if err != nil {
-			a = p.failed(ctx, r, err)
+			a = p.failed(ctx, r, to, err)
 		}
 		a.send(p, w, r)
 	})

@@ -21,8 +21,8 @@ func (p *Pages) syncRoutes() []route {
 		{pattern: "GET /tenants/{tenant}/syncs", need: viewer, serve: p.syncsPage},
 		{pattern: "GET /tenants/{tenant}/syncs/events", need: viewer, serve: p.syncEvents},
 		{pattern: "GET /tenants/{tenant}/syncs/{job}", need: viewer, serve: p.syncPage},
-		{pattern: "POST /tenants/{tenant}/syncs/start", action: "StartSync", need: operator, serve: p.startSync},
-		{pattern: "POST /tenants/{tenant}/syncs/schedule", action: "SetSchedule", need: operator, serve: p.scheduleSync},
+		{pattern: "POST /tenants/{tenant}/syncs/start", action: "StartSync", need: operator, serve: p.startSync, page: p.syncsPage},
+		{pattern: "POST /tenants/{tenant}/syncs/schedule", action: "SetSchedule", need: operator, serve: p.scheduleSync, page: p.syncsPage},
 		{pattern: "POST /tenants/{tenant}/syncs/{job}/pause", action: "PauseSync", need: operator, serve: p.wish(postgres.WishPause, "It pauses where it is.")},
 		{pattern: "POST /tenants/{tenant}/syncs/{job}/resume", action: "ResumeSync", need: operator, serve: p.wish(postgres.WishRun, "It goes on where it was.")},
 		{pattern: "POST /tenants/{tenant}/syncs/{job}/cancel", action: "CancelSync", need: operator, serve: p.wish(postgres.WishCancel, "It is cancelled; what was written stays.")},
@@ -32,14 +32,21 @@ func (p *Pages) syncRoutes() []route {
 // syncsView is the list of jobs.
 type syncsView struct {
 	Jobs []syncs.Job
-	// Points are the reconciliations over time, as JSON for the plot.
-	Points string
+	// Repairs are what reconciliations found over time, as JSON for the plot.
+	Repairs string
+	// Every is the schedule of reconciliations, 0 for never; Set tells that
+	// somebody set it.
+	Every time.Duration
+	Set   bool
 }
+
+// Hours is the schedule as a form takes it.
+func (v syncsView) Hours() string { return strconv.FormatFloat(v.Every.Hours(), 'g', 4, 64) }
 
 // point is one reconciliation of the plot.
 type point struct {
 	At      int64            `json:"at"` // seconds since 1970
-	Effects map[string]int64 `json:"effects"`
+	Repairs map[string]int64 `json:"repairs"`
 }
 
 func (p *Pages) syncsPage(ctx context.Context, r *http.Request) (answer, error) {
@@ -47,9 +54,13 @@ func (p *Pages) syncsPage(ctx context.Context, r *http.Request) (answer, error) 
 	if err != nil {
 		return nil, err
 	}
+	if view.Every, view.Set, err = p.Syncs.Scheduled(ctx, tenantOf(r)); err != nil {
+		return nil, err
+	}
 	return page{name: "syncs", title: "Syncs", data: view}, nil
 }
 
+// syncsView has the jobs alone, which a stream sends again when they change.
 func (p *Pages) syncsView(ctx context.Context, id contact.Tenant) (syncsView, error) {
 	jobs, err := p.Syncs.List(ctx, id, 50)
 	if err != nil {
@@ -58,11 +69,11 @@ func (p *Pages) syncsView(ctx context.Context, id contact.Tenant) (syncsView, er
 	points := make([]point, 0)
 	for _, job := range slices.Backward(jobs) {
 		if job.Kind == postgres.Reconcile && job.State == postgres.SyncDone {
-			points = append(points, point{job.FinishedAt.Unix(), job.Effects})
+			points = append(points, point{job.FinishedAt.Unix(), repairs(job.Effects)})
 		}
 	}
 	raw, err := json.Marshal(points)
-	return syncsView{jobs, string(raw)}, err
+	return syncsView{Jobs: jobs, Repairs: string(raw)}, err
 }
 
 // syncEvents streams the list of jobs while it changes.
@@ -135,10 +146,15 @@ func (p *Pages) scheduleSync(ctx context.Context, r *http.Request) (answer, erro
 	if err != nil || hours < 0 || hours > 24*366 {
 		return nil, invalid("\"" + r.FormValue("hours") + "\" is no number of hours; 0 ends the schedule")
 	}
-	if err := p.Syncs.Schedule(ctx, tenantOf(r), time.Duration(hours*float64(time.Hour))); err != nil {
+	every := time.Duration(hours * float64(time.Hour)).Round(time.Second)
+	if err := p.Syncs.Schedule(ctx, tenantOf(r), every); err != nil {
 		return nil, err
 	}
-	return redirect{to: syncsURL(r), say: "The schedule is saved."}, nil
+	say := "Reconciled every " + span(every) + " from now on."
+	if every == 0 {
+		say = "There are no reconciliations by schedule any more."
+	}
+	return redirect{to: syncsURL(r), say: say}, nil
 }
 
 func (p *Pages) wish(wish postgres.SyncWish, say string) serve {

@@ -73,6 +73,7 @@ type frame struct {
 	Flash   string
 	Bad     bool // Flash is about something that went wrong
 	Data    any
+	typed   *typed
 }
 
 // May reports whether the caller has a role in the page's tenant, or, on a page
@@ -82,12 +83,15 @@ func (f frame) May(role string) bool {
 	if f.Tenant != nil {
 		id = f.Tenant.ID
 	}
-	for r := access.Viewer; r <= access.Operator; r++ {
-		if r.String() == role {
-			return f.Caller.May(id, r)
-		}
-	}
-	return false
+	r, err := access.ParseRole(role)
+	return err == nil && f.Caller.May(id, r)
+}
+
+// MayAny reports whether the caller has a role somewhere: for leading to pages
+// that show what each may see.
+func (f frame) MayAny(role string) bool {
+	r, err := access.ParseRole(role)
+	return err == nil && allowed(f.Caller, need{role: r, where: forAny}, nil)
 }
 
 // With is the frame around other data, for a shared part.
@@ -117,7 +121,7 @@ func (f frame) Section() string {
 }
 
 func (p *Pages) frame(r *http.Request, a page) frame {
-	f := frame{Title: a.title, Path: r.URL.Path, Theme: "auto", Caller: access.From(r.Context()), Links: p.Links, Data: a.data}
+	f := frame{Title: a.title, Path: r.URL.Path, Theme: "auto", Caller: access.From(r.Context()), Links: p.Links, Data: a.data, typed: a.typed}
 	f.Signed = f.Caller.Name != ""
 	if c, err := r.Cookie(themeCookie); err == nil && (c.Value == "light" || c.Value == "dark") {
 		f.Theme = c.Value

@@ -22,14 +22,14 @@ func (p *Pages) tenantRoutes() []route {
 	everywhere := need{role: access.Operator, where: forAll}
 	return []route{
 		{pattern: "GET /tenants/new", need: everywhere, serve: p.newTenantPage},
-		{pattern: "POST /tenants/new", action: "SaveTenant", need: everywhere, serve: p.newTenant},
+		{pattern: "POST /tenants/new", action: "SaveTenant", need: everywhere, serve: p.newTenant, page: p.newTenantPage},
 		{pattern: "GET /tenants/{tenant}", need: viewer, serve: p.tenantPage},
-		{pattern: "POST /tenants/{tenant}/settings", action: "SaveTenant", need: need{role: access.Operator}, serve: p.saveTenant},
+		{pattern: "POST /tenants/{tenant}/settings", action: "SaveTenant", need: need{role: access.Operator}, serve: p.saveTenant, page: p.tenantPage},
 		{pattern: "GET /tenants/{tenant}/hubspot-consent", need: administrator, serve: p.beginConsent},
 		// Who finishes a consent is known by it; finishConsent writes it down.
 		{pattern: "GET /hubspot/callback", need: need{where: forCaller}, serve: p.finishConsent},
-		{pattern: "POST /tenants/{tenant}/connect-hubspot", action: "ConnectHubSpot", need: administrator, serve: p.connectHubSpot},
-		{pattern: "POST /tenants/{tenant}/connect-aloware", action: "ConnectAloware", need: administrator, serve: p.connectAloware},
+		{pattern: "POST /tenants/{tenant}/connect-hubspot", action: "ConnectHubSpot", need: administrator, serve: p.connectHubSpot, page: p.tenantPage},
+		{pattern: "POST /tenants/{tenant}/connect-aloware", action: "ConnectAloware", need: administrator, serve: p.connectAloware, page: p.tenantPage},
 		{pattern: "POST /tenants/{tenant}/disconnect", action: "Disconnect", need: administrator, serve: p.disconnect},
 		{pattern: "POST /tenants/{tenant}/test", need: administrator, serve: p.testConnection, quiet: true},
 	}
@@ -115,7 +115,7 @@ func (p *Pages) newTenantPage(context.Context, *http.Request) (answer, error) {
 func (p *Pages) newTenant(ctx context.Context, r *http.Request) (answer, error) {
 	id, err := contact.ParseTenant(strings.TrimSpace(r.FormValue("id")))
 	if err != nil {
-		return nil, invalid(sentence(err.Error()))
+		return nil, invalid(err.Error())
 	}
 	if _, err := p.Tenants.Get(id); err == nil {
 		return nil, invalid("There is a tenant " + string(id) + " already.")

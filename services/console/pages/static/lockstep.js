@@ -13,8 +13,37 @@ document.addEventListener("click", (event) => {
 });
 document.addEventListener("submit", (event) => {
   const says = event.submitter?.dataset.confirm || event.target.dataset.confirm;
-  if (says && !window.confirm(says)) event.preventDefault();
+  if (says && !window.confirm(says)) { event.preventDefault(); return; }
+  const button = event.submitter;
+  if (button?.dataset.busy) setTimeout(() => { button.textContent = button.dataset.busy; button.disabled = true; }); // when it is sent
 }, true);
+// A live part is renewed in place: only what changed in it is touched, so that
+// a button there keeps the focus and a click that has begun, and a screen
+// reader does not start over. Children with an id are found again by it.
+function renew(old, fresh) {
+  if (old.isEqualNode(fresh)) return old;
+  if (old.nodeName !== fresh.nodeName || old.id !== fresh.id) { old.replaceWith(fresh); return fresh; }
+  if (old.nodeType !== Node.ELEMENT_NODE) { old.nodeValue = fresh.nodeValue; return old; }
+  for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name)) old.removeAttribute(name);
+  for (const { name, value } of fresh.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+  let at = old.firstChild;
+  for (const child of [...fresh.childNodes]) {
+    const same = child.id ? [...old.children].find((c) => c.id === child.id) : at && !at.id ? at : null;
+    if (!same) { old.insertBefore(child, at); continue; }
+    if (same !== at) old.insertBefore(same, at);
+    at = renew(same, child).nextSibling;
+  }
+  while (at) { const next = at.nextSibling; at.remove(); at = next; }
+  return old;
+}
+document.addEventListener("htmx:sseBeforeMessage", (event) => {
+  if (!event.target.matches("[data-live]")) return;
+  event.preventDefault();
+  const fresh = event.target.cloneNode(false);
+  fresh.innerHTML = event.detail.data;
+  renew(event.target, fresh);
+  event.target.dispatchEvent(new Event("renewed"));
+});
 document.addEventListener("keydown", (event) => {
   if (event.key !== "/" || event.target.closest("input, textarea, select, [contenteditable]")) return;
   const search = document.querySelector("input[type=search]");

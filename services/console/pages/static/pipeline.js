@@ -10,7 +10,7 @@ document.addEventListener("DOMContentLoaded", () => {
     const axis = { stroke: css("--soft"), grid: { stroke: css("--line"), width: 1 }, ticks: { show: false }, size: 44 };
     const series = names.map((label, i) => ({ label, stroke: colours[i % colours.length], width: 1.6, points: { show: false } }));
     const made = new uPlot({ width: at.clientWidth, height: 150, legend: { show: names.length > 1, live: false }, cursor: { show: false },
-      axes: [{ ...axis, size: 28 }, axis], series: [{}, ...series], scales: { y: { range: (u, lo, hi) => [0, Math.max(hi || 0, 1) * 1.1] } } }, [[], ...names.map(() => [])], at);
+      axes: [{ ...axis, size: 28, space: 70, values: (u, at) => at.map((t) => new Date(t * 1000).toISOString().slice(11, 19)) }, axis], series: [{}, ...series], scales: { y: { range: (u, lo, hi) => [0, Math.max(hi || 0, 1) * 1.1] } } }, [[], ...names.map(() => [])], at);
     plots.push({ made, at, draw: () => made.setData([all.map((s) => s.at), ...values().map((f) => all.map(f))]) });
   };
   const stage = (name) => (s) => (s.stages || []).find((x) => x.name === name)?.rate ?? null;
