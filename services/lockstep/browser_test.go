@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 
@@ -28,6 +29,71 @@ type browser struct {
 	d   *demo
 	ctx context.Context
 	axe string // axe-core's script
+	// round tells apart what journeys make when they are gone again.
+	round string
+	left  traces
+}
+
+// look is a window in which the console is looked at.
+type look struct {
+	name          string
+	width, height int64
+	theme         string
+}
+
+// looks are a desk's and a phone's window, in light and dark.
+var looks = []look{
+	{"desk-light", 1280, 900, "light"}, {"desk-dark", 1280, 900, "dark"}, {"phone-light", 400, 800, "light"}, {"phone-dark", 400, 800, "dark"},
+}
+
+// lend lets a part of the test use the browser and the demonstration, until
+// what it gives is called.
+func (b *browser) lend(t testing.TB) (back func()) {
+	whole := b.t
+	b.t, b.d.t = t, t
+	return func() { b.t, b.d.t = whole, whole }
+}
+
+// as goes on as whoever a session or token belongs to, and gives the one
+// before.
+func (b *browser) as(token string) (before string) {
+	b.t.Helper()
+	address := "http://" + b.d.console
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	cookies, err := chromedp.Call(ctx, network.GetCookies, network.GetCookiesParams{URLs: []string{address}})
+	if err != nil {
+		b.t.Fatalf("read the cookies: %v", err)
+	}
+	for _, c := range cookies.Cookies {
+		if c.Name == "lockstep_session" {
+			before = c.Value
+		}
+	}
+	if _, err := chromedp.Call(ctx, network.SetCookie, network.SetCookieParams{Name: "lockstep_session", Value: token, URL: address}); err != nil {
+		b.t.Fatalf("set the session: %v", err)
+	}
+	return before
+}
+
+// reload opens a page again and again until a part of it shows a text.
+func (b *browser) reload(path, selector, want string) {
+	b.t.Helper()
+	eventually(b.t, patience, func() string {
+		b.open(path)
+		if got := b.text(selector); !strings.Contains(strings.ToLower(got), strings.ToLower(want)) {
+			return fmt.Sprintf("%s of %s does not show %q: %s", selector, path, want, got)
+		}
+		return ""
+	})
+}
+
+// holds checks what a field of a form has.
+func (b *browser) holds(selector, want string) {
+	b.t.Helper()
+	if got := eval[string](b, fmt.Sprintf(`document.querySelector(%q).value`, selector)); got != want {
+		b.t.Errorf("%s holds %q, want %q", selector, got, want)
+	}
 }
 
 // openBrowser starts Chromium.
@@ -92,7 +158,8 @@ func (b *browser) press(selector string) {
 // enter replaces the text of a field.
 func (b *browser) enter(selector, text string) {
 	b.t.Helper()
-	b.run("enter into "+selector, chromedp.WaitVisible(selector), chromedp.Clear(selector), chromedp.SendKeys(selector, text))
+	empty := chromedp.Evaluate[chromedp.Void](fmt.Sprintf(`document.querySelector(%q).value = ""`, selector))
+	b.run("enter into "+selector, chromedp.WaitVisible(selector), empty, chromedp.SendKeys(selector, text))
 }
 
 // text is what a part of the page shows; "" when it is not there.
@@ -140,11 +207,11 @@ func (b *browser) sees(selector, want string) {
 	}
 }
 
-// look makes the window as wide as a desktop's or a phone's, in light or dark.
-func (b *browser) look(width, height int64, theme string) {
+// take makes the window as wide as a look says, in light or dark.
+func (b *browser) take(l look) {
 	b.t.Helper()
-	b.run("set the window", chromedp.EmulateViewport(width, height))
-	media := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: theme}}}
+	b.run("set the window", chromedp.EmulateViewport(l.width, l.height))
+	media := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: l.theme}, {Name: "prefers-reduced-motion", Value: "reduce"}}}
 	if _, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, media); err != nil {
 		b.t.Fatalf("set the colours: %v", err)
 	}
