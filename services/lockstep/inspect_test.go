@@ -26,7 +26,7 @@ type traces struct{ refused, asked, conflict, job string }
 func (l traces) addresses() map[string]string {
 	group := url.Values{"kind": {"refused"}, "reason": {"BAD_REQUEST"}, "system": {"hubspot"}, "field": {"email"}}
 	return map[string]string{
-		"/sign-in": "/sign-in?by=token", "/password": "/password", "/tenants": "/tenants", "/tenants/new": "/tenants/new", "/access": "/access", "/audit": "/audit", "/letters": "/letters",
+		"/sign-in": "/sign-in?by=token", "/password": "/password", "/tenants": "/tenants", "/tenants/new": "/tenants/new", "/access": "/access", "/audit": "/audit", "/letters": "/letters", "/apps": "/apps",
 		"/pipeline": "/pipeline", "/hubspot/callback": "/hubspot/callback?state=forged&code=1", "/tenants/{tenant}": "/tenants/demo",
 		"/tenants/{tenant}/mapping": "/tenants/demo/mapping", "/tenants/{tenant}/mapping/versions": "/tenants/demo/mapping/versions?before=1",
 		"/tenants/{tenant}/owners": "/tenants/demo/owners", "/tenants/{tenant}/dispositions": "/tenants/demo/dispositions",

@@ -15,7 +15,7 @@ func (p *Pages) appRoutes() []route {
 	everywhere := need{role: access.Operator, where: forAll}
 	return []route{
 		{pattern: "GET /apps", need: everywhere, serve: p.appsPage},
-		{pattern: "POST /apps/save", action: "SaveApp", need: everywhere, serve: p.saveApp},
+		{pattern: "POST /apps/save", action: "SaveApp", need: everywhere, serve: p.saveApp, page: p.appsPage},
 		{pattern: "POST /apps/remove", action: "RemoveApp", need: everywhere, serve: p.removeApp},
 	}
 }

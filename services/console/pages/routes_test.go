@@ -29,13 +29,11 @@ func (c callers) Bearer(_ context.Context, token string) (access.Caller, error) 
 
 var wildcard = regexp.MustCompile(`\{[a-z]+(\.\.\.)?\}`)
 
-// TestEveryRouteIsGuarded asks for every route there is, as somebody who is
-// not signed in, who has every role in another tenant, and who has the role
-// just below the one that is needed.
-func TestEveryRouteIsGuarded(t *testing.T) {
-	t.Parallel()
+// rosterOf has some tenants and nothing else.
+func rosterOf(t *testing.T, ids ...contact.Tenant) *roster.Roster {
+	t.Helper()
 	var tenants []tenant.Tenant
-	for _, id := range []contact.Tenant{"own", "other"} {
+	for _, id := range ids {
 		tenants = append(tenants, tenant.Tenant{ID: id, Name: string(id), Active: true})
 	}
 	known, err := roster.Open(t.Context(), func(context.Context) (postgres.Config, error) {
@@ -44,6 +42,15 @@ func TestEveryRouteIsGuarded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return known
+}
+
+// TestEveryRouteIsGuarded asks for every route there is, as somebody who is
+// not signed in, who has every role in another tenant, and who has the role
+// just below the one that is needed.
+func TestEveryRouteIsGuarded(t *testing.T) {
+	t.Parallel()
+	known := rosterOf(t, "own", "other")
 	guard := callers{"stranger": {Name: "stranger", Tenants: map[contact.Tenant]access.Role{"other": access.Operator}}}
 	for role := access.Viewer; role <= access.Operator; role++ {
 		guard["own-"+role.String()] = access.Caller{Name: role.String(), Tenants: map[contact.Tenant]access.Role{"own": role}}
