@@ -39,6 +39,9 @@ func (w *world) checkPerson(person int) {
 			return
 		}
 	}
+	if w.outside(person) {
+		return
+	}
 	if w.deleted[person] {
 		if len(hubspot) > 0 && w.cut[person] {
 			w.fail("made anew", "person %d was deleted in HubSpot, and is there again", person)
@@ -55,6 +58,9 @@ func (w *world) checkPerson(person int) {
 		here, there := hubspot, aloware
 		if system == contact.Aloware {
 			here, there = aloware, hubspot
+		}
+		if w.documented && system == contact.HubSpot && len(there) == 1 && !there[0].told {
+			return // no delivery told of it, and nothing else can
 		}
 		if len(here) == 0 && len(there) > 0 && w.rules.Creation.Into(system) && !w.refusesPerson[index(system)][person] && !several {
 			w.fail("missing", "person %d is not in %s", person, system)
@@ -99,7 +105,7 @@ func (w *world) checkBelief(person int, pair [2]*record, several bool) bool {
 		for i, r := range pair {
 			for field := range firstComputed {
 				f := e.state.Fields[fieldKeys[field]]
-				if f == nil || w.removed[field] || !f.Sides[i].Known || f.Sides[i].Value == r.value(field) {
+				if f == nil || w.removed[field] || w.terms[field].atRest || w.untold(r, field) || !f.Sides[i].Known || f.Sides[i].Value == r.value(field) {
 					continue
 				}
 				w.fail("belief", "%s is %q and is believed to be %q", cell{r.system, person, field}, r.value(field), f.Sides[i].Value)
@@ -117,6 +123,15 @@ func (w *world) checkBelief(person int, pair [2]*record, several bool) bool {
 // checkField checks that both sides agree, and on the right value.
 func (w *world) checkField(person, field int, pair [2]*record) {
 	values := [2]string{pair[0].value(field), pair[1].value(field)}
+	switch {
+	case w.untold(pair[1], field):
+		w.stats.Decided++
+		w.stats.Ambiguous++
+		return
+	case w.loose[field]:
+		w.checkTerms(person, field, values)
+		return
+	}
 	direction := w.directionOf(field)
 	switch direction {
 	case 0:
@@ -135,6 +150,13 @@ func (w *world) checkField(person, field int, pair [2]*record) {
 	default:
 		w.checkTarget(person, field, direction, pair)
 	}
+}
+
+// untold reports whether the last change of a value was told by no delivery, and
+// can be told by nothing else: Aloware cannot be read by id under every profile.
+func (w *world) untold(r *record, field int) bool {
+	c := r.cells[field]
+	return w.documented && r.system == contact.Aloware && c != nil && !c.ours && c.shown == 0
 }
 
 // refusedOne reports whether one side refused what the other holds.

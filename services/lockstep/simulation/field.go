@@ -49,8 +49,13 @@ func (w *world) fieldSet(version int64) *mapping.Set {
 		if w.directions[i] != 0 {
 			m.Direction = w.directions[i]
 		}
+		m.Policy, m.IgnoreBlank = w.terms[i].policy, m.IgnoreBlank || w.terms[i].blanks
+		if w.terms[i].atRest {
+			m.Stopped = "away"
+		}
 		set.Mappings = append(set.Mappings, m)
 	}
+	set.Filter = w.filtered
 	return set.Index()
 }
 

@@ -60,6 +60,9 @@ func (g *generator) settings() {
 	if g.one(4) {
 		g.step("anonymous", 0, "")
 	}
+	if g.one(8) {
+		g.step("documented", 0, "")
+	}
 	flows := []string{"both", "both", "both", "to_aloware", "to_hubspot"}
 	if flow := flows[g.IntN(len(flows))]; flow != "both" {
 		g.step("updates", 0, flow)
@@ -285,7 +288,17 @@ func (g *generator) erasure() {
 }
 
 func (g *generator) rules() {
-	switch g.IntN(12) {
+	switch g.IntN(18) {
+	case 12, 13:
+		g.step("policy", 0, g.field(), g.IntN(len(policies)))
+	case 14:
+		g.step("blanks", 0, g.field())
+	case 15:
+		g.step("stop", 0, g.field())
+	case 16:
+		g.step("filter", 0, "", g.IntN(3))
+	case 17:
+		g.step("recheck", 0, "")
 	case 8:
 		g.step("property", 0, fieldKeys[[]int{city, company}[g.IntN(2)]])
 	case 9:
@@ -306,7 +319,11 @@ func (g *generator) rules() {
 }
 
 func (g *generator) asking() {
-	switch g.IntN(4) {
+	switch g.IntN(6) {
+	case 4:
+		g.step("answer", g.system(), "", g.person())
+	case 5:
+		g.step("recheck", 0, "")
 	case 0:
 		g.step("retry", 0, "", g.person())
 	case 1:

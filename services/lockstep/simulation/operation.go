@@ -13,16 +13,21 @@ var operations map[string]func(*world, Step)
 func init() {
 	operations = map[string]func(*world, Step){
 		// Settings.
-		"skew":      func(w *world, s Step) { w.skew[index(s.System)] = contact.Millis(s.n(0)) },
-		"anonymous": func(w *world, _ Step) { w.anonymous = true },
-		"creation":  func(w *world, s Step) { w.rules.Creation = resolve.Flow(s.Name) },
-		"share":     (*world).share,
-		"updates":   func(w *world, s Step) { w.rules.Updates = resolve.Flow(s.Name) },
+		"skew":       func(w *world, s Step) { w.skew[index(s.System)] = contact.Millis(s.n(0)) },
+		"documented": func(w *world, _ Step) { w.documented = true },
+		"anonymous":  func(w *world, _ Step) { w.anonymous = true },
+		"creation":   func(w *world, s Step) { w.rules.Creation = resolve.Flow(s.Name) },
+		"share":      (*world).share,
+		"updates":    func(w *world, s Step) { w.rules.Updates = resolve.Flow(s.Name) },
 		// The mapping.
 		"both":       func(w *world, s Step) { w.direct(s.Name, contact.Both) },
 		"to_aloware": func(w *world, s Step) { w.direct(s.Name, contact.ToAloware) },
 		"to_hubspot": func(w *world, s Step) { w.direct(s.Name, contact.ToHubSpot) },
 		"property":   func(w *world, s Step) { w.remap(fieldNamed(s.Name)) },
+		"policy":     func(w *world, s Step) { w.term(s.Name, func(t *terms) { t.policy = policies[s.n(0)%len(policies)] }) },
+		"blanks":     func(w *world, s Step) { w.term(s.Name, func(t *terms) { t.blanks = !t.blanks }) },
+		"stop":       func(w *world, s Step) { w.term(s.Name, func(t *terms) { t.atRest = !t.atRest }) },
+		"filter":     (*world).filter,
 		"unmap":      func(w *world, s Step) { w.unmap(fieldNamed(s.Name)) },
 		"spare":      (*world).editSpare,
 		// People.
@@ -42,9 +47,11 @@ func init() {
 		"deliver": (*world).deliver,
 		"poll":    func(w *world, s Step) { w.poll(s.System, s.n(0)%2) },
 		// What people ask of us.
-		"retry":  (*world).retry,
-		"pull":   (*world).pull,
-		"choose": (*world).choose,
+		"retry":   (*world).retry,
+		"pull":    (*world).pull,
+		"choose":  (*world).choose,
+		"answer":  (*world).answer,
+		"recheck": (*world).recheck,
 		// The mapper.
 		"map":     func(w *world, s Step) { w.handle(s.n(0)%2, 1+s.n(1)) },
 		"crash":   (*world).crash,
@@ -120,7 +127,7 @@ func (w *world) create(s Step) {
 // edit system field person value style: somebody changes a value.
 func (w *world) edit(s Step) {
 	person, field := w.same(s.n(0)%mostPeople), fieldNamed(s.Name)
-	if s.System == 0 || field >= firstComputed || field == phone && !w.linked(person) {
+	if s.System == 0 || field >= firstComputed || field == phone && (!w.linked(person) || w.documented && s.System == contact.Aloware) {
 		return // with another number he might not be known for the same
 	}
 	records := w.living(s.System, person)

@@ -20,6 +20,7 @@ type record struct {
 
 	created, modified contact.Millis // by its own system's clock
 	gone, erased      bool
+	told              bool    // the mapper has heard of it
 	into              *record // where a merge brought it
 	key               contact.Key
 	ours              bool                    // we created it

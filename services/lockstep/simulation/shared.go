@@ -135,10 +135,9 @@ func (w *world) chosen(eventID string) {
 
 // checkMatch checks that a contact was matched with the only one that fits.
 func (b *batch) checkMatch(message people.Delivery, judgements []people.Judgement) {
+	matched := true // else joined for another reason
 	for _, in := range message.Incoming {
-		if in.Change == nil || in.Change.Event == contact.Merged || len(in.Change.MergedIDs) > 0 {
-			return // joined for another reason
-		}
+		matched = matched && in.Change != nil && in.Change.Event != contact.Merged && len(in.Change.MergedIDs) == 0
 	}
 	for _, e := range b.contacts.Entries() {
 		into := e.Into()
@@ -146,6 +145,9 @@ func (b *batch) checkMatch(message people.Delivery, judgements []people.Judgemen
 			continue
 		}
 		b.joined[e] = true
+		if !matched {
+			continue
+		}
 		for _, system := range contact.Systems {
 			if !e.State.Side(system).Linked() || e.State.Side(system.Other()).ID != "" {
 				continue
@@ -191,6 +193,9 @@ func (w *world) checkCrossed() {
 // checkLinked checks that a record is in step with what it is linked with, or
 // that its contact says why there is nothing.
 func (w *world) checkLinked(r *record, e *entry) {
+	if e.state.Outside {
+		return
+	}
 	there := r.system.Other()
 	side := e.state.Side(there)
 	if !side.Linked() {
@@ -214,7 +219,7 @@ func (w *world) checkLinked(r *record, e *entry) {
 	}
 	for field := range firstComputed {
 		values := [2]string{pair[0].value(field), pair[1].value(field)}
-		if w.directionOf(field) == contact.Both && values[0] != values[1] && !w.refusedEver(field, values) {
+		if !w.loose[field] && !w.untold(pair[1], field) && w.directionOf(field) == contact.Both && values[0] != values[1] && !w.refusedEver(field, values) {
 			w.fail("agreement", "%s of %s is %q in HubSpot and %q in Aloware", fieldKeys[field], e.key, values[0], values[1])
 		}
 	}

@@ -219,6 +219,9 @@ func (w *world) target(system contact.System, p contact.Patch, o *contact.Outcom
 		if r == nil || r.gone {
 			return refuse(contact.Gone, "NOT_FOUND")
 		}
+		if w.documented && system == contact.Aloware && (p.Create == nil || !slices.Contains(p.Create.Phones, r.value(phone))) {
+			return w.outOfReach(p, o, refuse) // it is found by its number only
+		}
 		return r, false, false
 	}
 	if p.Create == nil {
@@ -271,6 +274,22 @@ func (w *world) target(system contact.System, p contact.Patch, o *contact.Outcom
 	return r, true, false
 }
 
+// outOfReach is the answer where a contact is found by its number only, and is
+// not there under those that are known.
+func (w *world) outOfReach(p contact.Patch, o *contact.Outcome, refuse func(contact.Result, string) (*record, bool, bool)) (*record, bool, bool) {
+	if p.Create == nil || len(p.Create.Phones) == 0 {
+		return refuse(contact.Rejected, "NOT_CAPABLE")
+	}
+	if others := w.withValues(contact.Aloware, phone, p.Create.Phones...); len(others) > 0 {
+		o.Candidates = append(o.Candidates, p.TargetID)
+		for _, other := range others {
+			o.Candidates = append(o.Candidates, other.id)
+		}
+		return refuse(contact.Conflict, "SEVERAL_CONTACTS")
+	}
+	return refuse(contact.Gone, "NOT_FOUND")
+}
+
 // apply writes the properties of a patch, those that are not refused.
 func (w *world) apply(r *record, p contact.Patch, o *contact.Outcome, made bool) (changes []*change) {
 	if made && r.system == contact.Aloware {
@@ -283,7 +302,8 @@ func (w *world) apply(r *record, p contact.Patch, o *contact.Outcome, made bool)
 		field := w.fieldOf(r.system, property.Name)
 		outcome := contact.PropertyOutcome{Name: property.Name, Version: property.Version, Value: property.Value}
 		by := w.landing(r, field, p.Contact, property)
-		if w.taken(r, field, canonical(field, property.Value)) || w.refuses[index(r.system)][field] == property.Value && property.Value != "" {
+		incapable := w.documented && !made && r.system == contact.Aloware && r.value(field) != property.Value && (property.Value == "" || field == phone)
+		if incapable || w.taken(r, field, canonical(field, property.Value)) || w.refuses[index(r.system)][field] == property.Value && property.Value != "" {
 			outcome.Refusal = &fault.Refusal{Class: fault.Permanent, Reason: "INVALID_VALUE", Message: "refused by the model"}
 			w.refused[refusedValue{r.system, w.personOf(r), field, property.Value}]++
 		} else if c := w.set(r, field, property.Value, by); c != nil {

@@ -190,6 +190,7 @@ func (w *world) heard(e *event) {
 	if e.record == nil {
 		return
 	}
+	e.record.told = true
 	for _, c := range e.shows {
 		w.show(e, c)
 	}

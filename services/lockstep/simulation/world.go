@@ -19,6 +19,10 @@ type world struct {
 	directions [fields]contact.Direction
 	catalogue  [slots]mapping.Mapping // as the fields are mapped now
 	removed    [fields]bool
+	terms      [fields]terms
+	loose      [fields]bool // the terms were changed
+	filtered   *mapping.Filter
+	documented bool                       // Aloware offers what it has published only
 	identities [firstName][mostPeople]int // whose number and whose e-mail a person has
 	rules      *resolve.Rules
 	number     int
@@ -121,6 +125,9 @@ func (w *world) arrive(stream int, events ...*event) {
 
 // poll reads all records of a system again.
 func (w *world) poll(system contact.System, stream int) {
+	if w.documented && system == contact.Aloware {
+		return
+	}
 	for _, r := range w.records[index(system)] {
 		if r.alive() && !w.erasedOf[r.person] {
 			w.arrive(stream, w.reading(r))

@@ -210,12 +210,12 @@ func (j *Message) outcome(o *contact.Outcome) *Entry {
 		return nil
 	}
 	if o.TargetID != "" {
-		if other := j.byID(j.tenant, o.System, o.TargetID); other != nil && other != e {
-			if !j.adopt(e, other, o) {
-				return e
-			}
-		} else if other == nil && slices.Contains(e.State.Side(o.System).Apart, o.TargetID) {
+		switch other := j.byID(j.tenant, o.System, o.TargetID); {
+		case other == e:
+		case slices.Contains(e.State.Side(o.System).Apart, o.TargetID):
 			j.somebodyElse(e, o)
+			return e
+		case other != nil && !j.adopt(e, other, o):
 			return e
 		}
 	}

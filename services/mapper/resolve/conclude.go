@@ -86,8 +86,8 @@ func (j *Judge) named() bool {
 func (j *Judge) keys(system contact.System, creating bool) *contact.Create {
 	other, own := j.state.Side(system.Other()), j.state.Side(system)
 	create := &contact.Create{Phones: other.Phones(), Email: other.Email}
-	if own.Linked() {
-		// A linked contact is found by what it holds itself.
+	if own.Linked() && (own.Read || len(own.Phones()) > 0) {
+		// A linked contact is found by what it holds itself, once that is known.
 		create.Phones, create.Email = own.Phones(), own.Email
 	}
 	create.MayCreate = creating && j.mayCreate(system)
