@@ -50,7 +50,7 @@ func run(seeds int, only string) error {
 		if !strings.Contains(m.rule, only) {
 			continue
 		}
-		found, err := try(m, folder, seeds)
+		found, err := try(m, ".", folder, seeds)
 		if err != nil {
 			return fmt.Errorf("%s: %w", m.rule, err)
 		}
@@ -102,10 +102,10 @@ func (m mutation) apply(source string) (string, error) {
 	return strings.Replace(source, m.old, m.new, 1), nil
 }
 
-// try builds the simulation with one mutation and plays it. found says where
-// it was found; "" not at all.
-func try(m mutation, folder string, seeds int) (found string, err error) {
-	path, err := filepath.Abs(filepath.Join("services", m.file))
+// try builds the simulation of a copy of the repository with one mutation and
+// plays it. found says where it was found; "" not at all.
+func try(m mutation, root, folder string, seeds int) (found string, err error) {
+	path, err := filepath.Abs(filepath.Join(root, "services", m.file))
 	if err != nil {
 		return "", err
 	}
@@ -131,6 +131,7 @@ func try(m mutation, folder string, seeds int) (found string, err error) {
 	}
 	program := filepath.Join(folder, "simulate")
 	build := exec.Command("go", "build", "-overlay", listing, "-o", program, "./services/lockstep/simulation/cmd/simulate")
+	build.Dir = root
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build: %w\n%s", err, out)
 	}
