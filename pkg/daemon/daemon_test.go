@@ -48,6 +48,42 @@ func TestReadinessTellsWhatIsWrong(t *testing.T) {
 	}
 }
 
+// TestTroublesAreToldAndDoNotMakeUnready, but a process that hangs is not
+// alive.
+func TestTroublesAreToldAndDoNotMakeUnready(t *testing.T) {
+	t.Parallel()
+	var health Health
+	health.Add("bus", func(context.Context) error { return nil })
+	var troubles []string
+	var hangs error
+	health.Note("mapper", func() []string { return troubles })
+	health.Alive("mapper", func() error { return hangs })
+	mux := http.NewServeMux()
+	health.Register(mux, nil)
+	ask := func(path string) (int, string) {
+		answer := httptest.NewRecorder()
+		mux.ServeHTTP(answer, httptest.NewRequest("GET", path, nil))
+		return answer.Code, answer.Body.String()
+	}
+	if code, body := ask("/readyz"); code != 200 || strings.Contains(body, "mapper") {
+		t.Errorf("without troubles: %d %s", code, body)
+	}
+	troubles = []string{"partition 3 fails", "partition 4 fails"}
+	if code, body := ask("/readyz"); code != 200 || !strings.Contains(body, `partition 3 fails\npartition 4 fails`) {
+		t.Errorf("with troubles: %d %s", code, body)
+	}
+	if code, _ := ask("/healthz"); code != 200 {
+		t.Errorf("a process with troubles is not alive: %d", code)
+	}
+	hangs = errors.New("hangs")
+	if code, body := ask("/healthz/live"); code != 503 || !strings.Contains(body, "hangs") {
+		t.Errorf("a process that hangs is alive: %d %s", code, body)
+	}
+	if code, _ := ask("/readyz"); code != 200 {
+		t.Errorf("liveness is no part of readiness: %d", code)
+	}
+}
+
 // TestServeStopsWhenItsContextEnds and lets a running request finish.
 func TestServeStopsWhenItsContextEnds(t *testing.T) {
 	t.Parallel()

@@ -50,7 +50,12 @@ func (l *loop) own(reading, working context.Context) outcome {
 	watching, stop := context.WithCancel(working)
 	watched := make(chan struct{})
 	go func() { defer close(watched); l.watch(watching) }()
-	defer func() { stop(); <-watched; l.Observer.Progress(l.lease.Stage, l.lease.Partition, 0, 0) }()
+	defer func() {
+		stop()
+		<-watched
+		l.Observer.Progress(l.lease.Stage, l.lease.Partition, 0, 0)
+		l.Status.done(l.place())
+	}()
 	for pause := newPause(); reading.Err() == nil; {
 		applied, err := l.read(reading, working)
 		if applied {
@@ -67,6 +72,8 @@ func (l *loop) own(reading, working context.Context) outcome {
 	return given
 }
 
+func (l *loop) place() place { return place{l.lease.Stage, l.lease.Partition} }
+
 func newPause() *backoff.ExponentialBackOff {
 	return backoff.NewExponentialBackOff(backoff.WithInitialInterval(50*time.Millisecond), backoff.WithMaxInterval(5*time.Second), backoff.WithMaxElapsedTime(0))
 }
@@ -75,6 +82,7 @@ func newPause() *backoff.ExponentialBackOff {
 func (l *loop) wait(reading context.Context, pause *backoff.ExponentialBackOff, err error) {
 	wait := pause.NextBackOff()
 	l.Observer.Failed(l.lease.Stage, l.lease.Partition)
+	l.Status.fails(l.place(), err)
 	l.Logger.WarnContext(reading, "a partition cannot go on; trying again", "stage", l.lease.Stage, "partition", l.lease.Partition,
 		"watermark", l.lease.Position.Seq, "after", wait, "error", err)
 	timer := time.NewTimer(wait)
@@ -107,6 +115,7 @@ func (l *loop) read(reading, working context.Context) (applied bool, err error) 
 		return false, fmt.Errorf("read the partition: %w", err)
 	}
 	defer reader.Close()
+	l.Status.done(l.place()) // what kept it from reading is over
 	for {
 		first, err := reader.Next(reading)
 		if reading.Err() != nil {
@@ -119,6 +128,7 @@ func (l *loop) read(reading, working context.Context) (applied bool, err error) 
 		// an idle partition waits for nobody.
 		batch := append([]bus.Delivery{first}, reader.Buffered(l.room()-1)...)
 		l.oldest.Store(&first)
+		l.Status.begins(l.place())
 		if err := l.work(reading, working, piece{batch, l.positionOf(batch[len(batch)-1])}, l.Tries); err != nil {
 			return applied, err
 		}
@@ -127,6 +137,7 @@ func (l *loop) read(reading, working context.Context) (applied bool, err error) 
 		}
 		applied = true
 		l.oldest.Store(nil)
+		l.Status.done(l.place())
 		l.report(&first, batch[len(batch)-1].Seq)
 	}
 }

@@ -42,11 +42,13 @@ func Run(ctx context.Context, config Config, h Handler) error {
 	for renewals := 1; ; {
 		select {
 		case <-ctx.Done():
+			s.Status.ends()
 			s.leave(ctx)
 			return nil
 		case <-s.ended:
 			timer.Reset(settle)
 		case <-timer.C:
+			s.Status.looks(s.LeaseTTL)
 			s.renew(ctx)
 			if renewals++; renewals%trimEvery == 0 {
 				s.trim(ctx)

@@ -32,6 +32,7 @@ type Config struct {
 	Bus      *bus.Bus
 	Logger   *slog.Logger
 	Observer Observer      // nil is none
+	Status   *Status       // is kept up to date for the process's health; nil is none
 	MaxBatch int           // messages handed over at once; 0 means 500
 	LeaseTTL time.Duration // 0 means 15 s
 	Renew    time.Duration // time between renewals; 0 means a fifth of LeaseTTL
@@ -106,6 +107,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Observer == nil {
 		c.Observer = deaf{}
+	}
+	if c.Status == nil {
+		c.Status = &Status{}
 	}
 	if c.MaxBatch == 0 {
 		c.MaxBatch = 500

@@ -109,6 +109,7 @@ func New(config Config) (*Console, error) {
 	jobs := syncs.New(syncs.Config{DB: config.DB, Bus: config.Bus, Roster: config.Roster, Logger: config.Logger})
 	people := contacts.New(contacts.Config{Bus: config.Bus, DB: config.DB, Roster: config.Roster, Mappings: c.mappings, Portal: calls.setter})
 	c.pipeline = pipeline.New(pipeline.Config{Bus: config.Bus, DB: config.DB, Health: config.Health, Logger: config.Logger})
+	config.Health.Note("stages", c.pipeline.Troubles)
 	problems := inbox.New(inbox.Config{Bus: config.Bus, DB: config.DB})
 	calling := api.Handler(api.Config{
 		Access: who, Roster: config.Roster, Logger: config.Logger, Tenants: c.tenants, Mappings: c.mappings,

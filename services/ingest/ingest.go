@@ -169,6 +169,15 @@ func (in *Ingest) Ready(ctx context.Context) error {
 // came.
 func (in *Ingest) Spooled() (deliveries int, oldest time.Time) { return in.spool.depth() }
 
+// Troubles tells what waits for the bus, and since when.
+func (in *Ingest) Troubles() []string {
+	n, oldest := in.spool.depth()
+	if n == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("%d deliveries wait in the spool for the bus, the oldest since %s", n, oldest.UTC().Format(time.RFC3339))}
+}
+
 // publish makes events of one tenant durable in a stream. Events that can
 // never travel are told and left out: everything else is stored then, and to
 // repeat it would hold up what comes behind.

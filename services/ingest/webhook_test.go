@@ -212,6 +212,9 @@ func (h *hooks) drained() {
 	for {
 		waiting, oldest := h.service.Spooled()
 		if waiting == 0 {
+			if told := h.service.Troubles(); len(told) != 0 {
+				h.t.Errorf("with an empty spool its health tells %q", told)
+			}
 			return
 		}
 		select {
@@ -248,6 +251,9 @@ func (h *hooks) outage(from, to int) {
 	}
 	if err := h.service.Ready(context.Background()); err != nil {
 		h.t.Errorf("a process whose spool takes deliveries is not ready: %v", err)
+	}
+	if told := h.service.Troubles(); len(told) != 1 || !strings.HasPrefix(told[0], strconv.Itoa(2*(to-from))+" deliveries wait in the spool") {
+		h.t.Errorf("its health tells %q", told)
 	}
 }
 

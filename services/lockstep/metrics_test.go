@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"lockstep.internal/services/lockstep/fleet"
 )
 
 // scrape reads the metrics as a collector does that takes exemplars.
@@ -65,6 +67,8 @@ func TestMetricsAreThereToAlertOn(t *testing.T) {
 	for _, want := range []string{
 		`lockstep_ingest_received_total system="aloware" channel="webhook" > 0`,
 		`lockstep_ingest_refused_total system="hubspot" reason="signature" > 0`,
+		`lockstep_spool_depth = 0`,
+		`lockstep_spool_oldest_age_seconds = 0`,
 		`lockstep_mapper_judged_total > 0`,
 		`lockstep_mapper_echoes_total > 0`,
 		`lockstep_mapper_stale_total >= 0`,
@@ -117,6 +121,23 @@ func TestMetricsAreThereToAlertOn(t *testing.T) {
 				t.Errorf("a tenant is an attribute of a metric: %s", line)
 			}
 		}
+	}
+
+	// The health page tells of a lane that rests; the process goes on.
+	d.mustPost(d.hubspot, "/_sim/faults", []map[string]any{{"path": "/crm/", "status": 429, "rate": 1}}, nil)
+	d.mustPost(d.aloware, "/_sim/edit", map[string]any{"id": alowareID, "fields": map[string]any{"email": "grace@example.com"}}, nil)
+	eventually(t, 10*time.Second, func() string {
+		told, err := fleet.Get(t.Context(), d.console, "/readyz")
+		if err != nil {
+			t.Fatalf("a lane that rests makes the process unready: %v", err)
+		}
+		if !strings.Contains(string(told), "hubspot: 1 lanes rest (throttled)") {
+			return "the health page says " + string(told)
+		}
+		return ""
+	})
+	if _, err := fleet.Get(t.Context(), d.console, "/healthz"); err != nil {
+		t.Errorf("a lane that rests makes the process dead: %v", err)
 	}
 }
 

@@ -245,6 +245,9 @@ func newServices(p *platform.Platform, s settings, demo bool) (*services, error)
 	if err != nil {
 		return nil, err
 	}
+	p.Health.Note("spool", in.Troubles)
+	p.Health.Alive("mapper", m.Alive)
+	p.Health.Note("mapper", m.Troubles)
 	out.run, out.close = append(out.run, in.Run, m.Run), in.Close
 	for _, system := range contact.Systems {
 		w, err := writer.New(writer.Config{
@@ -254,6 +257,8 @@ func newServices(p *platform.Platform, s settings, demo bool) (*services, error)
 		if err != nil {
 			return nil, err
 		}
+		p.Health.Alive(writer.StageName(system), w.Alive)
+		p.Health.Note(writer.StageName(system), w.Troubles)
 		out.run = append(out.run, w.Run)
 	}
 	var links []console.Link

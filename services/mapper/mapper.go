@@ -60,6 +60,7 @@ type Observer interface {
 // Mapper is one process of the service.
 type Mapper struct {
 	config Config
+	status stage.Status
 	lists  *listCache
 
 	mu       sync.Mutex
@@ -108,11 +109,17 @@ func (m *Mapper) Run(ctx context.Context) error {
 	group.Go(func() error {
 		return stage.Run(ctx, stage.Config{
 			Name: Stage, Owner: m.config.Owner, Streams: []bus.Stream{bus.Changes, bus.ChangesBulk},
-			DB: m.config.DB, Bus: m.config.Bus, Logger: m.config.Logger, Observer: m.config.StageObserver,
+			DB: m.config.DB, Bus: m.config.Bus, Logger: m.config.Logger, Observer: m.config.StageObserver, Status: &m.status,
 		}, m)
 	})
 	return group.Wait()
 }
+
+// Alive tells when the mapper hangs.
+func (m *Mapper) Alive() error { return m.status.Alive() }
+
+// Troubles tells which partitions do not go on, and why.
+func (m *Mapper) Troubles() []string { return m.status.Troubles() }
 
 // keepHistory makes the history's partitions ahead, and drops what is too old.
 func (m *Mapper) keepHistory(ctx context.Context) {

@@ -42,8 +42,9 @@ type lane struct {
 	mu       sync.Mutex // guards the rest
 	underway map[contact.Key]bool
 	paused   time.Time // no new delivery before
-	shown    bool      // the pause is stored, for people to see
-	probing  bool      // one delivery at a time, until one succeeds
+	because  fault.Class
+	shown    bool // the pause is stored, for people to see
+	probing  bool // one delivery at a time, until one succeeds
 	refused  tenant.Secret
 	failures int // failed deliveries in a row
 	breaker  *backoff.ExponentialBackOff
@@ -59,7 +60,7 @@ func newLane(l *lanes, p *partition, id contact.Tenant) *lane {
 		breaker: backoff.NewExponentialBackOff(backoff.WithInitialInterval(time.Second), backoff.WithMaxInterval(time.Minute), backoff.WithMaxElapsedTime(0)),
 	}
 	if pause, ok := p.pauses[id]; ok {
-		lane.paused, lane.shown, lane.probing = pause.Until, true, true
+		lane.paused, lane.because, lane.shown, lane.probing = pause.Until, fault.ParseClass(pause.Class), true, true
 		delete(p.pauses, id)
 		if fault.ParseClass(pause.Class) == fault.Unauthorized {
 			lane.paused = time.Time{} // the credentials may be new since then: one call tells

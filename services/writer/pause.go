@@ -2,6 +2,9 @@ package writer
 
 import (
 	"context"
+	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"lockstep.internal/pkg/contact"
@@ -63,7 +66,7 @@ func (l *lane) pause(ctx context.Context, why *fault.Fault, wait time.Duration, 
 	}
 	again := time.Now().Before(l.paused)
 	longer := until.Sub(l.paused) > 2*time.Second // else another delivery says the same
-	l.paused = until
+	l.paused, l.because = until, why.Class
 	l.probing = l.probing || why.Class != fault.Throttled
 	if why.Class == fault.Unauthorized {
 		l.refused = refused
@@ -135,4 +138,27 @@ func (l *lane) saveDay(ctx context.Context) {
 	if err := l.lanes.config.DB.SaveLaneDay(storing, l.tenant, l.lanes.config.System, day, used); err != nil && ctx.Err() == nil {
 		l.lanes.config.Logger.WarnContext(ctx, "the day's use of a quota was not stored", "tenant", l.tenant, "error", err)
 	}
+}
+
+// paused tells how many lanes rest, why, and until when.
+func (l *lanes) paused() (troubles []string) {
+	now := time.Now()
+	lanes, last := make(map[fault.Class]int), make(map[fault.Class]time.Time)
+	for _, lane := range l.all() {
+		lane.mu.Lock()
+		until, class := lane.paused, lane.because
+		lane.mu.Unlock()
+		if !until.After(now) {
+			continue
+		}
+		lanes[class]++
+		if until.After(last[class]) {
+			last[class] = until
+		}
+	}
+	for _, class := range slices.Sorted(maps.Keys(lanes)) {
+		troubles = append(troubles, fmt.Sprintf("%s: %d lanes rest (%s), the last of them until %s",
+			l.config.System, lanes[class], class, last[class].UTC().Format(time.RFC3339)))
+	}
+	return troubles
 }

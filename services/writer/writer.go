@@ -82,6 +82,7 @@ type Writer struct {
 	config Config
 	name   string
 	lanes  *lanes
+	status stage.Status
 }
 
 // StageName is a writer's name in leases, metrics and dead letters.
@@ -128,10 +129,18 @@ func (w *Writer) Run(ctx context.Context) error {
 			Name: w.name, Owner: w.config.Owner, Streams: []bus.Stream{bus.Patches, bus.PatchesBulk},
 			Beside: []string{StageName(w.config.System.Other())},
 			DB:     w.config.DB, Bus: w.config.Bus, Logger: w.config.Logger, Observer: w.config.StageObserver, LeaseTTL: w.config.LeaseTTL,
+			Status: &w.status,
 		}, w)
 	})
 	return group.Wait()
 }
+
+// Alive tells when the writer hangs.
+func (w *Writer) Alive() error { return w.status.Alive() }
+
+// Troubles tells which partitions do not go on, and why, and how many lanes
+// rest.
+func (w *Writer) Troubles() []string { return append(w.status.Troubles(), w.lanes.paused()...) }
 
 // deaf is an observer that does not listen.
 type deaf struct{}

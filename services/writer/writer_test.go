@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -311,12 +312,15 @@ func TestRefusedCredentialsStopTheLaneUntilThereAreNewOnes(t *testing.T) {
 		}
 		return nil
 	}
-	e.start("one")
+	one := e.start("one")
 	e.send(bus.Patches, "acme", write(key(1), 1, "city", "a"), write(key(2), 1, "city", "b"))
 	e.await("the pause is shown", func() bool {
 		pauses, err := e.db.Pauses(t.Context(), contact.HubSpot)
 		return err == nil && len(pauses) == 1 && pauses[0].Class == "unauthorized" && time.Until(pauses[0].Until) > 30*time.Second
 	})
+	if told := strings.Join(one.Troubles(), "\n"); !strings.Contains(told, "hubspot: 1 lanes rest (unauthorized), the last of them until 2") {
+		t.Errorf("the writer's health tells %q", told)
+	}
 	calls := len(e.system.seen())
 	e.send(bus.Patches, "acme", write(key(3), 1, "city", "c"))
 	e.await("the patch is in a row", func() bool { return e.rows() == 3 })
@@ -334,6 +338,9 @@ func TestRefusedCredentialsStopTheLaneUntilThereAreNewOnes(t *testing.T) {
 		pauses, err := e.db.Pauses(t.Context(), contact.HubSpot)
 		return err == nil && len(pauses) == 0
 	})
+	if told := one.Troubles(); len(told) != 0 {
+		t.Errorf("when it is over the writer's health tells %q", told)
+	}
 }
 
 // TestAnInactiveTenantsRowsWait.

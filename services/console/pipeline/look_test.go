@@ -84,3 +84,16 @@ func TestOnlyTheNewestSampleHasLanes(t *testing.T) {
 		t.Errorf("the stage handles %v messages a second, want 5", got)
 	}
 }
+
+// TestStagesWithoutOwnersAreTold, since no process of theirs could.
+func TestStagesWithoutOwnersAreTold(t *testing.T) {
+	t.Parallel()
+	p := New(Config{})
+	if told := p.Troubles(); len(told) != 0 {
+		t.Errorf("before the first look: %q", told)
+	}
+	p.add(&Sample{Stages: []Stage{{Name: "mapper", Partitions: 16, Owned: 16}, {Name: "writer-hubspot", Partitions: 16, Owned: 13}}})
+	if told := p.Troubles(); len(told) != 1 || told[0] != "writer-hubspot: of 16 partitions 3 have no owner" {
+		t.Errorf("three partitions without owner are told as %q", told)
+	}
+}

@@ -8,6 +8,7 @@ package pipeline
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -143,6 +144,23 @@ func (p *Pipeline) Fresh(ctx context.Context) *Sample {
 // what each says; "ok" for a good one.
 func (p *Pipeline) Check(ctx context.Context) (says map[string]string, good bool) {
 	return p.config.Health.Check(ctx)
+}
+
+// Troubles tells which stages had partitions that nobody worked on when the
+// last sample was taken: no process of theirs may run that could tell. A probe
+// that asks is nobody who looks.
+func (p *Pipeline) Troubles() (troubles []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.samples) == 0 {
+		return nil
+	}
+	for _, s := range p.samples[len(p.samples)-1].Stages {
+		if s.Owned < s.Partitions {
+			troubles = append(troubles, fmt.Sprintf("%s: of %d partitions %d have no owner", s.Name, s.Partitions, s.Partitions-s.Owned))
+		}
+	}
+	return troubles
 }
 
 // Of are the lanes of one tenant.

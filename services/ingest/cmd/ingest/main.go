@@ -44,6 +44,7 @@ func run(ctx context.Context) error {
 		return err
 	}
 	p.Health.Add("webhooks", service.Ready)
+	p.Health.Note("spool", service.Troubles)
 	webhooks, err := daemon.Listen("webhooks", address)
 	if err != nil {
 		return err

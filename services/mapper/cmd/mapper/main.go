@@ -31,6 +31,8 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	p.Health.Alive("mapper", service.Alive)
+	p.Health.Note("mapper", service.Troubles)
 	listener, err := daemon.Listen("probes", probes)
 	if err != nil {
 		return err

@@ -36,6 +36,8 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	p.Health.Alive("writer", service.Alive)
+	p.Health.Note("writer", service.Troubles)
 	listener, err := daemon.Listen("probes", probes)
 	if err != nil {
 		return err
