@@ -16,6 +16,7 @@ const (
 	ClearField       Function = "clear_field"
 	WriteAttribute   Function = "write_attribute"
 	ArchiveContact   Function = "archive"
+	SeeDeletion      Function = "see_deletion"
 	ListUsers        Function = "users"
 	ListDispositions Function = "dispositions"
 	SetDispositions  Function = "replace_dispositions"
@@ -136,6 +137,10 @@ func (p Profile) functions() []Ability {
 	if !full {
 		update.Note = "By phone number only, after a lookup that makes sure that it is still the same contact."
 	}
+	seen := Ability{Function: SeeDeletion, Possible: full, Note: "Aloware tells nothing of it; it is seen when the contact is next written or read."}
+	if !full {
+		seen.Note = "Aloware tells nothing of it, and a number that leads nowhere may only have been changed."
+	}
 	return []Ability{
 		{Function: FindByPhone, Possible: true},
 		extra(FindByEmail, "Aloware's public API looks contacts up by phone number only."),
@@ -148,6 +153,7 @@ func (p Profile) functions() []Ability {
 		extra(ClearField, noClear),
 		extra(WriteAttribute, "Aloware's public API takes no values for fields that the account defined itself."),
 		{Function: ArchiveContact, Note: "Aloware offers no way to archive or delete a contact from outside."},
+		seen,
 		{Function: ListUsers, Possible: true},
 		extra(ListDispositions, "Aloware's public API lists no dispositions; their ids are learnt from contacts that pass by, or typed in."),
 		extra(SetDispositions, "Aloware refreshes its dispositions from the CRM itself, once a day."),

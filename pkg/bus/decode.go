@@ -152,7 +152,7 @@ func decodeOutcome(o *contactv1.PatchOutcome) (*contact.Outcome, error) {
 	if err != nil {
 		return nil, err
 	}
-	result, err := decodeWord("patch result", int32(o.GetResult()), 1, uint8(contact.Conflict))
+	result, err := decodeWord("patch result", int32(o.GetResult()), 1, uint8(contact.Archived))
 	if err != nil {
 		return nil, err
 	}

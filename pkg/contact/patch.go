@@ -74,6 +74,7 @@ const (
 	Rejected Result = 5
 	Gone     Result = 6
 	Conflict Result = 7
+	Archived Result = 8
 )
 
 // Outcome is the writer's answer for a patch or for several merged ones.

@@ -544,7 +544,7 @@ func TestArchive(t *testing.T) {
 	p := newPortal(t, hubspotsim.Config{})
 	id := p.person("", "email", "a@example.com")
 	o := p.final(contact.Patch{Contact: "x", TargetID: id, Archive: true}, contact.Patch{Contact: "y", Archive: true})
-	if o[0].Result != contact.Written || o[0].Precision != 999 || o[0].AppliedAt == 0 || p.holds(id) != nil || o[1].Result != contact.Rejected {
+	if o[0].Result != contact.Archived || o[0].Precision != 999 || o[0].AppliedAt == 0 || p.holds(id) != nil || o[1].Result != contact.Rejected {
 		t.Errorf("outcomes %+v", o)
 	}
 	if o := p.final(write(id, "city", "Oslo"))[0]; o.Result != contact.Gone {

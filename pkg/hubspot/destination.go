@@ -294,7 +294,7 @@ func (r *run) archive(ctx context.Context, j *job) {
 	}, nil)
 	switch {
 	case err == nil:
-		j.final = contact.Written
+		j.final = contact.Archived
 		j.appliedAt(0, a)
 	case fault.Is(err, fault.Gone):
 		j.gone(err)

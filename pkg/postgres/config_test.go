@@ -37,7 +37,7 @@ func newSealer(t testing.TB) *seal.Sealer {
 func filled(id contact.Tenant, portal int64) tenant.Tenant {
 	t := tenant.Tenant{
 		ID: id, Name: "Name", Region: "DE", TimeZone: "Europe/Berlin", Active: true,
-		Creation: tenant.FlowToAloware, Updates: tenant.FlowToHubSpot,
+		Creation: tenant.FlowToAloware, Updates: tenant.FlowToHubSpot, Archive: tenant.FlowBoth,
 	}
 	for _, connection := range []any{&t.HubSpot, &t.Aloware} {
 		v := reflect.ValueOf(connection).Elem()

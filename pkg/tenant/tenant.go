@@ -64,6 +64,9 @@ type Tenant struct {
 	Active   bool
 	Creation Flow
 	Updates  Flow
+	// Archive is where the counterpart of a contact that was deleted is put
+	// away; FlowNone and "" keep it.
+	Archive Flow
 	// DefaultOwner (an e-mail) and DefaultLeadSource are given to contacts that
 	// Lockstep creates and that have none; "" gives nothing.
 	DefaultOwner, DefaultLeadSource string
@@ -71,6 +74,19 @@ type Tenant struct {
 	HubSpot HubSpot
 	Aloware Aloware
 	Mapping mapping.Set
+}
+
+// Archives is where counterparts are archived in effect: a connection that
+// reads Aloware's contacts by their numbers only cannot tell a deletion from a
+// number that was changed.
+func (t *Tenant) Archives() Flow {
+	switch {
+	case t.Aloware.Profile == "full":
+		return t.Archive
+	case t.Archive == FlowBoth || t.Archive == FlowToAloware:
+		return FlowToAloware
+	}
+	return FlowNone
 }
 
 // HubSpot is the connection to a portal.

@@ -46,3 +46,20 @@ func TestSecretsNeverPrint(t *testing.T) {
 		t.Errorf("no secret prints as %q, want nothing", got)
 	}
 }
+
+// TestOnlyWhoReadsByIDArchivesInHubSpot: else a number that was changed in
+// Aloware would look like a deletion.
+func TestOnlyWhoReadsByIDArchivesInHubSpot(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		profile    string
+		flow, want Flow
+	}{
+		{"full", FlowBoth, FlowBoth}, {"full", FlowToHubSpot, FlowToHubSpot}, {"full", FlowNone, FlowNone},
+		{"documented", FlowBoth, FlowToAloware}, {"documented", FlowToHubSpot, FlowNone}, {"documented", FlowToAloware, FlowToAloware}, {"documented", "", FlowNone},
+	} {
+		if got := (&Tenant{Archive: c.flow, Aloware: Aloware{Profile: c.profile}}).Archives(); got != c.want {
+			t.Errorf("%s with profile %s archives %s, want %s", c.flow, c.profile, got, c.want)
+		}
+	}
+}

@@ -29,6 +29,7 @@ func TestStateIsStoredWhole(t *testing.T) {
 	contactSide := resolve.Side{
 		ID: "1", Aliases: []string{"2"}, Read: true, Gone: true, Creating: 3, Fetching: 4, Doubt: 5, Refused: &refusal,
 		Candidates: []string{"6"}, Phone: "+1", Mobile: "+2", Email: "e", Sought: "s", Pull: 6, Apart: []string{"7"},
+		Leaving: 7, Left: true, Archiving: 8,
 	}
 	want := &resolve.State{
 		Version: 42, Sides: [2]resolve.Side{contactSide, contactSide}, Seen: []uint64{1, 2},

@@ -34,7 +34,7 @@ func (m *Mapper) rules(ctx context.Context, id contact.Tenant) (*resolve.Rules, 
 	}
 	return &resolve.Rules{
 		Set: &t.Mapping, Region: t.Region, Zone: zone(t), Lists: lists,
-		Creation: resolve.Flow(t.Creation), Updates: resolve.Flow(t.Updates),
+		Creation: resolve.Flow(t.Creation), Updates: resolve.Flow(t.Updates), Archive: resolve.Flow(t.Archives()),
 		Profiles: [2]string{1: string(t.Aloware.Profile)},
 		Defaults: map[string]string{"contact_owner": t.DefaultOwner, "lead_source": t.DefaultLeadSource},
 	}, nil

@@ -328,6 +328,8 @@ func resultName(r contact.Result) string {
 		return "gone"
 	case contact.Conflict:
 		return "conflict"
+	case contact.Archived:
+		return "archived"
 	}
 	return "unknown"
 }

@@ -788,8 +788,11 @@ type TenantSettings struct {
 	// without any; may be empty.
 	DefaultOwner      string `protobuf:"bytes,7,opt,name=default_owner,json=defaultOwner,proto3" json:"default_owner,omitempty"`
 	DefaultLeadSource string `protobuf:"bytes,8,opt,name=default_lead_source,json=defaultLeadSource,proto3" json:"default_lead_source,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// Where the counterpart of a contact that was deleted is archived: both,
+	// to_aloware, to_hubspot or none; empty is none.
+	Archive       string `protobuf:"bytes,9,opt,name=archive,proto3" json:"archive,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *TenantSettings) Reset() {
@@ -874,6 +877,13 @@ func (x *TenantSettings) GetDefaultOwner() string {
 func (x *TenantSettings) GetDefaultLeadSource() string {
 	if x != nil {
 		return x.DefaultLeadSource
+	}
+	return ""
+}
+
+func (x *TenantSettings) GetArchive() string {
+	if x != nil {
+		return x.Archive
 	}
 	return ""
 }
@@ -2355,7 +2365,7 @@ const file_console_v1_tenant_proto_rawDesc = "" +
 	"\x04rate\x18\b \x01(\x01R\x04rate\x12\x14\n" +
 	"\x05burst\x18\t \x01(\x05R\x05burst\x12\x18\n" +
 	"\aceiling\x18\n" +
-	" \x01(\x05R\aceiling\"\xfc\x01\n" +
+	" \x01(\x05R\aceiling\"\x96\x02\n" +
 	"\x0eTenantSettings\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06region\x18\x02 \x01(\tR\x06region\x12\x1b\n" +
@@ -2364,7 +2374,8 @@ const file_console_v1_tenant_proto_rawDesc = "" +
 	"\bcreation\x18\x05 \x01(\tR\bcreation\x12\x18\n" +
 	"\aupdates\x18\x06 \x01(\tR\aupdates\x12#\n" +
 	"\rdefault_owner\x18\a \x01(\tR\fdefaultOwner\x12.\n" +
-	"\x13default_lead_source\x18\b \x01(\tR\x11defaultLeadSource\"c\n" +
+	"\x13default_lead_source\x18\b \x01(\tR\x11defaultLeadSource\x12\x18\n" +
+	"\aarchive\x18\t \x01(\tR\aarchive\"c\n" +
 	"\x11SaveTenantRequest\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x126\n" +
 	"\bsettings\x18\x02 \x01(\v2\x1a.console.v1.TenantSettingsR\bsettings\"@\n" +

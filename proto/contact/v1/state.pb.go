@@ -153,7 +153,14 @@ type ContactSide struct {
 	// answered by a read yet; 0 for none.
 	PullMs int64 `protobuf:"varint,14,opt,name=pull_ms,json=pullMs,proto3" json:"pull_ms,omitempty"`
 	// Ids there of which a person said that they are somebody else.
-	Apart         []string `protobuf:"bytes,20,rep,name=apart,proto3" json:"apart,omitempty"`
+	Apart []string `protobuf:"bytes,20,rep,name=apart,proto3" json:"apart,omitempty"`
+	// Time by our clock from which an answer that the contact is not there lets
+	// the other side's be archived; 0 where nothing is to be archived.
+	LeavingMs int64 `protobuf:"varint,21,opt,name=leaving_ms,json=leavingMs,proto3" json:"leaving_ms,omitempty"`
+	// True once such an answer came.
+	Left bool `protobuf:"varint,22,opt,name=left,proto3" json:"left,omitempty"`
+	// Version of an outstanding archiving of this side's contact; 0 for none.
+	Archiving     int64 `protobuf:"varint,23,opt,name=archiving,proto3" json:"archiving,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -291,6 +298,27 @@ func (x *ContactSide) GetApart() []string {
 		return x.Apart
 	}
 	return nil
+}
+
+func (x *ContactSide) GetLeavingMs() int64 {
+	if x != nil {
+		return x.LeavingMs
+	}
+	return 0
+}
+
+func (x *ContactSide) GetLeft() bool {
+	if x != nil {
+		return x.Left
+	}
+	return false
+}
+
+func (x *ContactSide) GetArchiving() int64 {
+	if x != nil {
+		return x.Archiving
+	}
+	return 0
 }
 
 // FieldState is what is known of one mapped field.
@@ -1075,7 +1103,7 @@ const file_contact_v1_state_proto_rawDesc = "" +
 	"\x06fields\x18\x04 \x03(\v2\x16.contact.v1.FieldStateR\x06fields\x12\x12\n" +
 	"\x04seen\x18\x05 \x03(\x06R\x04seen\x125\n" +
 	"\bactivity\x18\x06 \x01(\v2\x19.contact.v1.ActivityStateR\bactivity\x12\x18\n" +
-	"\aoutside\x18\a \x01(\bR\aoutside\"\x8a\x03\n" +
+	"\aoutside\x18\a \x01(\bR\aoutside\"\xdb\x03\n" +
 	"\vContactSide\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\aaliases\x18\x02 \x03(\tR\aaliases\x12\x12\n" +
@@ -1094,7 +1122,11 @@ const file_contact_v1_state_proto_rawDesc = "" +
 	"\bdoubt_ms\x18\r \x01(\x03R\adoubtMs\x12\x16\n" +
 	"\x06sought\x18\v \x01(\tR\x06sought\x12\x17\n" +
 	"\apull_ms\x18\x0e \x01(\x03R\x06pullMs\x12\x14\n" +
-	"\x05apart\x18\x14 \x03(\tR\x05apart\"\xaa\x03\n" +
+	"\x05apart\x18\x14 \x03(\tR\x05apart\x12\x1d\n" +
+	"\n" +
+	"leaving_ms\x18\x15 \x01(\x03R\tleavingMs\x12\x12\n" +
+	"\x04left\x18\x16 \x01(\bR\x04left\x12\x1c\n" +
+	"\tarchiving\x18\x17 \x01(\x03R\tarchiving\"\xaa\x03\n" +
 	"\n" +
 	"FieldState\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x123\n" +

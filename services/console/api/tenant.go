@@ -35,7 +35,7 @@ func (s *tenantService) GetTenant(ctx context.Context, r *consolev1.GetTenantReq
 	}
 	v := tenants.SettingsOf(t)
 	return &consolev1.GetTenantResponse{Tenant: tenantMessage(t, s.Pipeline.Fresh(ctx).Of(t.ID)), Settings: &consolev1.TenantSettings{
-		Name: v.Name, Region: v.Region, TimeZone: v.TimeZone, Active: v.Active, Creation: string(v.Creation), Updates: string(v.Updates),
+		Name: v.Name, Region: v.Region, TimeZone: v.TimeZone, Active: v.Active, Creation: string(v.Creation), Updates: string(v.Updates), Archive: string(v.Archive),
 		DefaultOwner: v.DefaultOwner, DefaultLeadSource: v.DefaultLeadSource,
 	}, Hubspot: hubspotMessage(&t.HubSpot), Aloware: s.alowareMessage(t)}, nil
 }
@@ -70,7 +70,7 @@ func (s *tenantService) SaveTenant(ctx context.Context, r *consolev1.SaveTenantR
 	v := r.GetSettings()
 	t, err := s.Tenants.Save(ctx, contact.Tenant(r.GetTenant()), tenants.Settings{
 		Name: v.GetName(), Region: v.GetRegion(), TimeZone: v.GetTimeZone(), Active: v.GetActive(),
-		Creation: tenant.Flow(v.GetCreation()), Updates: tenant.Flow(v.GetUpdates()),
+		Creation: tenant.Flow(v.GetCreation()), Updates: tenant.Flow(v.GetUpdates()), Archive: tenant.Flow(v.GetArchive()),
 		DefaultOwner: v.GetDefaultOwner(), DefaultLeadSource: v.GetDefaultLeadSource(),
 	})
 	if err != nil {

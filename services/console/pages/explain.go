@@ -45,6 +45,12 @@ func decided(h postgres.HistoryRow) string {
 		return "deleted in " + system
 	case "restored":
 		return "restored in " + system
+	case "left":
+		return "is really gone from " + system
+	case "archiving":
+		return "is to be archived in " + system
+	case "archived":
+		return "is archived in " + system
 	case "gone":
 		return "is not in " + system + " any more"
 	case "pulled":

@@ -129,7 +129,7 @@ func (p *Pages) newTenant(ctx context.Context, r *http.Request) (answer, error) 
 func settingsOf(r *http.Request) tenants.Settings {
 	return tenants.Settings{
 		Name: r.FormValue("name"), Region: strings.ToUpper(strings.TrimSpace(r.FormValue("region"))), TimeZone: strings.TrimSpace(r.FormValue("time_zone")),
-		Active: r.FormValue("active") != "", Creation: tenant.Flow(r.FormValue("creation")), Updates: tenant.Flow(r.FormValue("updates")),
+		Active: r.FormValue("active") != "", Creation: tenant.Flow(r.FormValue("creation")), Updates: tenant.Flow(r.FormValue("updates")), Archive: tenant.Flow(r.FormValue("archive")),
 		DefaultOwner: r.FormValue("default_owner"), DefaultLeadSource: r.FormValue("default_lead_source"),
 	}
 }

@@ -6,6 +6,7 @@
 package tenants
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -84,12 +85,13 @@ type Settings struct {
 	Name, Region, TimeZone          string
 	Active                          bool
 	Creation, Updates               tenant.Flow
+	Archive                         tenant.Flow // "" is none
 	DefaultOwner, DefaultLeadSource string
 }
 
 // SettingsOf are a tenant's settings.
 func SettingsOf(t *tenant.Tenant) Settings {
-	return Settings{t.Name, t.Region, t.TimeZone, t.Active, t.Creation, t.Updates, t.DefaultOwner, t.DefaultLeadSource}
+	return Settings{t.Name, t.Region, t.TimeZone, t.Active, t.Creation, t.Updates, t.Archive, t.DefaultOwner, t.DefaultLeadSource}
 }
 
 // Save adds a tenant or changes its settings.
@@ -105,7 +107,7 @@ func (s *Tenants) Save(ctx context.Context, id contact.Tenant, settings Settings
 		t = *known
 	}
 	t.Name, t.Region, t.TimeZone, t.Active = strings.TrimSpace(settings.Name), settings.Region, settings.TimeZone, settings.Active
-	t.Creation, t.Updates = settings.Creation, settings.Updates
+	t.Creation, t.Updates, t.Archive = settings.Creation, settings.Updates, cmp.Or(settings.Archive, tenant.FlowNone)
 	t.DefaultOwner, t.DefaultLeadSource = strings.ToLower(strings.TrimSpace(settings.DefaultOwner)), strings.TrimSpace(settings.DefaultLeadSource)
 	return s.save(ctx, t)
 }
@@ -122,7 +124,7 @@ func (v Settings) check() error {
 	if _, err := time.LoadLocation(v.TimeZone); err != nil || v.TimeZone == "" || v.TimeZone == "Local" {
 		return refuse(mapping.RuleInvalid, "time_zone", "time zone %q: want an IANA name such as America/New_York", v.TimeZone)
 	}
-	for field, flow := range map[string]tenant.Flow{"creation": v.Creation, "updates": v.Updates} {
+	for field, flow := range map[string]tenant.Flow{"creation": v.Creation, "updates": v.Updates, "archive": cmp.Or(v.Archive, tenant.FlowNone)} {
 		switch flow {
 		case tenant.FlowBoth, tenant.FlowToAloware, tenant.FlowToHubSpot, tenant.FlowNone:
 		default:

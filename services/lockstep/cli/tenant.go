@@ -81,7 +81,7 @@ func (c *CLI) tenantShow() *cobra.Command {
 		v := answer.GetSettings()
 		rows := append(tenantRows(answer.GetTenant()), []string{""},
 			[]string{"region", v.GetRegion()}, []string{"time zone", v.GetTimeZone()}, []string{"active", fmt.Sprint(v.GetActive())},
-			[]string{"creation", v.GetCreation()}, []string{"updates", v.GetUpdates()},
+			[]string{"creation", v.GetCreation()}, []string{"updates", v.GetUpdates()}, []string{"archive", v.GetArchive()},
 			[]string{"default owner", v.GetDefaultOwner()}, []string{"default lead source", v.GetDefaultLeadSource()})
 		rows = append(append(rows, connectionRows(answer)...), []string{""})
 		if lanes := answer.GetTenant().GetLanes(); len(lanes) > 0 {
@@ -142,7 +142,7 @@ func (c *CLI) tenantSave() *cobra.Command {
 			changed := cmd.Flags().Changed
 			for flag, set := range map[string]func(){
 				"name": func() { keep.Name = v.Name }, "region": func() { keep.Region = v.Region }, "time-zone": func() { keep.TimeZone = v.TimeZone },
-				"active": func() { keep.Active = v.Active }, "creation": func() { keep.Creation = v.Creation }, "updates": func() { keep.Updates = v.Updates },
+				"active": func() { keep.Active = v.Active }, "creation": func() { keep.Creation = v.Creation }, "updates": func() { keep.Updates = v.Updates }, "archive": func() { keep.Archive = v.Archive },
 				"default-owner": func() { keep.DefaultOwner = v.DefaultOwner }, "default-lead-source": func() { keep.DefaultLeadSource = v.DefaultLeadSource },
 			} {
 				if changed(flag) {
@@ -166,6 +166,7 @@ func (c *CLI) tenantSave() *cobra.Command {
 	f.BoolVar(&v.Active, "active", true, "whether anything is kept in step at all")
 	f.StringVar(&v.Creation, "creation", "both", "where contacts are created: both, to_aloware, to_hubspot or none")
 	f.StringVar(&v.Updates, "updates", "both", "which way values flow: both, to_aloware, to_hubspot or none")
+	f.StringVar(&v.Archive, "archive", "none", "where the counterpart of a deleted contact is archived: both, to_aloware (which Aloware refuses), to_hubspot or none")
 	f.StringVar(&v.DefaultOwner, "default-owner", "", "e-mail of the owner of created contacts that have none")
 	f.StringVar(&v.DefaultLeadSource, "default-lead-source", "", "lead source of created contacts that have none")
 	return cmd

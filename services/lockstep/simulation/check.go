@@ -62,7 +62,7 @@ func (w *world) checkPerson(person int) {
 		if w.documented && system == contact.HubSpot && len(there) == 1 && !there[0].told {
 			return // no delivery told of it, and nothing else can
 		}
-		if len(here) == 0 && len(there) > 0 && w.rules.Creation.Into(system) && !w.refusesPerson[index(system)][person] && !several {
+		if len(here) == 0 && len(there) > 0 && w.rules.Creation.Into(system) && !w.refusesPerson[index(system)][person] && !several && !w.archived[person] {
 			w.fail("missing", "person %d is not in %s", person, system)
 			return
 		}

@@ -21,6 +21,9 @@ func Generate(seed uint64) Script {
 	if g.one(6) {
 		g.persons = 2 + g.IntN(mostPeople-1)
 	}
+	if seed%4 == 3 {
+		g.step("archive", 0, "both")
+	}
 	g.settings()
 	g.people()
 	kind := profiles[g.IntN(len(profiles))]

@@ -92,6 +92,20 @@ func (w *world) remove(s Step) {
 	}
 }
 
+// putAway archives a contact for us, as Aloware could not: nobody may be put
+// away who was not deleted.
+func (w *world) putAway(r *record) {
+	person := w.personOf(r)
+	if !w.deleted[person] && !w.restored[person] && !w.erasedOf[person] {
+		w.fail("archived", "person %d is archived in %s and was deleted nowhere", person, r.system)
+	}
+	r.gone, w.gone = true, true
+	w.archived[person] = true
+	if r.system == contact.HubSpot {
+		w.lifecycle(r, contact.Deleted, nil)
+	}
+}
+
 // restore person: somebody takes the contact out of HubSpot's recycle bin.
 // What was changed in between is as uncertain as what a merge moved.
 func (w *world) restore(s Step) {

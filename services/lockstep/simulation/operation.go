@@ -14,11 +14,16 @@ func init() {
 	operations = map[string]func(*world, Step){
 		// Settings.
 		"skew":       func(w *world, s Step) { w.skew[index(s.System)] = contact.Millis(s.n(0)) },
-		"documented": func(w *world, _ Step) { w.documented = true },
+		"documented": func(w *world, _ Step) { w.documented, w.rules.Archive = true, "" }, // a deletion in Aloware cannot be told
 		"anonymous":  func(w *world, _ Step) { w.anonymous = true },
 		"creation":   func(w *world, s Step) { w.rules.Creation = resolve.Flow(s.Name) },
 		"share":      (*world).share,
 		"updates":    func(w *world, s Step) { w.rules.Updates = resolve.Flow(s.Name) },
+		"archive": func(w *world, s Step) {
+			if !w.documented {
+				w.rules.Archive = resolve.Flow(s.Name)
+			}
+		},
 		// The mapping.
 		"both":       func(w *world, s Step) { w.direct(s.Name, contact.Both) },
 		"to_aloware": func(w *world, s Step) { w.direct(s.Name, contact.ToAloware) },

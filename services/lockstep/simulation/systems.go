@@ -169,6 +169,11 @@ func (w *world) carryOut(system contact.System, p contact.Patch) *event {
 		return e
 	}
 	e.record = r
+	if p.Archive {
+		w.putAway(r)
+		o.Result, o.AppliedAt, o.Precision = contact.Archived, w.tickOf(system, w.clock(system)), precision(system)
+		return e
+	}
 	if r.id != p.TargetID && p.TargetID != "" {
 		o.MergedIDs = append(o.MergedIDs, p.TargetID)
 	}

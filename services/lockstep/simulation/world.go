@@ -46,6 +46,7 @@ type world struct {
 	cut       map[int]bool // of them, who was known in both systems by then
 	restored  map[int]bool // who can have been made anew in the meantime
 	erasedOf  map[int]bool
+	archived  map[int]bool // whose counterpart we put away
 	spoken    []spoken
 	writes    map[cell][]*write
 	refused   map[refusedValue]int
@@ -75,7 +76,7 @@ func newWorld() *world {
 	w := &world{
 		now:     1_700_000_000_000,
 		refuses: [2]map[int]string{{}, {}}, refusesPerson: [2]map[int]bool{{}, {}},
-		deleted: map[int]bool{}, cut: map[int]bool{}, restored: map[int]bool{}, erasedOf: map[int]bool{}, writes: map[cell][]*write{}, refused: map[refusedValue]int{},
+		deleted: map[int]bool{}, cut: map[int]bool{}, restored: map[int]bool{}, erasedOf: map[int]bool{}, archived: map[int]bool{}, writes: map[cell][]*write{}, refused: map[refusedValue]int{},
 		known: map[string]contact.Key{}, choices: map[string]choice{}, apart: map[[2]string]bool{},
 	}
 	w.catalogue = catalogue
@@ -227,7 +228,7 @@ func (w *world) idle() bool {
 }
 
 func resultName(o *contact.Outcome) string {
-	return [...]string{"", "written", "made", "fetched", "absent", "rejected", "gone", "conflict"}[o.Result]
+	return [...]string{"", "written", "made", "fetched", "absent", "rejected", "gone", "conflict", "archived"}[o.Result]
 }
 
 func outcomeText(o *contact.Outcome) string {

@@ -48,7 +48,7 @@ func (j *Judge) recheck(c *contact.Command) {
 	}
 	for _, system := range contact.Systems {
 		side := j.state.Side(system)
-		if side.Linked() && side.Fetching == 0 && (len(c.Fields) > 0 || j.unread(system)) {
+		if side.Linked() && side.Fetching == 0 && side.Archiving == 0 && (len(c.Fields) > 0 || j.unread(system)) {
 			j.fetch(system, 0)
 		}
 	}
@@ -59,7 +59,7 @@ func (j *Judge) recheck(c *contact.Command) {
 func (j *Judge) pull(c *contact.Command) {
 	for _, system := range contact.Systems {
 		side := j.state.Side(system)
-		if !side.Linked() {
+		if !side.Linked() || side.Archiving != 0 {
 			continue
 		}
 		j.fetch(system, 0)

@@ -20,9 +20,11 @@ func (j *Judge) Conclude() Verdict {
 	j.reopen()
 	j.redirect()
 	j.explainBar()
+	j.carryDeletions()
 	for _, system := range contact.Systems {
 		side := j.state.Side(system)
 		switch {
+		case side.Linked() && side.Archiving != 0:
 		case side.Linked():
 			j.update(system, side)
 			if (!side.Read || j.rebound[index(system)]) && side.Fetching == 0 {

@@ -14,6 +14,7 @@ func (j *Judge) lifecycle(change *contact.Change, side *Side) bool {
 		if change.ID == side.ID && !side.Gone {
 			side.Gone = true
 			j.release(change.System)
+			j.leave(change.System)
 			j.step(Step{Side: change.System, Rule: "deleted", At: change.OccurredAt, Reason: change.Cause})
 		}
 		return false
@@ -109,7 +110,7 @@ func (s *Side) alias(id string) {
 // release forgets what was under way into a side that is gone.
 func (j *Judge) release(system contact.System) {
 	side := j.state.Side(system)
-	side.Creating, side.Fetching = 0, 0
+	side.Creating, side.Fetching, side.Archiving = 0, 0, 0
 	for _, f := range j.state.Fields {
 		fs := &f.Sides[index(system)]
 		fs.drop(j.state.Version)

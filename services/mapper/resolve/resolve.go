@@ -54,6 +54,7 @@ type Rules struct {
 	Zone     *time.Location // tenant's time zone, for dates of activity; nil is UTC
 	Creation Flow
 	Updates  Flow
+	Archive  Flow  // of the counterparts of deleted contacts; "" is none
 	Lists    Lists // users and options of both systems
 	// Profiles name what the connections can do, in the order of
 	// contact.Systems; "" where that is always the same.

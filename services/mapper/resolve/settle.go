@@ -15,6 +15,10 @@ func (j *Judge) Settle(o *contact.Outcome) {
 	// A write that was published and whose decision was never stored can have a
 	// higher version than any that is stored. What follows must outrank it.
 	j.state.Version = max(j.state.Version, o.Version)
+	again, archiving := side.looksAgain(o), side.Archiving != 0 && o.Version >= side.Archiving
+	if archiving {
+		side.Archiving = 0
+	}
 	if o.Version >= side.Creating {
 		side.Creating = 0
 	}
@@ -25,6 +29,9 @@ func (j *Judge) Settle(o *contact.Outcome) {
 	j.received = 0
 	if slices.Contains(side.Aliases, o.TargetID) && !slices.Contains(o.MergedIDs, side.ID) {
 		j.former(o)
+		return
+	}
+	if again && j.lookedAgain(o) || (archiving || o.Result == contact.Archived) && j.archived(o) {
 		return
 	}
 	switch o.Result {
@@ -199,6 +206,9 @@ func (j *Judge) refused(o *contact.Outcome, why *fault.Refusal) {
 func (j *Judge) gone(o *contact.Outcome, side *Side) {
 	if o.TargetID != "" && o.TargetID != side.ID {
 		return // an answer for an id that was left meanwhile
+	}
+	if !side.Gone {
+		j.leave(o.System)
 	}
 	side.Gone = true
 	j.release(o.System)

@@ -40,6 +40,14 @@ type Side struct {
 	// that no read has answered yet; 0 for none.
 	Pull  contact.Millis
 	Apart []string // ids there of which a person said that they are somebody else
+	// Leaving is the time, by our clock, from which an answer that the contact is
+	// gone lets the other side's be archived; 0 where nothing is to be archived.
+	// Left tells that such an answer came.
+	Leaving contact.Millis
+	Left    bool
+	// Archiving is the version of an outstanding archiving of this side's
+	// contact; 0 for none.
+	Archiving contact.Version
 }
 
 // Linked reports whether the contact exists in the system and is not deleted.

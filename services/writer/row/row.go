@@ -46,7 +46,7 @@ func Merge(row, patch contact.Patch) contact.Patch {
 		// the newer names: it is read, and that is decided again.
 		merged.Properties = newer.Properties
 	}
-	merged.Archive = older.Archive || newer.Archive
+	merged.Archive = newer.Archive || older.Archive && newer.Wake // whatever else is decided later takes it back
 	merged.Wake = older.Wake && newer.Wake
 	merged.EditedAt = earlier(older.EditedAt, newer.EditedAt)
 	merged.ReceivedAt = earlier(older.ReceivedAt, newer.ReceivedAt)

@@ -283,3 +283,21 @@ func sorted(list []string) []string {
 	slices.Sort(list)
 	return list
 }
+
+func TestAnArchivingIsTakenBackByWhatIsDecidedLater(t *testing.T) {
+	t.Parallel()
+	archive, read, wake := patch(2), patch(3), patch(3)
+	archive.TargetID, archive.Archive = "7", true
+	read.TargetID, read.Fetch, wake.Wake = "7", &contact.Fetch{Properties: []string{"city"}}, true
+	for name, merged := range map[string]contact.Patch{"in order": Merge(archive, read), "reversed": Merge(read, archive)} {
+		if merged.Archive || merged.Fetch == nil {
+			t.Errorf("%s: %+v, want the read alone", name, merged)
+		}
+	}
+	if merged := Merge(archive, wake); !merged.Archive {
+		t.Errorf("woken it is %+v, want it archived", merged)
+	}
+	if merged := Merge(patch(1, set("city", "a")), archive); !merged.Archive {
+		t.Errorf("after a write it is %+v, want it archived", merged)
+	}
+}
