@@ -174,7 +174,7 @@ func TestUnknownEventsAreToldAndTheOthersRead(t *testing.T) {
 		"unknown system":  {Kind: &contactv1.ChangeEvent_ContactChanged{ContactChanged: &contactv1.ContactChanged{System: 9, Event: 1, Channel: 1}}},
 		"empty change":    {Kind: &contactv1.ChangeEvent_ContactChanged{ContactChanged: &contactv1.ContactChanged{}}},
 		"unknown call":    {Kind: &contactv1.ChangeEvent_CommunicationLogged{CommunicationLogged: &contactv1.CommunicationLogged{}}},
-		"unknown result":  {Kind: &contactv1.ChangeEvent_PatchOutcome{PatchOutcome: &contactv1.PatchOutcome{System: 1, Result: 8}}},
+		"unknown result":  {Kind: &contactv1.ChangeEvent_PatchOutcome{PatchOutcome: &contactv1.PatchOutcome{System: 1, Result: 9}}},
 		"list of nobody":  {Kind: &contactv1.ChangeEvent_DirectoryListed{DirectoryListed: &contactv1.DirectoryListed{}}},
 		"negative origin": {Kind: &contactv1.ChangeEvent_ContactChanged{ContactChanged: &contactv1.ContactChanged{System: 1, Event: 1, Channel: 1, Origin: -1}}},
 	} {
