@@ -93,14 +93,16 @@ func (w *world) remove(s Step) {
 }
 
 // putAway archives a contact for us, as Aloware could not: nobody may be put
-// away who was not deleted.
-func (w *world) putAway(r *record) {
-	person := w.personOf(r)
-	if !w.deleted[person] && !w.restored[person] && !w.erasedOf[person] {
-		w.fail("archived", "person %d is archived in %s and was deleted nowhere", person, r.system)
+// away whose counterpart was not deleted.
+func (w *world) putAway(r *record, key contact.Key) {
+	if e := w.mapper.contact(key); e != nil {
+		other := w.find(r.system.Other(), e.state.Side(r.system.Other()).ID)
+		if other != nil && other.survivor().alive() && !w.restored[w.personOf(other)] {
+			w.fail("archived", "person %d is archived in %s and was deleted nowhere", w.personOf(r), r.system)
+		}
 	}
 	r.gone, w.gone = true, true
-	w.archived[person] = true
+	w.archived[w.personOf(r)] = true
 	if r.system == contact.HubSpot {
 		w.lifecycle(r, contact.Deleted, nil)
 	}

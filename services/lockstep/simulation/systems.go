@@ -170,7 +170,7 @@ func (w *world) carryOut(system contact.System, p contact.Patch) *event {
 	}
 	e.record = r
 	if p.Archive {
-		w.putAway(r)
+		w.putAway(r, p.Contact)
 		o.Result, o.AppliedAt, o.Precision = contact.Archived, w.tickOf(system, w.clock(system)), precision(system)
 		return e
 	}
