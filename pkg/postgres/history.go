@@ -54,7 +54,7 @@ func (tx *Tx) AppendHistory(ctx context.Context, history []HistoryRow) error {
 	return nil
 }
 
-// KeepHistory makes the partitions ahead and drops those older than keep.
+// KeepHistory makes the partitions ahead and drops what is older than keep.
 func (db *DB) KeepHistory(ctx context.Context, keep time.Duration) error {
 	if _, err := db.pool.Exec(ctx, `SELECT history_partitions($1)`, int(keep.Hours()/24)); err != nil {
 		return fmt.Errorf("keep history partitions: %w", err)

@@ -1,14 +1,18 @@
 package postgres_test
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"lockstep.internal/pkg/contact"
 	"lockstep.internal/pkg/postgres"
 	"lockstep.internal/pkg/postgres/dbtest"
+	"lockstep.internal/pkg/postgres/pgtest"
 )
 
 type contactKey = contact.Key
@@ -81,8 +85,64 @@ func TestHistoryIsKeptByContact(t *testing.T) {
 	if history, err := db.History(t.Context(), "demo", "hubspot:1", "", 0, 10); err != nil || len(history) != 0 {
 		t.Errorf("after the erasure history is %+v, %v", history, err)
 	}
-	if err := db.KeepHistory(t.Context(), 24*time.Hour); err != nil {
-		t.Error(err)
+}
+
+// TestOldHistoryGoes with its month's partition, and from the default one;
+// what came before its partition was made moves into it.
+func TestOldHistoryGoes(t *testing.T) {
+	t.Parallel()
+	url := pgtest.New(t)
+	db, err := postgres.Open(t.Context(), url, postgres.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if err := db.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	owner, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer owner.Close(context.WithoutCancel(t.Context()))
+	now := time.Now().UTC()
+	next := "contact_history_" + now.AddDate(0, 0, 1-now.Day()).AddDate(0, 1, 0).Format("200601")
+	if _, err := owner.Exec(t.Context(), `CREATE TABLE contact_history_202001 PARTITION OF contact_history FOR VALUES FROM ('2020-01-01') TO ('2020-02-01'); DROP TABLE `+next); err != nil {
+		t.Fatal(err)
+	}
+	row := postgres.HistoryRow{Tenant: "demo", Contact: "hubspot:1", System: contact.HubSpot, Rule: "intent"}
+	at := map[string]time.Time{
+		"month": time.Date(2020, 1, 15, 0, 0, 0, 0, time.UTC), "default": now.AddDate(0, -8, 0), "young": now.AddDate(0, -2, 0), "now": now,
+		"ahead": now.AddDate(0, 0, 1-now.Day()).AddDate(0, 1, 0).Add(time.Hour),
+	}
+	var rows []postgres.HistoryRow
+	for value, when := range at {
+		row.Value, row.At = value, when
+		rows = append(rows, row)
+	}
+	if err := db.InTx(t.Context(), func(tx *postgres.Tx) error { return tx.AppendHistory(t.Context(), rows) }); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // again, it changes nothing
+		if err := db.KeepHistory(t.Context(), 100*24*time.Hour); err != nil {
+			t.Fatal(err)
+		}
+	}
+	left, err := db.History(t.Context(), "demo", "hubspot:1", "", 0, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var values []string
+	for _, h := range left {
+		values = append(values, h.Value)
+	}
+	slices.Sort(values)
+	if want := []string{"ahead", "now", "young"}; !slices.Equal(values, want) {
+		t.Errorf("left are %v, want %v", values, want)
+	}
+	var ahead, old int
+	if err := owner.QueryRow(t.Context(), `SELECT (SELECT count(*) FROM `+next+`), (SELECT count(*) FROM pg_class WHERE relname = 'contact_history_202001')`).Scan(&ahead, &old); err != nil || ahead != 1 || old != 0 {
+		t.Errorf("the next month's partition holds %d rows, and there are %d old partitions, %v", ahead, old, err)
 	}
 }
 

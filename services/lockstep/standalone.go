@@ -44,6 +44,7 @@ type settings struct {
 	traceURL    string
 	pollEvery   time.Duration
 	listsEvery  time.Duration
+	historyDays int
 	demo        demoSettings
 }
 
@@ -57,6 +58,7 @@ func readSettings(demo bool) (settings, error) {
 		publicURL:   env.URL("LOCKSTEP_PUBLIC_URL", ""),
 		pollEvery:   env.Duration("LOCKSTEP_POLL_EVERY", time.Minute),
 		listsEvery:  env.Duration("LOCKSTEP_LISTS_EVERY", 5*time.Minute),
+		historyDays: env.Int("LOCKSTEP_HISTORY_DAYS", 400),
 	}
 	s.consoleURL = env.URL("LOCKSTEP_CONSOLE_URL", "http://"+s.console)
 	s.oidc = console.OIDCFromEnv(&env, s.consoleURL)
@@ -239,7 +241,7 @@ func newServices(p *platform.Platform, s settings, demo bool) (*services, error)
 		return nil, err
 	}
 	m, err := mapper.New(mapper.Config{
-		Owner: p.Owner, Bus: p.Bus, DB: p.DB, Roster: p.Roster, Logger: p.Logger,
+		Owner: p.Owner, Bus: p.Bus, DB: p.DB, Roster: p.Roster, Logger: p.Logger, KeepHistory: time.Duration(s.historyDays) * 24 * time.Hour,
 		Observer: p.Telemetry.Metrics, StageObserver: p.Telemetry.Metrics,
 	})
 	if err != nil {

@@ -39,7 +39,8 @@ type Config struct {
 	Observer Observer
 	// StageObserver hears of the partitions' progress; nil is none.
 	StageObserver stage.Observer
-	// KeepHistory is how long decisions are kept; 0 means 400 days.
+	// KeepHistory is how long decisions are kept, in whole days; 0 means 400 of
+	// them, and less than one is refused.
 	KeepHistory time.Duration
 	// Now is our clock; nil is time.Now.
 	Now func() time.Time
@@ -71,6 +72,9 @@ type Mapper struct {
 func New(config Config) (*Mapper, error) {
 	if config.Bus == nil || config.DB == nil || config.Roster == nil || config.Owner == "" {
 		return nil, fmt.Errorf("mapper: a bus, a database, a roster and an owner name are needed")
+	}
+	if config.KeepHistory != 0 && config.KeepHistory < 24*time.Hour {
+		return nil, fmt.Errorf("mapper: decisions are kept for a day at least, not for %v", config.KeepHistory)
 	}
 	if config.Logger == nil {
 		config.Logger = slog.Default()

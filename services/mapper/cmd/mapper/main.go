@@ -4,6 +4,7 @@ package main
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"lockstep.internal/pkg/daemon"
 	"lockstep.internal/pkg/platform"
@@ -16,6 +17,7 @@ func run(ctx context.Context) error {
 	var env daemon.Env
 	config := platform.FromEnv("mapper", &env)
 	probes := env.String("LOCKSTEP_PROBE_ADDR", ":9090")
+	history := env.Int("LOCKSTEP_HISTORY_DAYS", 400)
 	if err := env.Err(); err != nil {
 		return err
 	}
@@ -25,7 +27,7 @@ func run(ctx context.Context) error {
 	}
 	defer p.Close(ctx)
 	service, err := mapper.New(mapper.Config{
-		Owner: p.Owner, Bus: p.Bus, DB: p.DB, Roster: p.Roster, Logger: p.Logger,
+		Owner: p.Owner, Bus: p.Bus, DB: p.DB, Roster: p.Roster, Logger: p.Logger, KeepHistory: time.Duration(history) * 24 * time.Hour,
 		Observer: p.Telemetry.Metrics, StageObserver: p.Telemetry.Metrics,
 	})
 	if err != nil {
