@@ -4,12 +4,15 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"lockstep.internal/pkg/bus"
 	"lockstep.internal/pkg/contact"
+	"lockstep.internal/pkg/mapping"
 	"lockstep.internal/pkg/postgres"
 	"lockstep.internal/pkg/stage"
 	"lockstep.internal/services/mapper/people"
+	"lockstep.internal/services/mapper/resolve"
 )
 
 // erase forgets a person: what is stored goes in the batch's transaction, the
@@ -39,20 +42,51 @@ func (j *judged) erase(ctx context.Context, e *people.Entry) error {
 		}
 		return false
 	}
-	var words []string
-	for i := range contact.Systems {
-		side := &e.State.Sides[i]
-		words = append(words, append(side.Phones(), side.Email)...)
-		words = append(words, ids[i]...)
-	}
-	for _, f := range e.State.Fields {
-		words = append(words, f.Sides[0].Value, f.Sides[1].Value)
-	}
-	if _, err := j.config.Bus.RedactDeadLetters(ctx, e.Tenant, about, words); err != nil {
+	if _, err := j.config.Bus.RedactDeadLetters(ctx, e.Tenant, about, words(e, j.rules.Set)); err != nil {
 		return fmt.Errorf("erase a person from the dead letters: %w", err)
 	}
 	return nil
 }
+
+// words are what a letter that cannot be read is taken to be about the person
+// by: numbers, e-mails, long ids, the full name, and texts that are long enough
+// to be nobody else's. What many people share, a city or a yes, is none of
+// them, or their letters would go too.
+func words(e *people.Entry, set *mapping.Set) []string {
+	const longID, longText = 6, 12
+	var list []string
+	for i := range contact.Systems {
+		side := &e.State.Sides[i]
+		list = append(list, append(side.Phones(), side.Email)...)
+		for _, id := range append([]string{side.ID}, side.Aliases...) {
+			if len(id) >= longID {
+				list = append(list, id)
+			}
+		}
+	}
+	if name := e.State.Name(); strings.Contains(name, " ") {
+		list = append(list, name)
+	}
+	if a := e.State.Activity; a != nil {
+		for _, line := range []*resolve.Line{&a.InboundTexts, &a.OutboundTexts} {
+			if len(line.LastBody) >= longText {
+				list = append(list, line.LastBody)
+			}
+		}
+	}
+	for key, f := range e.State.Fields {
+		for i := range f.Sides {
+			m := set.ByKey(key)
+			if value := f.Sides[i].Value; len(value) >= longText && (personal[key] || m != nil && m.Type == contact.Multiline) {
+				list = append(list, value)
+			}
+		}
+	}
+	return list
+}
+
+// personal are the fields of one line whose long texts are one person's.
+var personal = map[string]bool{"address": true, "website": true}
 
 func sideOf(s contact.System) int {
 	if s == contact.HubSpot {
