@@ -45,7 +45,7 @@ func decided(h postgres.HistoryRow) string {
 		return "deleted in " + system
 	case "restored":
 		return "restored in " + system
-	case "left":
+	case "vanished":
 		return "is really gone from " + system
 	case "archiving":
 		return "is to be archived in " + system

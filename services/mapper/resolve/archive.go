@@ -95,7 +95,7 @@ func (j *Judge) lookedAgain(o *contact.Outcome) bool {
 	switch {
 	case o.Result == contact.Gone && o.System == contact.HubSpot, o.Result == contact.Absent:
 		side.Left, side.Refused = true, nil
-		j.step(Step{Side: o.System, Rule: "left", Version: o.Version, Reason: "the contact is really gone"})
+		j.step(Step{Side: o.System, Rule: "vanished", Version: o.Version, Reason: "the contact is really gone"})
 		return true
 	case o.Result == contact.Gone:
 		return false // by the id that it had: its number is looked for next
