@@ -327,7 +327,7 @@ func TestChangedSince(t *testing.T) {
 	since := time.Date(2026, 3, 5, 11, 0, 0, 0, time.FixedZone("", 3600))
 	c := play(t, aloware.Full, &budget{},
 		step{call: "GET contacts?page=1&per_page=200&updated_since=2026-03-05+10%3A00%3A00",
-			answer: `{"data":[{"id":5,"csf1":"a","updated_at":"2026-03-05 11:30:00"},{"id":6}],"current_page":1,"last_page":2}`},
+			answer: `{"data":[{"id":5,"csf1":"a","inbound_calls_count":3,"outbound_sms_count":"4","updated_at":"2026-03-05 11:30:00"},{"id":6}],"current_page":1,"last_page":2}`},
 		step{call: "GET contacts?page=2&per_page=200", answer: `{"data":[],"last_page":2}`},
 		step{call: "GET contacts?page=1&per_page=200", answer: `{"data":"no"}`},
 	)
@@ -341,7 +341,11 @@ func TestChangedSince(t *testing.T) {
 	}
 	first.EventID, first.Values = "", nil
 	want := contact.Change{System: contact.Aloware, ID: "5", Event: contact.Snapshot, OccurredAt: ms("2026-03-05 11:30:00"), Precision: 999,
-		ReceivedAt: contact.Millis(received.UnixMilli()), Channel: contact.Poll}
+		ReceivedAt: contact.Millis(received.UnixMilli()), Channel: contact.Poll,
+		Counters: &contact.Counters{InboundCalls: 3, OutboundCalls: -1, InboundTexts: -1, OutboundTexts: 4}}
+	if changes[1].Counters != nil {
+		t.Errorf("a contact without counters tells %+v", changes[1].Counters)
+	}
 	if diff := cmp.Diff(want, first); diff != "" {
 		t.Errorf("change (-want +got):\n%s", diff)
 	}

@@ -127,6 +127,14 @@ func finished(body object, text bool) bool {
 		overDisposition[strings.ToLower(body.text("disposition_status"))]
 }
 
+// told are the totals that a contact tells by itself; nil where it tells none.
+func told(c object) *contact.Counters {
+	if n := counters(c); n != contact.UnknownCounters {
+		return &n
+	}
+	return nil
+}
+
 // counters are Aloware's totals of the contact, in either spelling: that of
 // webhooks, and that of the web client's list.
 func counters(c object) contact.Counters {

@@ -23,6 +23,7 @@ type reading struct {
 	updated contact.Millis
 	values  []contact.Value
 	hash    string // of its JSON
+	totals  *contact.Counters
 }
 
 // held is what the contact holds of a property; false when it does not tell.
@@ -52,7 +53,7 @@ func (c *Client) read(v any) *reading {
 	if id == "" {
 		return nil
 	}
-	r := &reading{id: id, phone: o.text("phone_number"), email: strings.ToLower(o.text("email")), updated: o.time("updated_at"), values: values(o, c.links)}
+	r := &reading{id: id, phone: o.text("phone_number"), email: strings.ToLower(o.text("email")), updated: o.time("updated_at"), values: values(o, c.links), totals: told(o)}
 	if raw, err := json.Marshal(o); err == nil { // with sorted keys
 		sum := sha256.Sum256(raw)
 		r.hash = hex.EncodeToString(sum[:16])

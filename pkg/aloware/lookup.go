@@ -27,7 +27,7 @@ func (c *Client) ByPhone(ctx context.Context, phone string) ([]contact.Change, e
 func (c *Client) snapshot(r *reading, a answer, channel contact.Channel) contact.Change {
 	change := contact.Change{
 		System: contact.Aloware, ID: r.id, EventID: "read/" + r.hash, Event: contact.Snapshot,
-		OccurredAt: r.updated, Precision: tick, ReceivedAt: a.now, Channel: channel, Values: r.values,
+		OccurredAt: r.updated, Precision: tick, ReceivedAt: a.now, Channel: channel, Values: r.values, Counters: r.totals,
 	}
 	if change.OccurredAt == 0 {
 		change.OccurredAt = a.at

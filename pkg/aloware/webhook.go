@@ -142,6 +142,7 @@ func (d *delivery) contact(c object) {
 		d.ignore("contact without an id")
 		return
 	}
+	change.Counters = told(c)
 	if d.event == "contactcreated" {
 		change.Event = contact.Created
 	}

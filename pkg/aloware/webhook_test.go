@@ -107,6 +107,9 @@ func TestContactEvents(t *testing.T) {
 				System: contact.Aloware, ID: id, EventID: eventID(raw), Event: test.event, OccurredAt: test.at, Precision: test.precision,
 				ReceivedAt: contact.Millis(received.UnixMilli()), Channel: contact.Webhook, Cause: test.cause,
 			}
+			if name == "contact_created" { // the others tell no counters
+				want.Counters = &contact.Counters{InboundCalls: 2, OutboundCalls: 5, InboundTexts: 3, OutboundTexts: 4}
+			}
 			if diff := cmp.Diff(want, change); diff != "" {
 				t.Errorf("change (-want +got):\n%s", diff)
 			}

@@ -118,6 +118,9 @@ func decodeChange(c *contactv1.ContactChanged) (*contact.Change, error) {
 		ReceivedAt: contact.Millis(c.GetReceivedMs()), Channel: contact.Channel(channel), Origin: origin,
 		Cause: c.GetCause(), MergedIDs: c.GetMergedIds(),
 	}
+	if n := c.GetCounters(); n != nil {
+		out.Counters = &contact.Counters{InboundCalls: n.GetInboundCalls(), OutboundCalls: n.GetOutboundCalls(), InboundTexts: n.GetInboundTexts(), OutboundTexts: n.GetOutboundTexts()}
+	}
 	for _, v := range c.GetProperties() {
 		origin, err := decodeOrigin(v.GetOrigin())
 		if err != nil {

@@ -174,6 +174,9 @@ func encodeChange(c *contact.Change) (*contactv1.ContactChanged, error) {
 		OccurredMs: int64(c.OccurredAt), PrecisionMs: int64(c.Precision), ReceivedMs: int64(c.ReceivedAt),
 		Channel: contactv1.Channel(c.Channel), Origin: contactv1.Origin(c.Origin), Cause: c.Cause, MergedIds: c.MergedIDs,
 	}
+	if n := c.Counters; n != nil {
+		out.Counters = &contactv1.Counters{InboundCalls: n.InboundCalls, OutboundCalls: n.OutboundCalls, InboundTexts: n.InboundTexts, OutboundTexts: n.OutboundTexts}
+	}
 	for i := range c.Values {
 		v := &c.Values[i]
 		if err := known("origin", uint8(v.Origin), 0, uint8(contact.Ours)); err != nil {

@@ -51,6 +51,9 @@ type Change struct {
 	Cause      string // the system's words for the cause; never contact data
 	Values     []Value
 	MergedIDs  []string // absorbed ids, or further ids of the contact
+	// Counters are Aloware's totals of the contact; nil where they are not told,
+	// or told with a communication.
+	Counters *Counters
 }
 
 // Value is one property as one system holds it.

@@ -1,6 +1,7 @@
 package lockstep_test
 
 import (
+	"encoding/json"
 	"testing"
 	"time"
 )
@@ -24,6 +25,11 @@ func TestThePollFindsWhatNoWebhookTold(t *testing.T) {
 		d.mustPost(d.aloware, "/_sim/edit", map[string]any{"id": alowareID, "fields": map[string]any{"email": "unheard@example.com"}}, nil)
 	}, d.hubspot, hubspotID, "email", "unheard@example.com")
 	t.Logf("an edit without a webhook took %v", took)
+	// A text that nobody told of shows in the contact's own counter.
+	took = d.follow(func() {
+		d.mustPost(d.aloware, "/_sim/communications", map[string]any{"contact_id": json.Number(alowareID), "kind": "sms", "direction": "inbound", "body": "Hello?"}, nil)
+	}, d.hubspot, hubspotID, "aloware_total_inbound_text_messages", "1")
+	t.Logf("a text without a webhook took %v", took)
 	if hooks := d.hooks(d.aloware); number(hooks["dropped"]) == 0 {
 		t.Errorf("no webhook was dropped, so that the poll was not needed: %v", hooks)
 	}

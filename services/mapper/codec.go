@@ -34,7 +34,6 @@ func encodeState(s *resolve.State) ([]byte, error) {
 		out.Activity = &contactv1.ActivityState{
 			InboundCalls: lineToProto(&a.InboundCalls), OutboundCalls: lineToProto(&a.OutboundCalls),
 			InboundTexts: lineToProto(&a.InboundTexts), OutboundTexts: lineToProto(&a.OutboundTexts),
-			BaseMs: int64(a.BaseAt),
 		}
 	}
 	raw, err := proto.Marshal(out)
@@ -65,9 +64,8 @@ func decodeState(raw []byte) (*resolve.State, error) {
 	}
 	if a := in.Activity; a != nil {
 		s.Activity = &resolve.Activity{
-			InboundCalls: lineFromProto(a.InboundCalls), OutboundCalls: lineFromProto(a.OutboundCalls),
-			InboundTexts: lineFromProto(a.InboundTexts), OutboundTexts: lineFromProto(a.OutboundTexts),
-			BaseAt: contact.Millis(a.BaseMs),
+			InboundCalls: lineFromProto(a.InboundCalls, a.BaseMs), OutboundCalls: lineFromProto(a.OutboundCalls, a.BaseMs),
+			InboundTexts: lineFromProto(a.InboundTexts, a.BaseMs), OutboundTexts: lineFromProto(a.OutboundTexts, a.BaseMs),
 		}
 	}
 	return s, nil
@@ -181,17 +179,22 @@ func lineToProto(l *resolve.Line) *contactv1.ActivityLine {
 	return &contactv1.ActivityLine{
 		Count: l.Count, Base: l.Base, FirstMs: int64(l.First), LastMs: int64(l.Last), LastId: l.LastID, LastBody: l.LastBody,
 		DisposedMs: int64(l.Disposed), DisposedId: l.DisposedID, DisposedUpdatedMs: int64(l.DisposedUpdated), Disposition: l.Disposition,
-		Told: l.Told,
+		Told: l.Told, Based: l.Based, BasedMs: int64(l.BasedAt), Open: l.Open,
 	}
 }
 
-func lineFromProto(l *contactv1.ActivityLine) resolve.Line {
+// lineFromProto reads a line; base is when the bases of all lines were told,
+// of a state that was stored before each line knew its own.
+func lineFromProto(l *contactv1.ActivityLine, base int64) resolve.Line {
 	if l == nil {
 		return resolve.Line{}
+	}
+	if base != 0 && !l.Based {
+		l.Based, l.BasedMs = true, base
 	}
 	return resolve.Line{
 		Count: l.Count, Base: l.Base, First: contact.Millis(l.FirstMs), Last: contact.Millis(l.LastMs), LastID: l.LastId, LastBody: l.LastBody,
 		Disposed: contact.Millis(l.DisposedMs), DisposedID: l.DisposedId, DisposedUpdated: contact.Millis(l.DisposedUpdatedMs), Disposition: l.Disposition,
-		Told: l.Told,
+		Told: l.Told, Based: l.Based, BasedAt: contact.Millis(l.BasedMs), Open: l.Open,
 	}
 }

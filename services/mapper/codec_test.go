@@ -25,6 +25,7 @@ func TestStateIsStoredWhole(t *testing.T) {
 	}
 	line := resolve.Line{
 		Count: 1, Base: 2, First: 3, Last: 4, LastID: "5", LastBody: "b", Disposed: 6, DisposedID: "7", DisposedUpdated: 8, Disposition: "d", Told: 9,
+		Based: true, BasedAt: 10, Open: []string{"11"},
 	}
 	contactSide := resolve.Side{
 		ID: "1", Aliases: []string{"2"}, Read: true, Gone: true, Creating: 3, Fetching: 4, Doubt: 5, Refused: &refusal,
@@ -39,7 +40,7 @@ func TestStateIsStoredWhole(t *testing.T) {
 			Binding: mapping.Binding{Since: [2]int64{1, 2}, Formed: 3, Renewed: 4},
 		}},
 		Outside:  true,
-		Activity: &resolve.Activity{InboundCalls: line, OutboundCalls: line, InboundTexts: line, OutboundTexts: line, BaseAt: 5},
+		Activity: &resolve.Activity{InboundCalls: line, OutboundCalls: line, InboundTexts: line, OutboundTexts: line},
 	}
 	for _, part := range []any{side, line, contactSide, refusal, side.Past[0], side.Writes[0], *side.Rejected, *want, *want.Fields["k"]} {
 		v := reflect.ValueOf(part)

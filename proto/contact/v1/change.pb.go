@@ -497,7 +497,9 @@ type ContactChanged struct {
 	// Values that the event tells, by the system's property name.
 	Properties []*PropertyValue `protobuf:"bytes,11,rep,name=properties,proto3" json:"properties,omitempty"`
 	// Ids that this contact absorbed (event MERGED) or is also known by.
-	MergedIds     []string `protobuf:"bytes,12,rep,name=merged_ids,json=mergedIds,proto3" json:"merged_ids,omitempty"`
+	MergedIds []string `protobuf:"bytes,12,rep,name=merged_ids,json=mergedIds,proto3" json:"merged_ids,omitempty"`
+	// Aloware's lifetime totals of the contact, where the event tells them.
+	Counters      *Counters `protobuf:"bytes,13,opt,name=counters,proto3" json:"counters,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -616,6 +618,82 @@ func (x *ContactChanged) GetMergedIds() []string {
 	return nil
 }
 
+func (x *ContactChanged) GetCounters() *Counters {
+	if x != nil {
+		return x.Counters
+	}
+	return nil
+}
+
+// Counters are Aloware's lifetime totals of one contact; -1 unknown.
+type Counters struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	InboundCalls  int64                  `protobuf:"varint,1,opt,name=inbound_calls,json=inboundCalls,proto3" json:"inbound_calls,omitempty"`
+	OutboundCalls int64                  `protobuf:"varint,2,opt,name=outbound_calls,json=outboundCalls,proto3" json:"outbound_calls,omitempty"`
+	InboundTexts  int64                  `protobuf:"varint,3,opt,name=inbound_texts,json=inboundTexts,proto3" json:"inbound_texts,omitempty"`
+	OutboundTexts int64                  `protobuf:"varint,4,opt,name=outbound_texts,json=outboundTexts,proto3" json:"outbound_texts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Counters) Reset() {
+	*x = Counters{}
+	mi := &file_contact_v1_change_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Counters) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Counters) ProtoMessage() {}
+
+func (x *Counters) ProtoReflect() protoreflect.Message {
+	mi := &file_contact_v1_change_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Counters.ProtoReflect.Descriptor instead.
+func (*Counters) Descriptor() ([]byte, []int) {
+	return file_contact_v1_change_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Counters) GetInboundCalls() int64 {
+	if x != nil {
+		return x.InboundCalls
+	}
+	return 0
+}
+
+func (x *Counters) GetOutboundCalls() int64 {
+	if x != nil {
+		return x.OutboundCalls
+	}
+	return 0
+}
+
+func (x *Counters) GetInboundTexts() int64 {
+	if x != nil {
+		return x.InboundTexts
+	}
+	return 0
+}
+
+func (x *Counters) GetOutboundTexts() int64 {
+	if x != nil {
+		return x.OutboundTexts
+	}
+	return 0
+}
+
 // PropertyValue is one property as one system holds it.
 type PropertyValue struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -634,7 +712,7 @@ type PropertyValue struct {
 
 func (x *PropertyValue) Reset() {
 	*x = PropertyValue{}
-	mi := &file_contact_v1_change_proto_msgTypes[3]
+	mi := &file_contact_v1_change_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -646,7 +724,7 @@ func (x *PropertyValue) String() string {
 func (*PropertyValue) ProtoMessage() {}
 
 func (x *PropertyValue) ProtoReflect() protoreflect.Message {
-	mi := &file_contact_v1_change_proto_msgTypes[3]
+	mi := &file_contact_v1_change_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -659,7 +737,7 @@ func (x *PropertyValue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PropertyValue.ProtoReflect.Descriptor instead.
 func (*PropertyValue) Descriptor() ([]byte, []int) {
-	return file_contact_v1_change_proto_rawDescGZIP(), []int{3}
+	return file_contact_v1_change_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *PropertyValue) GetName() string {
@@ -726,7 +804,7 @@ type CommunicationLogged struct {
 
 func (x *CommunicationLogged) Reset() {
 	*x = CommunicationLogged{}
-	mi := &file_contact_v1_change_proto_msgTypes[4]
+	mi := &file_contact_v1_change_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -738,7 +816,7 @@ func (x *CommunicationLogged) String() string {
 func (*CommunicationLogged) ProtoMessage() {}
 
 func (x *CommunicationLogged) ProtoReflect() protoreflect.Message {
-	mi := &file_contact_v1_change_proto_msgTypes[4]
+	mi := &file_contact_v1_change_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -751,7 +829,7 @@ func (x *CommunicationLogged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommunicationLogged.ProtoReflect.Descriptor instead.
 func (*CommunicationLogged) Descriptor() ([]byte, []int) {
-	return file_contact_v1_change_proto_rawDescGZIP(), []int{4}
+	return file_contact_v1_change_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *CommunicationLogged) GetCommunicationId() string {
@@ -876,7 +954,7 @@ type DirectoryListed struct {
 
 func (x *DirectoryListed) Reset() {
 	*x = DirectoryListed{}
-	mi := &file_contact_v1_change_proto_msgTypes[5]
+	mi := &file_contact_v1_change_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -888,7 +966,7 @@ func (x *DirectoryListed) String() string {
 func (*DirectoryListed) ProtoMessage() {}
 
 func (x *DirectoryListed) ProtoReflect() protoreflect.Message {
-	mi := &file_contact_v1_change_proto_msgTypes[5]
+	mi := &file_contact_v1_change_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -901,7 +979,7 @@ func (x *DirectoryListed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DirectoryListed.ProtoReflect.Descriptor instead.
 func (*DirectoryListed) Descriptor() ([]byte, []int) {
-	return file_contact_v1_change_proto_rawDescGZIP(), []int{5}
+	return file_contact_v1_change_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *DirectoryListed) GetSystem() System {
@@ -950,7 +1028,7 @@ type DirectoryEntry struct {
 
 func (x *DirectoryEntry) Reset() {
 	*x = DirectoryEntry{}
-	mi := &file_contact_v1_change_proto_msgTypes[6]
+	mi := &file_contact_v1_change_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -962,7 +1040,7 @@ func (x *DirectoryEntry) String() string {
 func (*DirectoryEntry) ProtoMessage() {}
 
 func (x *DirectoryEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_contact_v1_change_proto_msgTypes[6]
+	mi := &file_contact_v1_change_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -975,7 +1053,7 @@ func (x *DirectoryEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DirectoryEntry.ProtoReflect.Descriptor instead.
 func (*DirectoryEntry) Descriptor() ([]byte, []int) {
-	return file_contact_v1_change_proto_rawDescGZIP(), []int{6}
+	return file_contact_v1_change_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *DirectoryEntry) GetValue() string {
@@ -1033,7 +1111,7 @@ type ContactCommand struct {
 
 func (x *ContactCommand) Reset() {
 	*x = ContactCommand{}
-	mi := &file_contact_v1_change_proto_msgTypes[7]
+	mi := &file_contact_v1_change_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1045,7 +1123,7 @@ func (x *ContactCommand) String() string {
 func (*ContactCommand) ProtoMessage() {}
 
 func (x *ContactCommand) ProtoReflect() protoreflect.Message {
-	mi := &file_contact_v1_change_proto_msgTypes[7]
+	mi := &file_contact_v1_change_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1058,7 +1136,7 @@ func (x *ContactCommand) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContactCommand.ProtoReflect.Descriptor instead.
 func (*ContactCommand) Descriptor() ([]byte, []int) {
-	return file_contact_v1_change_proto_rawDescGZIP(), []int{7}
+	return file_contact_v1_change_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ContactCommand) GetEventId() string {
@@ -1132,7 +1210,7 @@ const file_contact_v1_change_proto_rawDesc = "" +
 	"\rpatch_outcome\x18\x03 \x01(\v2\x18.contact.v1.PatchOutcomeH\x00R\fpatchOutcome\x12H\n" +
 	"\x10directory_listed\x18\x04 \x01(\v2\x1b.contact.v1.DirectoryListedH\x00R\x0fdirectoryListed\x12E\n" +
 	"\x0fcontact_command\x18\x05 \x01(\v2\x1a.contact.v1.ContactCommandH\x00R\x0econtactCommandB\x06\n" +
-	"\x04kind\"\xd6\x03\n" +
+	"\x04kind\"\x88\x04\n" +
 	"\x0eContactChanged\x12*\n" +
 	"\x06system\x18\x01 \x01(\x0e2\x12.contact.v1.SystemR\x06system\x12\x1d\n" +
 	"\n" +
@@ -1152,7 +1230,13 @@ const file_contact_v1_change_proto_rawDesc = "" +
 	"properties\x18\v \x03(\v2\x19.contact.v1.PropertyValueR\n" +
 	"properties\x12\x1d\n" +
 	"\n" +
-	"merged_ids\x18\f \x03(\tR\tmergedIds\"\x86\x01\n" +
+	"merged_ids\x18\f \x03(\tR\tmergedIds\x120\n" +
+	"\bcounters\x18\r \x01(\v2\x14.contact.v1.CountersR\bcounters\"\xa2\x01\n" +
+	"\bCounters\x12#\n" +
+	"\rinbound_calls\x18\x01 \x01(\x03R\finboundCalls\x12%\n" +
+	"\x0eoutbound_calls\x18\x02 \x01(\x03R\routboundCalls\x12#\n" +
+	"\rinbound_texts\x18\x03 \x01(\x03R\finboundTexts\x12%\n" +
+	"\x0eoutbound_texts\x18\x04 \x01(\x03R\routboundTexts\"\x86\x01\n" +
 	"\rPropertyValue\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value\x12\x1f\n" +
@@ -1240,7 +1324,7 @@ func file_contact_v1_change_proto_rawDescGZIP() []byte {
 }
 
 var file_contact_v1_change_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_contact_v1_change_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_contact_v1_change_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_contact_v1_change_proto_goTypes = []any{
 	(ContactEvent)(0),           // 0: contact.v1.ContactEvent
 	(Channel)(0),                // 1: contact.v1.Channel
@@ -1249,38 +1333,40 @@ var file_contact_v1_change_proto_goTypes = []any{
 	(*ChangeRun)(nil),           // 4: contact.v1.ChangeRun
 	(*ChangeEvent)(nil),         // 5: contact.v1.ChangeEvent
 	(*ContactChanged)(nil),      // 6: contact.v1.ContactChanged
-	(*PropertyValue)(nil),       // 7: contact.v1.PropertyValue
-	(*CommunicationLogged)(nil), // 8: contact.v1.CommunicationLogged
-	(*DirectoryListed)(nil),     // 9: contact.v1.DirectoryListed
-	(*DirectoryEntry)(nil),      // 10: contact.v1.DirectoryEntry
-	(*ContactCommand)(nil),      // 11: contact.v1.ContactCommand
-	(*PatchOutcome)(nil),        // 12: contact.v1.PatchOutcome
-	(System)(0),                 // 13: contact.v1.System
-	(Origin)(0),                 // 14: contact.v1.Origin
+	(*Counters)(nil),            // 7: contact.v1.Counters
+	(*PropertyValue)(nil),       // 8: contact.v1.PropertyValue
+	(*CommunicationLogged)(nil), // 9: contact.v1.CommunicationLogged
+	(*DirectoryListed)(nil),     // 10: contact.v1.DirectoryListed
+	(*DirectoryEntry)(nil),      // 11: contact.v1.DirectoryEntry
+	(*ContactCommand)(nil),      // 12: contact.v1.ContactCommand
+	(*PatchOutcome)(nil),        // 13: contact.v1.PatchOutcome
+	(System)(0),                 // 14: contact.v1.System
+	(Origin)(0),                 // 15: contact.v1.Origin
 }
 var file_contact_v1_change_proto_depIdxs = []int32{
 	5,  // 0: contact.v1.ChangeRun.events:type_name -> contact.v1.ChangeEvent
 	6,  // 1: contact.v1.ChangeEvent.contact_changed:type_name -> contact.v1.ContactChanged
-	8,  // 2: contact.v1.ChangeEvent.communication_logged:type_name -> contact.v1.CommunicationLogged
-	12, // 3: contact.v1.ChangeEvent.patch_outcome:type_name -> contact.v1.PatchOutcome
-	9,  // 4: contact.v1.ChangeEvent.directory_listed:type_name -> contact.v1.DirectoryListed
-	11, // 5: contact.v1.ChangeEvent.contact_command:type_name -> contact.v1.ContactCommand
-	13, // 6: contact.v1.ContactChanged.system:type_name -> contact.v1.System
+	9,  // 2: contact.v1.ChangeEvent.communication_logged:type_name -> contact.v1.CommunicationLogged
+	13, // 3: contact.v1.ChangeEvent.patch_outcome:type_name -> contact.v1.PatchOutcome
+	10, // 4: contact.v1.ChangeEvent.directory_listed:type_name -> contact.v1.DirectoryListed
+	12, // 5: contact.v1.ChangeEvent.contact_command:type_name -> contact.v1.ContactCommand
+	14, // 6: contact.v1.ContactChanged.system:type_name -> contact.v1.System
 	0,  // 7: contact.v1.ContactChanged.event:type_name -> contact.v1.ContactEvent
 	1,  // 8: contact.v1.ContactChanged.channel:type_name -> contact.v1.Channel
-	14, // 9: contact.v1.ContactChanged.origin:type_name -> contact.v1.Origin
-	7,  // 10: contact.v1.ContactChanged.properties:type_name -> contact.v1.PropertyValue
-	14, // 11: contact.v1.PropertyValue.origin:type_name -> contact.v1.Origin
-	2,  // 12: contact.v1.CommunicationLogged.communication_kind:type_name -> contact.v1.CommunicationKind
-	13, // 13: contact.v1.DirectoryListed.system:type_name -> contact.v1.System
-	10, // 14: contact.v1.DirectoryListed.entries:type_name -> contact.v1.DirectoryEntry
-	13, // 15: contact.v1.ContactCommand.system:type_name -> contact.v1.System
-	3,  // 16: contact.v1.ContactCommand.command_kind:type_name -> contact.v1.CommandKind
-	17, // [17:17] is the sub-list for method output_type
-	17, // [17:17] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	15, // 9: contact.v1.ContactChanged.origin:type_name -> contact.v1.Origin
+	8,  // 10: contact.v1.ContactChanged.properties:type_name -> contact.v1.PropertyValue
+	7,  // 11: contact.v1.ContactChanged.counters:type_name -> contact.v1.Counters
+	15, // 12: contact.v1.PropertyValue.origin:type_name -> contact.v1.Origin
+	2,  // 13: contact.v1.CommunicationLogged.communication_kind:type_name -> contact.v1.CommunicationKind
+	14, // 14: contact.v1.DirectoryListed.system:type_name -> contact.v1.System
+	11, // 15: contact.v1.DirectoryListed.entries:type_name -> contact.v1.DirectoryEntry
+	14, // 16: contact.v1.ContactCommand.system:type_name -> contact.v1.System
+	3,  // 17: contact.v1.ContactCommand.command_kind:type_name -> contact.v1.CommandKind
+	18, // [18:18] is the sub-list for method output_type
+	18, // [18:18] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_contact_v1_change_proto_init() }
@@ -1303,7 +1389,7 @@ func file_contact_v1_change_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_contact_v1_change_proto_rawDesc), len(file_contact_v1_change_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   8,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -888,7 +888,8 @@ type ActivityState struct {
 	OutboundCalls *ActivityLine          `protobuf:"bytes,2,opt,name=outbound_calls,json=outboundCalls,proto3" json:"outbound_calls,omitempty"`
 	InboundTexts  *ActivityLine          `protobuf:"bytes,3,opt,name=inbound_texts,json=inboundTexts,proto3" json:"inbound_texts,omitempty"`
 	OutboundTexts *ActivityLine          `protobuf:"bytes,4,opt,name=outbound_texts,json=outboundTexts,proto3" json:"outbound_texts,omitempty"`
-	// Time by Aloware's clock of the counters that the bases are from.
+	// Time by Aloware's clock of the counters that the bases are from, of states
+	// that do not tell it by line.
 	BaseMs        int64 `protobuf:"varint,20,opt,name=base_ms,json=baseMs,proto3" json:"base_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -978,7 +979,12 @@ type ActivityLine struct {
 	DisposedUpdatedMs int64  `protobuf:"varint,9,opt,name=disposed_updated_ms,json=disposedUpdatedMs,proto3" json:"disposed_updated_ms,omitempty"`
 	Disposition       string `protobuf:"bytes,10,opt,name=disposition,proto3" json:"disposition,omitempty"`
 	// Highest counter that Aloware told; 0 for none.
-	Told          int64 `protobuf:"varint,20,opt,name=told,proto3" json:"told,omitempty"`
+	Told int64 `protobuf:"varint,20,opt,name=told,proto3" json:"told,omitempty"`
+	// True once a base is known, and the time by Aloware's clock of its counter.
+	Based   bool  `protobuf:"varint,21,opt,name=based,proto3" json:"based,omitempty"`
+	BasedMs int64 `protobuf:"varint,22,opt,name=based_ms,json=basedMs,proto3" json:"based_ms,omitempty"`
+	// Ids of communications that were counted and are not over, as far as told.
+	Open          []string `protobuf:"bytes,23,rep,name=open,proto3" json:"open,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1090,6 +1096,27 @@ func (x *ActivityLine) GetTold() int64 {
 	return 0
 }
 
+func (x *ActivityLine) GetBased() bool {
+	if x != nil {
+		return x.Based
+	}
+	return false
+}
+
+func (x *ActivityLine) GetBasedMs() int64 {
+	if x != nil {
+		return x.BasedMs
+	}
+	return 0
+}
+
+func (x *ActivityLine) GetOpen() []string {
+	if x != nil {
+		return x.Open
+	}
+	return nil
+}
+
 var File_contact_v1_state_proto protoreflect.FileDescriptor
 
 const file_contact_v1_state_proto_rawDesc = "" +
@@ -1185,7 +1212,7 @@ const file_contact_v1_state_proto_rawDesc = "" +
 	"\x0eoutbound_calls\x18\x02 \x01(\v2\x18.contact.v1.ActivityLineR\routboundCalls\x12=\n" +
 	"\rinbound_texts\x18\x03 \x01(\v2\x18.contact.v1.ActivityLineR\finboundTexts\x12?\n" +
 	"\x0eoutbound_texts\x18\x04 \x01(\v2\x18.contact.v1.ActivityLineR\routboundTexts\x12\x17\n" +
-	"\abase_ms\x18\x14 \x01(\x03R\x06baseMs\"\xca\x02\n" +
+	"\abase_ms\x18\x14 \x01(\x03R\x06baseMs\"\x8f\x03\n" +
 	"\fActivityLine\x12\x14\n" +
 	"\x05count\x18\x01 \x01(\x03R\x05count\x12\x12\n" +
 	"\x04base\x18\x02 \x01(\x03R\x04base\x12\x19\n" +
@@ -1200,7 +1227,10 @@ const file_contact_v1_state_proto_rawDesc = "" +
 	"\x13disposed_updated_ms\x18\t \x01(\x03R\x11disposedUpdatedMs\x12 \n" +
 	"\vdisposition\x18\n" +
 	" \x01(\tR\vdisposition\x12\x12\n" +
-	"\x04told\x18\x14 \x01(\x03R\x04toldB.Z,lockstep.internal/proto/contact/v1;contactv1b\x06proto3"
+	"\x04told\x18\x14 \x01(\x03R\x04told\x12\x14\n" +
+	"\x05based\x18\x15 \x01(\bR\x05based\x12\x19\n" +
+	"\bbased_ms\x18\x16 \x01(\x03R\abasedMs\x12\x12\n" +
+	"\x04open\x18\x17 \x03(\tR\x04openB.Z,lockstep.internal/proto/contact/v1;contactv1b\x06proto3"
 
 var (
 	file_contact_v1_state_proto_rawDescOnce sync.Once

@@ -2,6 +2,7 @@ package resolve
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -12,15 +13,19 @@ import (
 // whatever order and however often they arrive.
 type Activity struct {
 	InboundCalls, OutboundCalls, InboundTexts, OutboundTexts Line
-	// BaseAt is the time of the counters that the lines' bases are from.
-	BaseAt contact.Millis
 }
 
 // Line is one kind of communication in one direction.
 type Line struct {
-	Count       int64 // communications counted by id
-	Base        int64 // Aloware's own total before the first that was counted
-	Told        int64 // highest total that Aloware told; 0 for none
+	Count int64 // communications counted by id
+	// Base is Aloware's own total without those that were counted, as the first
+	// counter that was told shows it; Based tells whether one was, and BasedAt
+	// when, by Aloware's clock.
+	Base        int64
+	Based       bool
+	BasedAt     contact.Millis
+	Told        int64    // highest total that Aloware told; 0 for none
+	Open        []string // ids that were counted and are not over, as far as told
 	First, Last contact.Millis
 	LastID      string
 	LastBody    string
@@ -44,7 +49,6 @@ func (a *Activity) line(c *contact.Communication) *Line {
 }
 
 func (a *Activity) join(other *Activity) {
-	a.BaseAt = max(a.BaseAt, other.BaseAt)
 	for _, pair := range [][2]*Line{
 		{&a.InboundCalls, &other.InboundCalls}, {&a.OutboundCalls, &other.OutboundCalls},
 		{&a.InboundTexts, &other.InboundTexts}, {&a.OutboundTexts, &other.OutboundTexts},
@@ -52,6 +56,8 @@ func (a *Activity) join(other *Activity) {
 		ours, theirs := pair[0], pair[1]
 		ours.Count += theirs.Count
 		ours.Base += theirs.Base
+		ours.Based, ours.BasedAt = ours.Based || theirs.Based, max(ours.BasedAt, theirs.BasedAt)
+		ours.Open = append(ours.Open, theirs.Open...)
 		ours.Told += theirs.Told
 		ours.span(theirs.First, "", "")
 		ours.span(theirs.Last, theirs.LastID, theirs.LastBody)
@@ -71,23 +77,13 @@ func (j *Judge) Count(c *contact.Communication, first bool) {
 		j.link(contact.Aloware, c.ContactID)
 	}
 	if j.state.Activity == nil {
-		j.state.Activity = startingTotals(c)
+		j.state.Activity = &Activity{}
 	}
 	line := j.state.Activity.line(c)
 	missing := j.state.Activity.missing()
-	if first {
-		line.Count++
-		if at := ended(c); line.Base > 0 && at < j.state.Activity.BaseAt {
-			line.Base-- // it came late: the starting total has it already
-		}
-	}
-	j.state.Activity.told(c.Counters)
-	if lost := j.state.Activity.missing() - missing; lost != 0 {
-		j.verdict.Lost += lost
-		if lost > 0 {
-			j.step(Step{Side: contact.Aloware, Rule: "lost", At: c.UpdatedAt, Reason: fmt.Sprintf("Aloware counts %d more than it told of; the totals follow its count", lost)})
-		}
-	}
+	line.count(c, first)
+	j.state.Activity.told(c.Counters, ended(c))
+	j.lose(missing, c.UpdatedAt)
 	line.span(c.StartedAt, c.ID, c.Body)
 	if !c.Text {
 		line.dispose(c.StartedAt, c.UpdatedAt, c.ID, c.Disposition)
@@ -105,33 +101,74 @@ func ended(c *contact.Communication) contact.Millis {
 	return c.StartedAt
 }
 
-// startingTotals are Aloware's counters before the communication that is the
-// first we ever see of the contact. From its end on the counters include it
-// (an assumption of the reference; off by one at most for a running call).
-func startingTotals(c *contact.Communication) *Activity {
-	a := &Activity{BaseAt: ended(c)}
-	set := func(line *Line, counter int64) {
-		if counter < 0 {
-			return
+// totals takes the counters that the contact itself tells: they show what was
+// lost also where no communication comes after it.
+func (j *Judge) totals(c *contact.Change) {
+	if j.state.Activity == nil {
+		if max(c.Counters.InboundCalls, c.Counters.OutboundCalls, c.Counters.InboundTexts, c.Counters.OutboundTexts) <= 0 {
+			return // nothing was ever said
 		}
-		if line == a.line(c) && c.Finished {
-			counter--
-		}
-		line.Base = max(counter, 0)
+		j.state.Activity = &Activity{}
 	}
-	set(&a.InboundCalls, c.Counters.InboundCalls)
-	set(&a.OutboundCalls, c.Counters.OutboundCalls)
-	set(&a.InboundTexts, c.Counters.InboundTexts)
-	set(&a.OutboundTexts, c.Counters.OutboundTexts)
-	return a
+	missing := j.state.Activity.missing()
+	// What ended within the contact's tick is in its counters.
+	j.state.Activity.told(*c.Counters, c.OccurredAt+c.Precision+1)
+	j.lose(missing, c.OccurredAt)
+	j.publish(&contact.Communication{UpdatedAt: c.OccurredAt, ReceivedAt: c.ReceivedAt})
 }
 
-// told keeps the highest counters, which are Aloware's own totals.
-func (a *Activity) told(c contact.Counters) {
-	a.InboundCalls.Told = max(a.InboundCalls.Told, c.InboundCalls)
-	a.OutboundCalls.Told = max(a.OutboundCalls.Told, c.OutboundCalls)
-	a.InboundTexts.Told = max(a.InboundTexts.Told, c.InboundTexts)
-	a.OutboundTexts.Told = max(a.OutboundTexts.Told, c.OutboundTexts)
+// lose counts by how many the communications have grown that Aloware counted
+// and never told of.
+func (j *Judge) lose(before int64, at contact.Millis) {
+	lost := j.state.Activity.missing() - before
+	j.verdict.Lost += lost
+	if lost > 0 {
+		j.step(Step{Side: contact.Aloware, Rule: "lost", At: at, Reason: fmt.Sprintf("Aloware counts %d more than it told of; the totals follow its count", lost)})
+	}
+}
+
+// count counts a communication once. From its end on Aloware's counters include
+// it (an assumption of the reference): one that had ended when the base was
+// told, and that we hear of later, is in the base already.
+func (l *Line) count(c *contact.Communication, first bool) {
+	const most = 8
+	at := slices.Index(l.Open, c.ID)
+	switch {
+	case first:
+		l.Count++
+	case at < 0 || !c.Finished:
+		return
+	default:
+		l.Open = slices.Delete(l.Open, at, at+1)
+	}
+	switch {
+	case !c.Finished:
+		if l.Open = append(l.Open, c.ID); len(l.Open) > most {
+			l.Open = l.Open[1:]
+		}
+	case l.Base > 0 && ended(c) < l.BasedAt:
+		l.Base--
+	}
+}
+
+// told keeps the highest counters, which are Aloware's own totals; the first of
+// a line gives its base.
+func (a *Activity) told(c contact.Counters, at contact.Millis) {
+	a.InboundCalls.told(c.InboundCalls, at)
+	a.OutboundCalls.told(c.OutboundCalls, at)
+	a.InboundTexts.told(c.InboundTexts, at)
+	a.OutboundTexts.told(c.OutboundTexts, at)
+}
+
+func (l *Line) told(counter int64, at contact.Millis) {
+	if counter < 0 {
+		return
+	}
+	if !l.Based {
+		l.Based, l.BasedAt = true, at
+		l.Base = max(0, counter-l.Count+int64(len(l.Open)))
+	}
+	l.Told = max(l.Told, counter)
 }
 
 // missing is how many communications Aloware counted and never told of. It

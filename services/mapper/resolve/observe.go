@@ -35,6 +35,9 @@ func (j *Judge) Observe(change *contact.Change) {
 	if whole {
 		side.Read = true
 	}
+	if change.Counters != nil {
+		j.totals(change)
+	}
 }
 
 // reading is what holds for all values of one observation.
