@@ -40,6 +40,9 @@ func clone(s *resolve.State) *resolve.State {
 	if s.Activity != nil {
 		activity := *s.Activity
 		c.Activity = &activity
+		for _, line := range []*resolve.Line{&activity.InboundCalls, &activity.OutboundCalls, &activity.InboundTexts, &activity.OutboundTexts} {
+			line.Open = slices.Clone(line.Open)
+		}
 	}
 	return &c
 }
