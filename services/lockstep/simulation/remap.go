@@ -59,6 +59,9 @@ func (w *world) unmap(field int) {
 	w.rebind(field, 0, 1)
 }
 
+// anew is the doubt of what was there when its property was mapped.
+const anew = "mapped anew"
+
 // rebind makes a version in which a field is bound anew on some sides. What was
 // there before is nobody's edit.
 func (w *world) rebind(field int, sides ...int) {
@@ -69,7 +72,7 @@ func (w *world) rebind(field int, sides ...int) {
 	for _, records := range w.records {
 		for _, r := range records {
 			for _, c := range r.past[field] {
-				c.doubt, c.first = "mapped anew", true
+				c.doubt, c.first = anew, true
 			}
 		}
 	}
@@ -95,6 +98,23 @@ func (w *world) editSpare(s Step) {
 	if c := w.set(records[0], spare, valueOf(person, spare, s.n(1)%7), nil); c != nil {
 		w.stats.Edits++
 		w.report(records[0], []*change{c}, false)
+	}
+}
+
+// checkRead checks that nothing of which only is known that it was there is
+// written over what somebody set in a property before it was mapped: HubSpot
+// leads then, and must have been read.
+func (w *world) checkRead(b *batch, p contact.Patch, field int, decided *write) {
+	if p.System != contact.HubSpot || decided.at != 1 || field >= firstComputed || !w.rebound[field] {
+		return
+	}
+	m, r := b.inForce.Set.ByKey(keyOf(field)), w.find(p.System, p.TargetID)
+	if r == nil || m == nil || m.Direction != contact.Both || m.Binding != w.catalogue[field].Binding || !b.inForce.Updates.Into(contact.Aloware) {
+		return
+	}
+	r = r.survivor()
+	if c := r.cells[field]; c != nil && !c.ours && c.value != "" && c.value != decided.value && c.doubt == anew && !r.mixed && r.alive() {
+		w.fail("unread", "%q of %s, set before it was mapped, is to be overwritten with %q", c.value, cell{p.System, r.person, field}, decided.value)
 	}
 }
 

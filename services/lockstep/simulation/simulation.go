@@ -19,6 +19,7 @@
 // rules believe of each side is so; nobody is created twice; nothing of an
 // erased person is stored; communications are counted once; nothing is cleared
 // that nobody cleared, whatever properties are mapped meanwhile. And on the way: the
+// value that a property held before it was mapped is read before it is written, the
 // writes end within 90 seconds of the last edit, none goes where none may flow,
 // no known edit of a target's own user is overwritten before the source changes,
 // nobody is shown an older winner after a newer one (but over a hand-over, where

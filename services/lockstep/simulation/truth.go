@@ -78,6 +78,7 @@ func (w *world) decided(b *batch, p contact.Patch) {
 			}
 		}
 		w.writes[c] = append(w.writes[c], wr)
+		w.checkRead(b, p, field, wr)
 		if m := b.inForce.Set.ByKey(keyOf(field)); !b.inForce.Updates.Into(p.System) || !m.Direction.Into(p.System) {
 			if p.Create == nil || !p.Create.MayCreate || field > lastName {
 				w.fail("direction", "a write of %s was decided, where none may flow", c)
