@@ -1,6 +1,7 @@
 package mapper
 
 import (
+	"context"
 	"strings"
 
 	"lockstep.internal/pkg/contact"
@@ -64,6 +65,20 @@ func (j *judged) count(decided people.Judgement) {
 			add("counters_" + contact.HubSpot.String())
 		case !edited[s.Field] && !fresh:
 			add("differed_" + s.Side.String())
+		}
+	}
+}
+
+// repaired tells the observer what jobs found that no event had told.
+func (h *handling) repaired(ctx context.Context) {
+	for effect, n := range h.effects {
+		for _, side := range contact.Systems {
+			switch effect.Cause {
+			case "changed_" + side.String():
+				h.config.Observer.Repaired(ctx, side, "missed_edit", n)
+			case "differed_" + side.String():
+				h.config.Observer.Repaired(ctx, side, "differing_value", n)
+			}
 		}
 	}
 }

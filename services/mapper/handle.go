@@ -55,7 +55,7 @@ type handling struct {
 	runs    []run // patches by tenant and system, in order
 	history []postgres.HistoryRow
 	lists   []listing
-	written []*contact.Outcome
+	written []written
 	effects map[postgres.SyncEffect]int64 // of jobs
 
 	erasures []run // of erased people, to both streams
@@ -69,6 +69,12 @@ type run struct {
 	tenant  contact.Tenant
 	system  contact.System
 	patches []contact.Patch
+	context context.Context
+}
+
+// written is an outcome, with the context of the message that told of it.
+type written struct {
+	*contact.Outcome
 	context context.Context
 }
 
@@ -177,6 +183,7 @@ func (h *handling) after() {
 	if h.lost != 0 {
 		h.config.Observer.Lost(context.Background(), h.lost)
 	}
+	h.repaired(context.Background())
 	for _, o := range h.written {
 		applied := time.UnixMilli(int64(o.AnsweredAt))
 		var sinceEdit, sinceReceipt time.Duration
@@ -186,6 +193,6 @@ func (h *handling) after() {
 		if o.ReceivedAt != 0 {
 			sinceReceipt = applied.Sub(time.UnixMilli(int64(o.ReceivedAt)))
 		}
-		h.config.Observer.Written(context.Background(), o.System, sinceEdit, sinceReceipt)
+		h.config.Observer.Written(o.context, o.System, sinceEdit, sinceReceipt)
 	}
 }

@@ -64,7 +64,9 @@ func (j *judged) conclude(ctx context.Context) error {
 		return err
 	}
 	j.stale += j.message.Stale
-	j.written = append(j.written, j.message.Written...)
+	for _, outcome := range j.message.Written {
+		j.written = append(j.written, written{outcome, j.context})
+	}
 	for _, decided := range judgements {
 		j.echoes += decided.Echoes
 		j.stale += decided.Verdict.Stale

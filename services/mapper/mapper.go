@@ -56,6 +56,9 @@ type Observer interface {
 	// Written hears the time from an edit (by its own system's clock) to its
 	// write, and from its receipt to its write.
 	Written(ctx context.Context, system contact.System, sinceEdit, sinceReceipt time.Duration)
+	// Repaired counts values of a side that jobs over all contacts put right, by
+	// cause.
+	Repaired(ctx context.Context, side contact.System, cause string, values int64)
 }
 
 // Mapper is one process of the service.
@@ -149,3 +152,4 @@ type deaf struct{}
 func (deaf) Judged(context.Context, int, int, int, int)                            {}
 func (deaf) Lost(context.Context, int64)                                           {}
 func (deaf) Written(context.Context, contact.System, time.Duration, time.Duration) {}
+func (deaf) Repaired(context.Context, contact.System, string, int64)               {}
