@@ -255,6 +255,19 @@ func (d *demo) byOAuth() {
 	}
 	d.exits(3, "tenant", "connect-hubspot", "acme", "--app-id", "78") // whose token it is not
 	d.arrives("Grace", "+12025550143")
+	// The form of the page has all that the command has, and keeps what it has no
+	// field for.
+	fields := url.Values{"profile": {"full"}, "webhook_auth": {"bearer"}, "base_url": {"http://" + d.aloware}, "rate": {"40.5"}, "burst": {"45"}}
+	if text, back := read(browser.PostForm("http://"+d.console+"/tenants/acme/connect-aloware", fields)); back.Path != "/tenants/acme" || !strings.Contains(text, `name="rate" inputmode="decimal" value="40.5"`) {
+		d.t.Errorf("after the form the browser is at %v: %s", back, text)
+	}
+	if d.mustCLI(&now, "tenant", "show", "acme"); now.Aloware.Rate != 40.5 || now.Aloware.Burst != 45 || !now.Aloware.HasToken || !now.Aloware.HasWebhookSecret {
+		d.t.Errorf("the connection to Aloware is %+v", now.Aloware)
+	}
+	fields.Set("rate", "fast")
+	if text, _ := read(browser.PostForm("http://"+d.console+"/tenants/acme/connect-aloware", fields)); !strings.Contains(text, "is no number from 0 to 10000") || !strings.Contains(text, `value="45"`) {
+		d.t.Errorf("a rate that is no number is answered %s", text)
+	}
 	page, at := read(browser.Get("http://" + d.console + "/apps"))
 	if at.Path != "/apps" || !strings.Contains(page, fmt.Sprintf(`data-app="%d"`, realApp)) || strings.Contains(page, realSecret) {
 		d.t.Errorf("the page of apps, at %v, is: %s", at, page)

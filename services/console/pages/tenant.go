@@ -250,17 +250,21 @@ func (p *Pages) finishConsent(ctx context.Context, r *http.Request) (answer, err
 
 func (p *Pages) connectAloware(ctx context.Context, r *http.Request) (answer, error) {
 	id := tenantOf(r)
-	t, err := p.Tenants.Get(id)
+	ceiling, err := number(r, "ceiling", 0, 100)
 	if err != nil {
 		return nil, err
 	}
-	ceiling, err := number(r, "ceiling", 0, 100)
+	burst, err := number(r, "burst", 0, 10_000)
+	if err != nil {
+		return nil, err
+	}
+	rate, err := decimal(r, "rate", 10_000)
 	if err != nil {
 		return nil, err
 	}
 	next := tenant.Aloware{
 		BaseURL: strings.TrimSpace(r.FormValue("base_url")), Token: tenant.Secret(strings.TrimSpace(r.FormValue("token"))), Profile: r.FormValue("profile"),
-		WebhookAuth: r.FormValue("webhook_auth"), WebhookUser: r.FormValue("webhook_user"), Rate: t.Aloware.Rate, Burst: t.Aloware.Burst, Ceiling: ceiling,
+		WebhookAuth: r.FormValue("webhook_auth"), WebhookUser: r.FormValue("webhook_user"), Rate: rate, Burst: burst, Ceiling: ceiling,
 	}
 	switch secret := tenant.Secret(r.FormValue("webhook_secret")); next.WebhookAuth {
 	case "basic":
@@ -304,6 +308,19 @@ func number(r *http.Request, name string, least, most int) (int, error) {
 	n, err := strconv.Atoi(text)
 	if err != nil || n < least || n > most {
 		return 0, invalid(name + ": \"" + text + "\" is no whole number from " + strconv.Itoa(least) + " to " + strconv.Itoa(most))
+	}
+	return n, nil
+}
+
+// decimal reads a number of a form that may have a fraction; nothing is 0.
+func decimal(r *http.Request, name string, most float64) (float64, error) {
+	text := strings.TrimSpace(r.FormValue(name))
+	if text == "" {
+		return 0, nil
+	}
+	n, err := strconv.ParseFloat(text, 64)
+	if err != nil || !(n >= 0 && n <= most) { // no number is none of these
+		return 0, invalid(name + ": \"" + text + "\" is no number from 0 to " + strconv.FormatFloat(most, 'f', -1, 64))
 	}
 	return n, nil
 }

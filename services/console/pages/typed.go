@@ -43,7 +43,7 @@ func (f frame) Value(form, field string, inForce any) string {
 		return f.typed.values.Get(field)
 	}
 	switch inForce {
-	case nil, false, 0, int64(0):
+	case nil, false, 0, int64(0), 0.0:
 		return ""
 	}
 	return fmt.Sprint(inForce)
