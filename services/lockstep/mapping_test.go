@@ -202,6 +202,8 @@ func TestEveryFieldFlowsAsItIsMapped(t *testing.T) {
 			if profile == "full" {
 				d.mustPost(d.hubspot, "/_sim/edit", map[string]any{"id": hub, "properties": map[string]any{"phone": "(202) 555-0161"}}, nil)
 				d.holds("aloware", alo, []field{{key: "phone_number", show: "phone_number", hub: []string{"+12025550161"}}}, 0)
+			} else {
+				d.renumbered(hub, alo)
 			}
 			d.mustPost(d.aloware, "/_sim/edit", map[string]any{"id": alo, "fields": map[string]any{"phone_number": "+12025550162"}}, nil)
 			d.holds("hubspot", hub, []field{{key: "phone_number", hubspot: "phone", hub: []string{"+12025550162"}}}, 0)
@@ -212,6 +214,47 @@ func TestEveryFieldFlowsAsItIsMapped(t *testing.T) {
 			d.dispositions(profile, hub, alo)
 			d.activity(hub, alo)
 		})
+	}
+}
+
+// renumbered gives a contact another number in HubSpot, which a documented
+// connection cannot take over: it says so once, and writes the rest.
+func (d *demo) renumbered(hub, alo string) {
+	d.t.Helper()
+	before := d.one(d.aloware, alo)["phone_number"]
+	d.follow(func() {
+		d.mustPost(d.hubspot, "/_sim/edit", map[string]any{"id": hub, "properties": map[string]any{"phone": "(202) 555-0161", "firstname": "Renumbered"}}, nil)
+	}, d.aloware, alo, "first_name", "Renumbered")
+	type problem struct{ Field, System, Kind, Reason, Message, Value string }
+	shown := func() (problems []problem) {
+		var inbox struct{ Problems []problem }
+		d.mustCLI(&inbox, "inbox", "show", "demo", "--field", "phone_number")
+		return inbox.Problems
+	}
+	eventually(d.t, 20*time.Second, func() string {
+		problems := shown()
+		if len(problems) != 1 || problems[0].System != "aloware" || problems[0].Kind != "refused" || problems[0].Reason != "NOT_CAPABLE" ||
+			problems[0].Value != "+12025550161" || !strings.Contains(problems[0].Message, "change it in Aloware") {
+			return fmt.Sprintf("the inbox shows %+v, want why the number stays", problems)
+		}
+		return ""
+	})
+	var calls any
+	since := time.Now()
+	eventually(d.t, 20*time.Second, func() string { // a read may follow; then nobody calls any more
+		if now := d.stats(d.aloware)["requests"]; now != calls {
+			calls, since = now, time.Now()
+		}
+		if time.Since(since) < 3*time.Second {
+			return fmt.Sprintf("Aloware is still called for the number: %v calls", calls)
+		}
+		return ""
+	})
+	d.follow(func() { // a later edit of something else sends the number no more
+		d.mustPost(d.hubspot, "/_sim/edit", map[string]any{"id": hub, "properties": map[string]any{"firstname": "Renamed"}}, nil)
+	}, d.aloware, alo, "first_name", "Renamed")
+	if c := d.one(d.aloware, alo); c["phone_number"] != before || len(shown()) != 1 {
+		d.t.Errorf("Aloware's number is %q, want %q; the inbox shows %+v", c["phone_number"], before, shown())
 	}
 }
 
