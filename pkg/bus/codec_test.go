@@ -25,7 +25,7 @@ var words = map[reflect.Type][2]uint8{
 	reflect.TypeFor[contact.Event]():       {1, uint8(contact.Erased)},
 	reflect.TypeFor[contact.Channel]():     {1, uint8(contact.Read)},
 	reflect.TypeFor[contact.Origin]():      {0, uint8(contact.Ours)},
-	reflect.TypeFor[contact.Result]():      {1, uint8(contact.Conflict)},
+	reflect.TypeFor[contact.Result]():      {1, uint8(contact.Dropped)},
 	reflect.TypeFor[contact.Type]():        {1, uint8(contact.User)},
 	reflect.TypeFor[fault.Class]():         {0, uint8(fault.Unknown)},
 	reflect.TypeFor[contact.CommandKind](): {1, uint8(contact.Answer)},
@@ -174,7 +174,7 @@ func TestUnknownEventsAreToldAndTheOthersRead(t *testing.T) {
 		"unknown system":  {Kind: &contactv1.ChangeEvent_ContactChanged{ContactChanged: &contactv1.ContactChanged{System: 9, Event: 1, Channel: 1}}},
 		"empty change":    {Kind: &contactv1.ChangeEvent_ContactChanged{ContactChanged: &contactv1.ContactChanged{}}},
 		"unknown call":    {Kind: &contactv1.ChangeEvent_CommunicationLogged{CommunicationLogged: &contactv1.CommunicationLogged{}}},
-		"unknown result":  {Kind: &contactv1.ChangeEvent_PatchOutcome{PatchOutcome: &contactv1.PatchOutcome{System: 1, Result: 9}}},
+		"unknown result":  {Kind: &contactv1.ChangeEvent_PatchOutcome{PatchOutcome: &contactv1.PatchOutcome{System: 1, Result: 99}}},
 		"list of nobody":  {Kind: &contactv1.ChangeEvent_DirectoryListed{DirectoryListed: &contactv1.DirectoryListed{}}},
 		"negative origin": {Kind: &contactv1.ChangeEvent_ContactChanged{ContactChanged: &contactv1.ContactChanged{System: 1, Event: 1, Channel: 1, Origin: -1}}},
 	} {

@@ -155,7 +155,7 @@ func decodeOutcome(o *contactv1.PatchOutcome) (*contact.Outcome, error) {
 	if err != nil {
 		return nil, err
 	}
-	result, err := decodeWord("patch result", int32(o.GetResult()), 1, uint8(contact.Archived))
+	result, err := decodeWord("patch result", int32(o.GetResult()), 1, uint8(contact.Dropped))
 	if err != nil {
 		return nil, err
 	}

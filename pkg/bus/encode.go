@@ -207,7 +207,7 @@ func encodeOutcome(o *contact.Outcome) (*contactv1.PatchOutcome, error) {
 	if err := known("system", uint8(o.System), 1, uint8(contact.Aloware)); err != nil {
 		return nil, err
 	}
-	if err := known("result", uint8(o.Result), 1, uint8(contact.Archived)); err != nil {
+	if err := known("result", uint8(o.Result), 1, uint8(contact.Dropped)); err != nil {
 		return nil, err
 	}
 	attempts, err := encodeInt("attempts", o.Attempts)

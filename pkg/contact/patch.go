@@ -75,6 +75,7 @@ const (
 	Gone     Result = 6
 	Conflict Result = 7
 	Archived Result = 8
+	Dropped  Result = 9 // it was withdrawn before it was sent
 )
 
 // Outcome is the writer's answer for a patch or for several merged ones.

@@ -26,13 +26,17 @@ type LaneRow struct {
 	NextAt    time.Time // zero means now
 	FirstAt   time.Time // zero means now
 	Error     string
+	Job       string // that it came of; "" for none
 	Patch     []byte // contact.v1.PropertyPatch
 }
+
+// laneColumns are the columns of a row r, as scanLaneRow reads them.
+const laneColumns = `r.tenant, r.contact, r.partition, r.bulk, r.version, r.revision, r.attempts, r.next_at, r.first_at, r.error, r.job, r.patch`
 
 func scanLaneRow(system contact.System) func(pgx.CollectableRow) (LaneRow, error) {
 	return func(row pgx.CollectableRow) (r LaneRow, err error) {
 		r.System = system
-		err = row.Scan(&r.Tenant, &r.Contact, &r.Partition, &r.Bulk, &r.Version, &r.Revision, &r.Attempts, &r.NextAt, &r.FirstAt, &r.Error, &r.Patch)
+		err = row.Scan(&r.Tenant, &r.Contact, &r.Partition, &r.Bulk, &r.Version, &r.Revision, &r.Attempts, &r.NextAt, &r.FirstAt, &r.Error, &r.Job, &r.Patch)
 		return r, err
 	}
 }
@@ -41,7 +45,7 @@ func scanLaneRow(system contact.System) func(pgx.CollectableRow) (LaneRow, error
 // until the transaction ends. Rows that do not exist are missing.
 func (tx *Tx) LockLaneRows(ctx context.Context, system contact.System, tenants []contact.Tenant, contacts []contact.Key) ([]LaneRow, error) {
 	rows, err := tx.tx.Query(ctx, `
-		SELECT r.tenant, r.contact, r.partition, r.bulk, r.version, r.revision, r.attempts, r.next_at, r.first_at, r.error, r.patch
+		SELECT `+laneColumns+`
 		FROM lane_row r JOIN unnest($2::text[], $3::text[]) AS w(tenant, contact) ON r.tenant = w.tenant AND r.contact = w.contact
 		WHERE r.system = $1 ORDER BY r.tenant, r.contact FOR UPDATE OF r`, system.String(), texts(tenants), texts(contacts))
 	if err != nil {
@@ -68,12 +72,12 @@ func (tx *Tx) AddLaneRows(ctx context.Context, system contact.System, rows []Lan
 	}
 	a := arraysOf(rows)
 	tag, err := tx.tx.Exec(ctx, `
-		INSERT INTO lane_row (tenant, system, contact, partition, bulk, version, revision, attempts, next_at, first_at, error, patch)
-		SELECT tenant, $1, contact, partition, bulk, version, nextval('lane_revision'), attempts, coalesce(next_at, now()), coalesce(first_at, now()), error, patch
-		FROM (SELECT * FROM unnest($2::text[], $3::text[], $4::int[], $5::boolean[], $6::bigint[], $7::int[], $8::timestamptz[], $9::timestamptz[], $10::text[], $11::bytea[])
-		      AS w(tenant, contact, partition, bulk, version, attempts, next_at, first_at, error, patch) ORDER BY tenant, contact) w
+		INSERT INTO lane_row (tenant, system, contact, partition, bulk, version, revision, attempts, next_at, first_at, error, job, patch)
+		SELECT tenant, $1, contact, partition, bulk, version, nextval('lane_revision'), attempts, coalesce(next_at, now()), coalesce(first_at, now()), error, job, patch
+		FROM (SELECT * FROM unnest($2::text[], $3::text[], $4::int[], $5::boolean[], $6::bigint[], $7::int[], $8::timestamptz[], $9::timestamptz[], $10::text[], $11::text[], $12::bytea[])
+		      AS w(tenant, contact, partition, bulk, version, attempts, next_at, first_at, error, job, patch) ORDER BY tenant, contact) w
 		ON CONFLICT (tenant, system, contact) DO NOTHING`,
-		system.String(), a.tenants, a.contacts, a.partitions, a.bulk, a.versions, a.attempts, a.next, a.first, a.errors, a.patches)
+		system.String(), a.tenants, a.contacts, a.partitions, a.bulk, a.versions, a.attempts, a.next, a.first, a.errors, a.jobs, a.patches)
 	if err != nil {
 		return fmt.Errorf("add %d rows: %w", len(rows), err)
 	}
@@ -91,11 +95,11 @@ func (tx *Tx) SaveLaneRows(ctx context.Context, system contact.System, rows []La
 	a := arraysOf(rows)
 	if _, err := tx.tx.Exec(ctx, `
 		UPDATE lane_row r SET partition = w.partition, bulk = w.bulk, version = w.version, revision = nextval('lane_revision'),
-			attempts = w.attempts, next_at = coalesce(w.next_at, now()), error = w.error, patch = w.patch
-		FROM unnest($2::text[], $3::text[], $4::int[], $5::boolean[], $6::bigint[], $7::int[], $8::timestamptz[], $9::text[], $10::bytea[])
-		     AS w(tenant, contact, partition, bulk, version, attempts, next_at, error, patch)
+			attempts = w.attempts, next_at = coalesce(w.next_at, now()), error = w.error, job = w.job, patch = w.patch
+		FROM unnest($2::text[], $3::text[], $4::int[], $5::boolean[], $6::bigint[], $7::int[], $8::timestamptz[], $9::text[], $10::text[], $11::bytea[])
+		     AS w(tenant, contact, partition, bulk, version, attempts, next_at, error, job, patch)
 		WHERE r.tenant = w.tenant AND r.system = $1 AND r.contact = w.contact`,
-		system.String(), a.tenants, a.contacts, a.partitions, a.bulk, a.versions, a.attempts, a.next, a.errors, a.patches); err != nil {
+		system.String(), a.tenants, a.contacts, a.partitions, a.bulk, a.versions, a.attempts, a.next, a.errors, a.jobs, a.patches); err != nil {
 		return fmt.Errorf("save %d rows: %w", len(rows), err)
 	}
 	return nil
@@ -103,22 +107,23 @@ func (tx *Tx) SaveLaneRows(ctx context.Context, system contact.System, rows []La
 
 // laneArrays are rows by column.
 type laneArrays struct {
-	tenants, contacts, errors []string
-	partitions, attempts      []int32
-	bulk                      []bool
-	versions, revisions       []int64
-	patches                   [][]byte
-	next, first               []*time.Time
+	tenants, contacts, errors, jobs []string
+	partitions, attempts            []int32
+	bulk                            []bool
+	versions, revisions             []int64
+	patches                         [][]byte
+	next, first                     []*time.Time
 }
 
 func arraysOf(rows []LaneRow) laneArrays {
 	n := len(rows)
 	a := laneArrays{
-		tenants: make([]string, n), contacts: make([]string, n), errors: make([]string, n), partitions: make([]int32, n), attempts: make([]int32, n),
+		tenants: make([]string, n), contacts: make([]string, n), errors: make([]string, n), jobs: make([]string, n), partitions: make([]int32, n), attempts: make([]int32, n),
 		bulk: make([]bool, n), versions: make([]int64, n), revisions: make([]int64, n), patches: make([][]byte, n), next: make([]*time.Time, n), first: make([]*time.Time, n),
 	}
 	for i, r := range rows {
 		a.tenants[i], a.contacts[i], a.errors[i], a.partitions[i], a.attempts[i] = string(r.Tenant), string(r.Contact), r.Error, int32(r.Partition), int32(r.Attempts)
+		a.jobs[i] = r.Job
 		a.bulk[i], a.versions[i], a.revisions[i], a.patches[i], a.next[i], a.first[i] = r.Bulk, int64(r.Version), r.Revision, r.Patch, null(r.NextAt), null(r.FirstAt)
 	}
 	return a
@@ -185,13 +190,17 @@ func (db *DB) PutOffLaneRows(ctx context.Context, tenant contact.Tenant, system 
 }
 
 // DueRows gives rows of a lane that are due, live ones first, without those of
-// contacts that are under way.
-func (db *DB) DueRows(ctx context.Context, tenant contact.Tenant, system contact.System, partition int, underway []contact.Key, limit int) ([]LaneRow, error) {
-	const due = `(SELECT tenant, contact, partition, bulk, version, revision, attempts, next_at, first_at, error, patch FROM lane_row
-		WHERE system = $1 AND partition = $2 AND tenant = $3 AND bulk = %t AND next_at <= now() AND contact <> ALL($4) ORDER BY next_at LIMIT $5)`
+// contacts that are under way; held leaves out what jobs led to.
+func (db *DB) DueRows(ctx context.Context, tenant contact.Tenant, system contact.System, partition int, underway []contact.Key, held bool, limit int) ([]LaneRow, error) {
+	const due = `(SELECT ` + laneColumns + ` FROM lane_row r
+		WHERE system = $1 AND partition = $2 AND tenant = $3 AND %s AND next_at <= now() AND contact <> ALL($4) ORDER BY next_at LIMIT $5)`
+	bulk := "bulk"
+	if held {
+		bulk = "bulk AND job = ''"
+	}
 	// The branches of UNION ALL run in order, the second only if the first did
 	// not give enough.
-	rows, err := db.pool.Query(ctx, fmt.Sprintf(due, false)+" UNION ALL "+fmt.Sprintf(due, true)+" LIMIT $5",
+	rows, err := db.pool.Query(ctx, fmt.Sprintf(due, "NOT bulk")+" UNION ALL "+fmt.Sprintf(due, bulk)+" LIMIT $5",
 		system.String(), partition, string(tenant), texts(underway), limit)
 	if err != nil {
 		return nil, fmt.Errorf("find due rows: %w", err)
@@ -211,20 +220,22 @@ type DueLane struct {
 }
 
 // DueLanes gives the lanes of a system that have rows in some partitions, with
-// the time by the database's clock. It looks at two rows of each lane, however
-// many there are.
-func (db *DB) DueLanes(ctx context.Context, system contact.System, partitions []int) (lanes []DueLane, now time.Time, err error) {
+// the time by the database's clock. It looks at a few rows of each lane, however
+// many there are. What jobs led to does not count for tenants that are held.
+func (db *DB) DueLanes(ctx context.Context, system contact.System, partitions []int, held []contact.Tenant) (lanes []DueLane, now time.Time, err error) {
 	rows, err := db.pool.Query(ctx, `
-		SELECT w.partition, l.tenant, (SELECT min(n.next_at) FROM (
+		SELECT partition, tenant, next_at, now() FROM (SELECT w.partition, l.tenant, (SELECT min(n.next_at) FROM (
 			(SELECT next_at FROM lane_row WHERE system = $1 AND partition = w.partition AND tenant = l.tenant AND NOT bulk ORDER BY next_at LIMIT 1)
 			UNION ALL
-			(SELECT next_at FROM lane_row WHERE system = $1 AND partition = w.partition AND tenant = l.tenant AND bulk ORDER BY next_at LIMIT 1)) n), now()
+			(SELECT next_at FROM lane_row WHERE system = $1 AND partition = w.partition AND tenant = l.tenant AND bulk AND l.tenant <> ALL($3) ORDER BY next_at LIMIT 1)
+			UNION ALL
+			(SELECT next_at FROM lane_row WHERE system = $1 AND partition = w.partition AND tenant = l.tenant AND bulk AND job = '' AND l.tenant = ANY($3) ORDER BY next_at LIMIT 1)) n) AS next_at
 		FROM unnest($2::int[]) AS w(partition) CROSS JOIN LATERAL (
 			WITH RECURSIVE t AS (
 				(SELECT tenant FROM lane_row WHERE system = $1 AND partition = w.partition ORDER BY tenant LIMIT 1)
 				UNION ALL
 				SELECT (SELECT tenant FROM lane_row WHERE system = $1 AND partition = w.partition AND tenant > t.tenant ORDER BY tenant LIMIT 1) FROM t WHERE t.tenant IS NOT NULL)
-			SELECT tenant FROM t WHERE tenant IS NOT NULL) l`, system.String(), partitions)
+			SELECT tenant FROM t WHERE tenant IS NOT NULL) l) d WHERE next_at IS NOT NULL`, system.String(), partitions, texts(held))
 	if err != nil {
 		return nil, now, fmt.Errorf("find lanes with rows: %w", err)
 	}

@@ -44,7 +44,7 @@ func addLaneRows(t testing.TB, db *postgres.DB, rows ...postgres.LaneRow) {
 
 func dueRows(t testing.TB, db *postgres.DB, tenant contact.Tenant, underway []contact.Key, limit int) []postgres.LaneRow {
 	t.Helper()
-	rows, err := db.DueRows(t.Context(), tenant, contact.HubSpot, 3, underway, limit)
+	rows, err := db.DueRows(t.Context(), tenant, contact.HubSpot, 3, underway, false, limit)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +92,7 @@ func TestDueRowsComeLiveFirstAndWithoutThoseUnderWay(t *testing.T) {
 			t.Errorf("%d without %v (-want +got):\n%s", test.limit, test.underway, diff)
 		}
 	}
-	lanes, clock, err := db.DueLanes(t.Context(), contact.HubSpot, []int{1, 3})
+	lanes, clock, err := db.DueLanes(t.Context(), contact.HubSpot, []int{1, 3}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func TestDueRowsComeLiveFirstAndWithoutThoseUnderWay(t *testing.T) {
 	if diff := cmp.Diff(map[contact.Tenant]bool{"a": true, "b": false, "c": true}, got); diff != "" {
 		t.Errorf("lanes that are due (-want +got):\n%s", diff)
 	}
-	if lanes, _, err := db.DueLanes(t.Context(), contact.HubSpot, []int{1}); err != nil || len(lanes) != 0 {
+	if lanes, _, err := db.DueLanes(t.Context(), contact.HubSpot, []int{1}, nil); err != nil || len(lanes) != 0 {
 		t.Errorf("another partition has %v, %v", lanes, err)
 	}
 }

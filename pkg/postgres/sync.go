@@ -73,7 +73,26 @@ type SyncCursor struct {
 	Keys bool `json:"keys,omitempty"`
 	// Planned tells that the totals and Since are known.
 	Planned bool `json:"planned,omitempty"`
+	// Walked tells that all is published, and only what follows is still to be
+	// judged and written.
+	Walked bool `json:"walked,omitempty"`
+	// Awaits is what must come before all that follows is known to be done, and
+	// AwaitsSeq the message up to which it must have come.
+	Awaits    SyncAwaits `json:"awaits,omitempty"`
+	AwaitsSeq uint64     `json:"awaits_seq,omitempty"`
 }
+
+// SyncAwaits is what a job that has published all waits for.
+type SyncAwaits string
+
+// What a job waits for, in this order, and again from the beginning while rows
+// were found.
+const (
+	AwaitsNothing SyncAwaits = ""
+	AwaitsMapper  SyncAwaits = "mapper"  // to judge what was published
+	AwaitsWriters SyncAwaits = "writers" // to take up what was decided
+	AwaitsRows    SyncAwaits = "rows"    // to be written
+)
 
 // SyncCounts are a job's counts, as the systems told them.
 type SyncCounts struct {
@@ -84,7 +103,19 @@ type SyncCounts struct {
 	AlowareRead  int64 `json:"aloware_read,omitempty"`
 	Asked        int64 `json:"asked,omitempty"`     // commands that were published
 	ActiveMs     int64 `json:"active_ms,omitempty"` // time spent working, pauses left out
+	// Published contacts, and of them those that are judged.
+	Published int64 `json:"published,omitempty"`
+	Judged    int64 `json:"judged,omitempty"`
+	// Waiting rows of the writers, when they were counted last, and how many
+	// contacts a second got done of late.
+	Waiting   int64          `json:"waiting,omitempty"`
+	CountedAt contact.Millis `json:"counted_at,omitempty"`
+	WriteRate float64        `json:"write_rate,omitempty"`
 }
+
+// Written is how many contacts are dealt with to the end: judged, and nothing of
+// them waits to be written.
+func (c *SyncCounts) Written() int64 { return max(c.Judged-c.Waiting, 0) }
 
 // Sync is one job.
 type Sync struct {
@@ -191,11 +222,11 @@ func (db *DB) SyncSchedules(ctx context.Context) (map[contact.Tenant]time.Durati
 	return schedules, nil
 }
 
-// syncDue holds of a job w that may be claimed now: of one tenant the oldest
-// alone.
+// syncDue holds of a job w that may be claimed now: of one tenant's jobs that read
+// the oldest alone.
 const syncDue = `w.state IN ('queued', 'running') AND w.next_at <= now() AND w.claimed_to <= now()
 	AND NOT EXISTS (SELECT 1 FROM sync_job o WHERE o.tenant = w.tenant AND o.state IN ('queued', 'running')
-	                AND (o.asked_at, o.id) < (w.asked_at, w.id))`
+	                AND o.cursor->>'walked' IS NULL AND (o.asked_at, o.id) < (w.asked_at, w.id))`
 
 // ClaimSyncs takes due jobs for a process until a time from now; nobody else
 // gets them before it has passed. Those that have waited longest come first.

@@ -85,12 +85,19 @@ func (in *Ingest) claimJobs(ctx context.Context, slots chan struct{}, running *s
 func (in *Ingest) runJob(ctx context.Context, job *postgres.Sync) {
 	log := in.config.Logger.With("tenant", job.Tenant, "job", job.ID, "kind", job.Kind)
 	turn := in.config.Now()
+	var counted counter
 	for {
 		began := in.config.Now()
 		step, cancel := context.WithTimeout(quota.Bulk(ctx), jobStep)
+		awaited := job.Cursor.Awaits
 		done, err := in.step(step, job)
+		if err == nil {
+			err = in.count(step, job, &counted)
+		}
 		cancel()
-		job.Counts.ActiveMs += in.config.Now().Sub(began).Milliseconds()
+		if !job.Cursor.Walked {
+			job.Counts.ActiveMs += in.config.Now().Sub(began).Milliseconds()
+		}
 		hold, wait := jobHold, time.Duration(0)
 		switch {
 		case ctx.Err() != nil:
@@ -105,9 +112,13 @@ func (in *Ingest) runJob(ctx context.Context, job *postgres.Sync) {
 			log.WarnContext(ctx, "a step of a job did not work", "state", job.State, "again_in", wait, "error", err)
 		default:
 			job.Failures, job.Error = 0, ""
-			if done {
+			switch {
+			case done:
 				job.State, hold = postgres.SyncDone, 0
 				log.InfoContext(ctx, "a job is done", "hubspot", job.Counts.HubSpotRead, "aloware", job.Counts.AlowareRead, "asked", job.Counts.Asked)
+			case job.Cursor.Walked && job.Cursor.Awaits == awaited && awaited != postgres.AwaitsNothing:
+				// Its place is for those that read.
+				hold, wait = 0, max(awaitEvery, 20*counted.took)
 			}
 		}
 		saving, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
@@ -152,11 +163,17 @@ func (in *Ingest) step(ctx context.Context, job *postgres.Sync) (bool, error) {
 	case t.Mapping.Version == 0:
 		return false, fmt.Errorf("the tenant has no mappings yet; the job waits for them")
 	}
-	if job.Kind == postgres.Apply {
-		return in.applyStep(ctx, t, job)
+	if job.Cursor.Walked {
+		return in.writtenStep(ctx, job)
 	}
-	w := walk{in: in, tenant: t, job: job}
-	return w.step(ctx)
+	var err error
+	if job.Kind == postgres.Apply {
+		job.Cursor.Walked, err = in.applyStep(ctx, t, job)
+	} else {
+		w := walk{in: in, tenant: t, job: job}
+		job.Cursor.Walked, err = w.step(ctx)
+	}
+	return false, err
 }
 
 // bulkBudget is the budget of jobs: the readers' part of the limits, and of
@@ -191,12 +208,13 @@ func (in *Ingest) applyStep(ctx context.Context, t *tenant.Tenant, job *postgres
 	}
 	job.Cursor.Contact = string(keys[len(keys)-1])
 	job.Counts.Asked += int64(len(keys))
+	job.Counts.Published += int64(len(keys))
 	return false, nil
 }
 
 // jobEvent is the id of an event of a job: the mapper counts by it what came
 // of the job.
-func jobEvent(job *postgres.Sync, id string) string { return "sync/" + job.ID + "/" + id }
+func jobEvent(job *postgres.Sync, id string) string { return contact.JobEvent(job.ID, id) }
 
 // schedule adds the reconciliations that are due. Each tenant has its own
 // times, so that not all begin at once.

@@ -71,7 +71,7 @@ func TestALongTextIsRead(t *testing.T) {
 	w.post(w.hubspot, "/_sim/edit", map[string]any{"properties": map[string]string{"email": "long@example.com", "firstname": text, "lastname": text}})
 	w.request("job1", postgres.FirstSync, walkHubSpot)
 	w.run(ingest.Config{Owner: "first", PollEvery: 200 * time.Millisecond})
-	if got := w.until("job1", func(s postgres.Sync) bool { return s.State.Final() }); got.State != postgres.SyncDone {
+	if got := w.until("job1", walked); !got.Cursor.Walked {
 		t.Fatalf("the job is %+v", got)
 	}
 	w.polled(func(events []contact.Incoming) bool {

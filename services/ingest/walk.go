@@ -243,6 +243,7 @@ func (w *walk) publish(ctx context.Context, page string, found []contact.Change)
 	if err := w.in.publishJob(ctx, w.job, system, page, changes(found)); err != nil {
 		return err
 	}
+	w.job.Counts.Published += int64(len(found))
 	w.in.config.Observer.Received(ctx, system, "walk", len(found))
 	return nil
 }
@@ -252,7 +253,7 @@ func (w *walk) publish(ctx context.Context, page string, found []contact.Change)
 func (in *Ingest) publishJob(ctx context.Context, job *postgres.Sync, system contact.System, page string, events []contact.Incoming) error {
 	const pause = 200 * time.Millisecond
 	sum := sha256.Sum256([]byte(page)) // a system's page mark can be long
-	id := "sync/" + job.ID + "/" + hex.EncodeToString(sum[:12])
+	id := jobEvent(job, hex.EncodeToString(sum[:12]))
 	for {
 		err := in.publish(ctx, bus.ChangesBulk, system, job.Tenant, id, events)
 		if !errors.Is(err, bus.ErrFull) {

@@ -2,29 +2,17 @@ package mapper
 
 import (
 	"context"
-	"strings"
 
 	"lockstep.internal/pkg/contact"
 	"lockstep.internal/pkg/postgres"
 	"lockstep.internal/services/mapper/people"
 )
 
-// jobOf is the job that an event belongs to; jobs name their events
-// "sync/<job>/...".
-func jobOf(eventID string) (string, bool) {
-	rest, ok := strings.CutPrefix(eventID, "sync/")
-	if !ok {
-		return "", false
-	}
-	job, _, ok := strings.Cut(rest, "/")
-	return job, ok && job != ""
-}
-
 // count adds what a job's event led to for one contact. An observation that
 // was nothing new leads to nothing: what is counted was missed until now.
 func (j *judged) count(decided people.Judgement) {
-	job, ok := jobOf(decided.EventID)
-	if !ok {
+	job := contact.JobOf(decided.EventID)
+	if job == "" {
 		return
 	}
 	add := func(cause string) {

@@ -26,7 +26,7 @@ func (e *env) putOff(calls int) {
 	e.t.Helper()
 	e.await("the call is made", func() bool { return len(e.system.seen()) >= calls })
 	e.await("the row is put off", func() bool {
-		rows, err := e.db.DueRows(e.t.Context(), "acme", contact.HubSpot, 0, nil, 10)
+		rows, err := e.db.DueRows(e.t.Context(), "acme", contact.HubSpot, 0, nil, false, 10)
 		return err == nil && len(rows) == 0
 	})
 }

@@ -110,6 +110,7 @@ func (w *Writer) merge(ctx context.Context, tx *postgres.Tx, b stage.Batch, orde
 			patch = row.Merge(known, patch)
 		}
 		r.Partition, r.Bulk = b.Partition, r.Bulk && b.Stream == bus.PatchesBulk
+		r.Job = jobOf(r, there, contact.JobBehind(patches[n].CauseEventID))
 		if r, err = withPatch(r, patch); err != nil {
 			return err
 		}
@@ -123,6 +124,20 @@ func (w *Writer) merge(ctx context.Context, tx *postgres.Tx, b stage.Batch, orde
 		return err
 	}
 	return tx.SaveLaneRows(ctx, w.config.System, save)
+}
+
+// jobOf is the job that a row belongs to, when a patch of a job came. What people
+// edit goes on whatever becomes of a job, and with it what it is merged with.
+func jobOf(r postgres.LaneRow, there bool, job string) string {
+	switch {
+	case !r.Bulk:
+		return ""
+	case !there:
+		return job
+	case r.Job != "" && job != "":
+		return job
+	}
+	return r.Job
 }
 
 // withPatch puts a patch into a row, which is due now or at its read's time. A

@@ -101,7 +101,7 @@ func (l *lane) run() {
 			batch = 1
 		}
 		l.live.Store(false)
-		rows, err := config.DB.DueRows(p.begin, l.tenant, config.System, p.number, l.busy(), batch)
+		rows, err := config.DB.DueRows(p.begin, l.tenant, config.System, p.number, l.busy(), l.lanes.withheld(l.tenant), batch)
 		if err != nil || len(rows) == 0 {
 			release()
 			if err != nil && p.begin.Err() == nil {

@@ -24,6 +24,7 @@ type lanes struct {
 
 	mu    sync.Mutex
 	owned map[int]*partition
+	holds postgres.SyncHolds // what is wished of jobs
 }
 
 // partition is one owned partition.
@@ -210,7 +211,7 @@ func (l *lanes) wakeDue(ctx context.Context) time.Duration {
 	}
 	looking, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	due, now, err := l.config.DB.DueLanes(looking, l.config.System, numbers)
+	due, now, err := l.config.DB.DueLanes(looking, l.config.System, numbers, l.resters())
 	if err != nil {
 		if ctx.Err() == nil {
 			l.config.Logger.WarnContext(ctx, "due rows could not be looked for; trying again", "system", l.config.System, "error", err)

@@ -64,6 +64,9 @@ func (d *delivery) settle(ctx context.Context) {
 		}
 		outcome.Attempts += d.rows[i].Attempts
 		outcome.EditedAt, outcome.ReceivedAt = d.patches[i].EditedAt, d.patches[i].ReceivedAt
+		if job := d.rows[i].Job; job != "" {
+			outcome.EventID = contact.JobOutcome(job, rand.Text()) // what follows is the job's too
+		}
 		d.answers[i].Outcome = outcome
 		config.Observer.Delivered(ctx, config.System, resultName(outcome.Result), 1)
 		done = append(done, i)
@@ -330,6 +333,8 @@ func resultName(r contact.Result) string {
 		return "conflict"
 	case contact.Archived:
 		return "archived"
+	case contact.Dropped:
+		return "dropped"
 	}
 	return "unknown"
 }

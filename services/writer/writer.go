@@ -124,6 +124,7 @@ func New(config Config) (*Writer, error) {
 func (w *Writer) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return w.lanes.sweep(ctx) })
+	group.Go(func() error { return w.lanes.obey(ctx) })
 	group.Go(func() error {
 		return stage.Run(ctx, stage.Config{
 			Name: w.name, Owner: w.config.Owner, Streams: []bus.Stream{bus.Patches, bus.PatchesBulk},

@@ -43,7 +43,7 @@ func TestAHundredPatchesOfAContactAreOneWrite(t *testing.T) {
 		e.send(bus.Patches, "acme", write(key(1), contact.Version(v), "city", fmt.Sprintf("v%d", v)))
 	}
 	e.await("the last patch is in the row", func() bool {
-		rows, err := e.db.DueRows(t.Context(), "acme", contact.HubSpot, 0, nil, 1)
+		rows, err := e.db.DueRows(t.Context(), "acme", contact.HubSpot, 0, nil, false, 1)
 		return err == nil && len(rows) == 1 && rows[0].Version == 100
 	})
 	close(release)
@@ -139,7 +139,7 @@ func TestATransientFaultIsRepeatedAndANewPatchWakesTheRow(t *testing.T) {
 		e.send(bus.Patches, "acme", write(key(1), contact.Version(v+1), "city", fmt.Sprint(v)))
 		e.await("the call is made", func() bool { return len(e.system.seen()) == v+1 })
 		e.await("the row is put off", func() bool {
-			rows, err := e.db.DueRows(t.Context(), "acme", contact.HubSpot, 0, nil, 1)
+			rows, err := e.db.DueRows(t.Context(), "acme", contact.HubSpot, 0, nil, false, 1)
 			return err == nil && len(rows) == 0
 		})
 	}

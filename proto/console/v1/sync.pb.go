@@ -47,12 +47,22 @@ type Sync struct {
 	Total       int64 `protobuf:"varint,13,opt,name=total,proto3" json:"total,omitempty"`
 	HubspotRead int64 `protobuf:"varint,14,opt,name=hubspot_read,json=hubspotRead,proto3" json:"hubspot_read,omitempty"`
 	AlowareRead int64 `protobuf:"varint,15,opt,name=aloware_read,json=alowareRead,proto3" json:"aloware_read,omitempty"`
-	// Contacts a second while it worked.
+	// Contacts read a second while it worked.
 	Rate float64 `protobuf:"fixed64,16,opt,name=rate,proto3" json:"rate,omitempty"`
-	// Seconds left at that rate; -1 where the total is not known.
+	// Seconds left at the rates of reading and writing; -1 where that is not known.
 	SecondsLeft int64 `protobuf:"varint,17,opt,name=seconds_left,json=secondsLeft,proto3" json:"seconds_left,omitempty"`
 	// What came of it until now, by cause.
-	Effects       []*SyncEffect `protobuf:"bytes,18,rep,name=effects,proto3" json:"effects,omitempty"`
+	Effects []*SyncEffect `protobuf:"bytes,18,rep,name=effects,proto3" json:"effects,omitempty"`
+	// Contacts dealt with to the end: what follows from them is judged and written.
+	Written int64 `protobuf:"varint,19,opt,name=written,proto3" json:"written,omitempty"`
+	// Contacts that are to be; -1 where that is not known yet.
+	ToWrite int64 `protobuf:"varint,20,opt,name=to_write,json=toWrite,proto3" json:"to_write,omitempty"`
+	// Writes that wait now.
+	Waiting int64 `protobuf:"varint,21,opt,name=waiting,proto3" json:"waiting,omitempty"`
+	// Contacts a second dealt with to the end, of late.
+	WriteRate float64 `protobuf:"fixed64,22,opt,name=write_rate,json=writeRate,proto3" json:"write_rate,omitempty"`
+	// Whether all is read, and only what follows is being written.
+	Writing       bool `protobuf:"varint,23,opt,name=writing,proto3" json:"writing,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -211,6 +221,41 @@ func (x *Sync) GetEffects() []*SyncEffect {
 		return x.Effects
 	}
 	return nil
+}
+
+func (x *Sync) GetWritten() int64 {
+	if x != nil {
+		return x.Written
+	}
+	return 0
+}
+
+func (x *Sync) GetToWrite() int64 {
+	if x != nil {
+		return x.ToWrite
+	}
+	return 0
+}
+
+func (x *Sync) GetWaiting() int64 {
+	if x != nil {
+		return x.Waiting
+	}
+	return 0
+}
+
+func (x *Sync) GetWriteRate() float64 {
+	if x != nil {
+		return x.WriteRate
+	}
+	return 0
+}
+
+func (x *Sync) GetWriting() bool {
+	if x != nil {
+		return x.Writing
+	}
+	return false
 }
 
 // SyncEffect counts what came of a job, by cause.
@@ -1528,7 +1573,7 @@ var File_console_v1_sync_proto protoreflect.FileDescriptor
 const file_console_v1_sync_proto_rawDesc = "" +
 	"\n" +
 	"\x15console/v1/sync.proto\x12\n" +
-	"console.v1\"\xf6\x03\n" +
+	"console.v1\"\xfe\x04\n" +
 	"\x04Sync\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x12\n" +
@@ -1548,7 +1593,13 @@ const file_console_v1_sync_proto_rawDesc = "" +
 	"\faloware_read\x18\x0f \x01(\x03R\valowareRead\x12\x12\n" +
 	"\x04rate\x18\x10 \x01(\x01R\x04rate\x12!\n" +
 	"\fseconds_left\x18\x11 \x01(\x03R\vsecondsLeft\x120\n" +
-	"\aeffects\x18\x12 \x03(\v2\x16.console.v1.SyncEffectR\aeffects\"8\n" +
+	"\aeffects\x18\x12 \x03(\v2\x16.console.v1.SyncEffectR\aeffects\x12\x18\n" +
+	"\awritten\x18\x13 \x01(\x03R\awritten\x12\x19\n" +
+	"\bto_write\x18\x14 \x01(\x03R\atoWrite\x12\x18\n" +
+	"\awaiting\x18\x15 \x01(\x03R\awaiting\x12\x1d\n" +
+	"\n" +
+	"write_rate\x18\x16 \x01(\x01R\twriteRate\x12\x18\n" +
+	"\awriting\x18\x17 \x01(\bR\awriting\"8\n" +
 	"\n" +
 	"SyncEffect\x12\x14\n" +
 	"\x05cause\x18\x01 \x01(\tR\x05cause\x12\x14\n" +

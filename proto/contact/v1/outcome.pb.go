@@ -44,6 +44,8 @@ const (
 	PatchResult_PATCH_RESULT_CONFLICT PatchResult = 7
 	// The contact was archived as asked.
 	PatchResult_PATCH_RESULT_ARCHIVED PatchResult = 8
+	// It was withdrawn before it was sent: nothing was written, and nothing refused.
+	PatchResult_PATCH_RESULT_DROPPED PatchResult = 9
 )
 
 // Enum value maps for PatchResult.
@@ -58,6 +60,7 @@ var (
 		6: "PATCH_RESULT_GONE",
 		7: "PATCH_RESULT_CONFLICT",
 		8: "PATCH_RESULT_ARCHIVED",
+		9: "PATCH_RESULT_DROPPED",
 	}
 	PatchResult_value = map[string]int32{
 		"PATCH_RESULT_UNSPECIFIED": 0,
@@ -69,6 +72,7 @@ var (
 		"PATCH_RESULT_GONE":        6,
 		"PATCH_RESULT_CONFLICT":    7,
 		"PATCH_RESULT_ARCHIVED":    8,
+		"PATCH_RESULT_DROPPED":     9,
 	}
 )
 
@@ -479,7 +483,7 @@ const file_contact_v1_outcome_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x03R\aversion\x12\x14\n" +
 	"\x05value\x18\x03 \x01(\tR\x05value\x12'\n" +
-	"\x05error\x18\x04 \x01(\v2\x11.contact.v1.ErrorR\x05error*\xfa\x01\n" +
+	"\x05error\x18\x04 \x01(\v2\x11.contact.v1.ErrorR\x05error*\x94\x02\n" +
 	"\vPatchResult\x12\x1c\n" +
 	"\x18PATCH_RESULT_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14PATCH_RESULT_WRITTEN\x10\x01\x12\x18\n" +
@@ -489,7 +493,8 @@ const file_contact_v1_outcome_proto_rawDesc = "" +
 	"\x15PATCH_RESULT_REJECTED\x10\x05\x12\x15\n" +
 	"\x11PATCH_RESULT_GONE\x10\x06\x12\x19\n" +
 	"\x15PATCH_RESULT_CONFLICT\x10\a\x12\x19\n" +
-	"\x15PATCH_RESULT_ARCHIVED\x10\bB.Z,lockstep.internal/proto/contact/v1;contactv1b\x06proto3"
+	"\x15PATCH_RESULT_ARCHIVED\x10\b\x12\x18\n" +
+	"\x14PATCH_RESULT_DROPPED\x10\tB.Z,lockstep.internal/proto/contact/v1;contactv1b\x06proto3"
 
 var (
 	file_contact_v1_outcome_proto_rawDescOnce sync.Once

@@ -165,6 +165,7 @@ func syncMessage(j *syncs.Job) *consolev1.Sync {
 		Id: j.ID, Tenant: string(j.Tenant), Kind: string(j.Kind), Full: j.Options.Full, State: string(j.State),
 		AskedBy: j.AskedBy, AskedAtMs: millis(j.AskedAt), StartedAtMs: millis(j.StartedAt), FinishedAtMs: millis(j.FinishedAt), Error: j.Error,
 		Done: j.Done(), Total: j.Total(), HubspotRead: j.Counts.HubSpotRead, AlowareRead: j.Counts.AlowareRead, Rate: j.Rate(), SecondsLeft: -1,
+		Written: j.Written(), ToWrite: j.ToWrite(), Waiting: j.Counts.Waiting, WriteRate: j.Counts.WriteRate, Writing: j.Writing(),
 	}
 	if left := j.Left(); left >= 0 {
 		out.SecondsLeft = int64(left.Seconds())

@@ -29,6 +29,8 @@ func decided(h postgres.HistoryRow) string {
 		return "is not written to " + system + ": " + value
 	case "ignored":
 		return "a blank in " + system + " changes nothing"
+	case "dropped":
+		return "what was to be written to " + system + " is withdrawn"
 	case "held":
 		return value + " from " + system + " is held back"
 	case "rebound":

@@ -23,9 +23,9 @@ func (p *Pages) syncRoutes() []route {
 		{pattern: "GET /tenants/{tenant}/syncs/{job}", need: viewer, serve: p.syncPage},
 		{pattern: "POST /tenants/{tenant}/syncs/start", action: "StartSync", need: operator, serve: p.startSync, page: p.syncsPage},
 		{pattern: "POST /tenants/{tenant}/syncs/schedule", action: "SetSchedule", need: operator, serve: p.scheduleSync, page: p.syncsPage},
-		{pattern: "POST /tenants/{tenant}/syncs/{job}/pause", action: "PauseSync", need: operator, serve: p.wish(postgres.WishPause, "It pauses where it is.")},
+		{pattern: "POST /tenants/{tenant}/syncs/{job}/pause", action: "PauseSync", need: operator, serve: p.wish(postgres.WishPause, "It pauses where it is; what people edit is written all the same.")},
 		{pattern: "POST /tenants/{tenant}/syncs/{job}/resume", action: "ResumeSync", need: operator, serve: p.wish(postgres.WishRun, "It goes on where it was.")},
-		{pattern: "POST /tenants/{tenant}/syncs/{job}/cancel", action: "CancelSync", need: operator, serve: p.wish(postgres.WishCancel, "It is cancelled; what was written stays.")},
+		{pattern: "POST /tenants/{tenant}/syncs/{job}/cancel", action: "CancelSync", need: operator, serve: p.wish(postgres.WishCancel, "It is cancelled: what was written stays, and what still waits is withdrawn.")},
 	}
 }
 

@@ -71,7 +71,28 @@ func (j *Job) Total() int64 {
 	return max(j.Counts.HubSpotTotal, 0) + max(j.Counts.AlowareTotal, 0)
 }
 
-// Rate is contacts a second, pauses left out; 0 before the first.
+// Written is how many contacts are dealt with to the end: what follows from them
+// is judged and written.
+func (j *Job) Written() int64 { return j.Counts.Written() }
+
+// ToWrite is how many contacts are to be dealt with; -1 while that is not known.
+func (j *Job) ToWrite() int64 {
+	total := j.Total()
+	switch {
+	case j.Cursor.Walked || j.State.Final():
+		return j.Counts.Published
+	case total < 0:
+		return -1
+	case j.Cursor.Keys && !j.Options.HubSpot:
+		total -= j.Counts.HubSpotTotal // listed, for the writers to find them
+	}
+	return max(total, j.Counts.Published)
+}
+
+// Writing reports whether all is read, and only what follows is being written.
+func (j *Job) Writing() bool { return j.Cursor.Walked && !j.State.Final() }
+
+// Rate is contacts read a second, pauses left out; 0 before the first.
 func (j *Job) Rate() float64 {
 	if j.Counts.ActiveMs == 0 {
 		return 0
@@ -79,16 +100,31 @@ func (j *Job) Rate() float64 {
 	return float64(j.Done()) / (float64(j.Counts.ActiveMs) / 1000)
 }
 
-// Left is the time that the rest takes at the present rate; negative unknown.
+// Left is the time that the rest takes at the present rates, of reading and of
+// writing; negative unknown.
 func (j *Job) Left() time.Duration {
-	switch rate, total := j.Rate(), j.Total(); {
-	case j.State.Final():
+	if j.State.Final() {
 		return 0
-	case total < 0 || rate == 0:
-		return -1
-	default:
-		return time.Duration(float64(max(total-j.Done(), 0)) / rate * float64(time.Second))
 	}
+	reading := time.Duration(0)
+	if !j.Cursor.Walked {
+		reading = left(j.Total(), j.Done(), j.Rate())
+	}
+	writing := left(j.ToWrite(), j.Written(), j.Counts.WriteRate)
+	if reading < 0 || writing < 0 {
+		return -1
+	}
+	return max(reading, writing)
+}
+
+func left(all, done int64, rate float64) time.Duration {
+	switch {
+	case all >= 0 && done >= all:
+		return 0
+	case all < 0 || rate < 1e-3:
+		return -1
+	}
+	return time.Duration(float64(all-done) / rate * float64(time.Second))
 }
 
 func (s *Syncs) tenant(id contact.Tenant) (*tenant.Tenant, error) {

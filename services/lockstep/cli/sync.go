@@ -71,9 +71,16 @@ func (c *CLI) syncStart(name, kind, short string) *cobra.Command {
 }
 
 func syncRows(syncs ...*consolev1.Sync) [][]string {
-	rows := [][]string{{"JOB", "KIND", "STATE", "DONE", "OF", "RATE", "LEFT", "ASKED BY", "ASKED AT", "ERROR"}}
+	rows := [][]string{{"JOB", "KIND", "STATE", "READ", "OF", "WRITTEN", "OF", "RATE", "LEFT", "ASKED BY", "ASKED AT", "ERROR"}}
 	for _, s := range syncs {
-		total, left := "?", "?"
+		total, write, left := "?", "?", "?"
+		if s.GetToWrite() >= 0 {
+			write = fmt.Sprint(s.GetToWrite())
+		}
+		rate := s.GetRate()
+		if s.GetWriting() {
+			rate = s.GetWriteRate()
+		}
 		if s.GetTotal() >= 0 {
 			total = fmt.Sprint(s.GetTotal())
 		}
@@ -81,7 +88,7 @@ func syncRows(syncs ...*consolev1.Sync) [][]string {
 			left = (time.Duration(s.GetSecondsLeft()) * time.Second).String()
 		}
 		rows = append(rows, []string{
-			s.GetId(), s.GetKind(), s.GetState(), fmt.Sprint(s.GetDone()), total, fmt.Sprintf("%.0f/s", s.GetRate()), left,
+			s.GetId(), s.GetKind(), s.GetState(), fmt.Sprint(s.GetDone()), total, fmt.Sprint(s.GetWritten()), write, fmt.Sprintf("%.0f/s", rate), left,
 			s.GetAskedBy(), time.UnixMilli(s.GetAskedAtMs()).UTC().Format(time.DateTime), s.GetError(),
 		})
 	}
@@ -138,7 +145,8 @@ func (c *CLI) watch(cmd *cobra.Command, client consolev1connect.SyncServiceClien
 		}
 		for stream.Receive() {
 			last = stream.Msg().GetSync()
-			bar.show(last.GetDone(), last.GetTotal())
+			// Half of the way is to read, half to write.
+			bar.show(last.GetDone()+last.GetWritten(), last.GetTotal()+last.GetToWrite())
 		}
 		if err := stream.Err(); err != nil {
 			bar.end()

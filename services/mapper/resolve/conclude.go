@@ -24,6 +24,7 @@ func (j *Judge) Conclude() Verdict {
 	for _, system := range contact.Systems {
 		side := j.state.Side(system)
 		switch {
+		case j.rests[index(system)]:
 		case side.Linked() && side.Archiving != 0:
 		case side.Linked():
 			j.update(system, side)

@@ -114,6 +114,7 @@ type Judge struct {
 	received contact.Millis  // when ingest received the newest intent
 	asked    map[string]bool // questions that were open before
 	searches []search        // under way for what was joined
+	rests    [2]bool         // sides on which nothing is to follow now
 	barred   bool            // from being made in HubSpot
 	// By side: what the mapping joins is another, so that it must be read again;
 	// a read was answered; the answer was the whole contact.

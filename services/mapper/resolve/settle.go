@@ -38,6 +38,9 @@ func (j *Judge) Settle(o *contact.Outcome) {
 	case contact.Written, contact.Made, contact.Fetched:
 		j.accepted(o, side)
 		return
+	case contact.Dropped:
+		j.dropped(o, side)
+		return
 	}
 	if o.TargetID == "" && side.Linked() {
 		// A search from before the contact was found in another way.
@@ -55,6 +58,19 @@ func (j *Judge) Settle(o *contact.Outcome) {
 	default:
 		j.refused(o, o.Refusal)
 	}
+}
+
+// dropped takes back what was withdrawn before it was sent. It is not sent again
+// now: whatever is heard of the contact next leads to it.
+func (j *Judge) dropped(o *contact.Outcome, side *Side) {
+	for _, f := range j.state.Fields {
+		f.Sides[index(o.System)].drop(o.Version)
+	}
+	if !side.Linked() {
+		side.Sought = ""
+	}
+	j.rests[index(o.System)] = true
+	j.step(Step{Side: o.System, Rule: "dropped", Version: o.Version, Reason: "the job that led to it was cancelled"})
 }
 
 // accepted takes over ids, settles the writes, and observes what was read.

@@ -65,11 +65,13 @@ type SyncServiceClient interface {
 	ListSyncs(context.Context, *v1.ListSyncsRequest) (*v1.ListSyncsResponse, error)
 	// GetSync gives one job.
 	GetSync(context.Context, *v1.GetSyncRequest) (*v1.GetSyncResponse, error)
-	// PauseSync holds a job where it is.
+	// PauseSync holds a job where it is: it reads nothing, and nothing that it led
+	// to is written. What people edit meanwhile is.
 	PauseSync(context.Context, *v1.PauseSyncRequest) (*v1.PauseSyncResponse, error)
 	// ResumeSync lets a held or a failed job go on where it was.
 	ResumeSync(context.Context, *v1.ResumeSyncRequest) (*v1.ResumeSyncResponse, error)
-	// CancelSync ends a job for good; what it has read stays.
+	// CancelSync ends a job for good: what it has written stays, and what still
+	// waits to be written is withdrawn.
 	CancelSync(context.Context, *v1.CancelSyncRequest) (*v1.CancelSyncResponse, error)
 	// WatchSync gives a job again each time that something of it changed, until
 	// it has ended. It ends by itself after 45 seconds: call again to go on.
@@ -288,11 +290,13 @@ type SyncServiceHandler interface {
 	ListSyncs(context.Context, *v1.ListSyncsRequest) (*v1.ListSyncsResponse, error)
 	// GetSync gives one job.
 	GetSync(context.Context, *v1.GetSyncRequest) (*v1.GetSyncResponse, error)
-	// PauseSync holds a job where it is.
+	// PauseSync holds a job where it is: it reads nothing, and nothing that it led
+	// to is written. What people edit meanwhile is.
 	PauseSync(context.Context, *v1.PauseSyncRequest) (*v1.PauseSyncResponse, error)
 	// ResumeSync lets a held or a failed job go on where it was.
 	ResumeSync(context.Context, *v1.ResumeSyncRequest) (*v1.ResumeSyncResponse, error)
-	// CancelSync ends a job for good; what it has read stays.
+	// CancelSync ends a job for good: what it has written stays, and what still
+	// waits to be written is withdrawn.
 	CancelSync(context.Context, *v1.CancelSyncRequest) (*v1.CancelSyncResponse, error)
 	// WatchSync gives a job again each time that something of it changed, until
 	// it has ended. It ends by itself after 45 seconds: call again to go on.

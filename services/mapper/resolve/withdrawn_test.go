@@ -1,0 +1,52 @@
+package resolve
+
+import (
+	"testing"
+
+	"lockstep.internal/pkg/contact"
+	"lockstep.internal/pkg/mapping"
+)
+
+// TestWhatIsWithdrawnIsNotSentAgainByItself, but by whatever is heard of the
+// contact next: nothing is believed to be there, and nothing to be refused.
+func TestWhatIsWithdrawnIsNotSentAgainByItself(t *testing.T) {
+	t.Parallel()
+	rules := &Rules{Set: mapping.Default(nil), Region: "US", Creation: FlowBoth, Updates: FlowBoth}
+	at := contact.Millis(1_700_000_000_000)
+	version := contact.Version(0)
+	judge := func(state *State, do func(*Judge)) []contact.Patch {
+		version += 10
+		j := NewJudge(rules, "hubspot:501", state, Decision{Version: version, Now: at, EventID: "event"})
+		do(j)
+		return j.Conclude().Patches
+	}
+	reading := func(id string) func(*Judge) {
+		return func(j *Judge) {
+			j.Observe(&contact.Change{System: contact.HubSpot, ID: "501", EventID: id, Event: contact.Snapshot, Channel: contact.Walk, OccurredAt: at, ReceivedAt: at, Values: []contact.Value{
+				{Name: "phone", Text: "+14155550199", OccurredAt: at - 5000}, {Name: "lastname", Text: "Lovelace", OccurredAt: at - 5000}, {Name: "city", Text: "Reno", OccurredAt: at - 5000},
+			}})
+		}
+	}
+	withdrawn := func(p contact.Patch) func(*Judge) {
+		return func(j *Judge) {
+			j.Settle(&contact.Outcome{System: p.System, Contact: p.Contact, Version: p.Version, TargetID: p.TargetID, Result: contact.Dropped, AnsweredAt: at})
+		}
+	}
+	linked := &State{Sides: [2]Side{{ID: "501", Read: true}, {ID: "9", Read: true}}}
+	for name, state := range map[string]*State{"a creation": {}, "an update": linked} {
+		first := judge(state, reading("walk1"))
+		if len(first) != 1 || len(first[0].Properties) == 0 {
+			t.Fatalf("%s: the walk leads to %+v", name, first)
+		}
+		if again := judge(state, reading("walk2")); len(again) != 0 {
+			t.Fatalf("%s: what is under way is sent again: %+v", name, again)
+		}
+		if after := judge(state, withdrawn(first[0])); len(after) != 0 {
+			t.Errorf("%s: what is withdrawn is sent again at once: %+v", name, after)
+		}
+		next := judge(state, reading("walk3"))
+		if len(next) != 1 || len(next[0].Properties) != len(first[0].Properties) || (next[0].Create != nil && next[0].Create.MayCreate) != (first[0].Create != nil && first[0].Create.MayCreate) {
+			t.Errorf("%s: the next walk leads to %+v, want the same as the first", name, next)
+		}
+	}
+}
