@@ -91,6 +91,10 @@ type Counters struct {
 // UnknownCounters are counters of which nothing is known.
 var UnknownCounters = Counters{-1, -1, -1, -1}
 
+// FewWaiting is how many contacts the mapper judges again at once when a list
+// comes that they may have waited for. Where more wait, a job asks for them.
+const FewWaiting = 200
+
 // Directory replaces what is known of one list of one system: its users, or
 // the options of one property.
 type Directory struct {

@@ -36,7 +36,7 @@ func (db *DB) SavePortalKeys(ctx context.Context, tenant contact.Tenant, portal 
 		batch.Queue(`DELETE FROM portal_key WHERE tenant = $1`, string(tenant))
 		batch.Queue(`
 			INSERT INTO portal_index (tenant, portal, job) VALUES ($1, $2, $3)
-			ON CONFLICT (tenant) DO UPDATE SET portal = excluded.portal, job = excluded.job, complete_at = NULL`, string(tenant), portal, job)
+			ON CONFLICT (tenant) DO UPDATE SET portal = excluded.portal, job = excluded.job, complete_at = NULL, began_at = now()`, string(tenant), portal, job)
 	}
 	batch.Queue(`
 		INSERT INTO portal_key (tenant, key, id) SELECT $1, k, i FROM unnest($2::bytea[], $3::text[]) AS w(k, i)
@@ -66,14 +66,4 @@ func (db *DB) PortalIDs(ctx context.Context, tenant contact.Tenant, portal int64
 		return nil, false, fmt.Errorf("look up the keys of a portal: %w", err)
 	}
 	return ids, complete, nil
-}
-
-// ForgetPortals removes what was listed longer than a time ago.
-func (db *DB) ForgetPortals(ctx context.Context, after time.Duration) error {
-	if _, err := db.pool.Exec(ctx, `
-		WITH old AS (DELETE FROM portal_index WHERE complete_at < now() - $1::interval RETURNING tenant)
-		DELETE FROM portal_key k USING old WHERE k.tenant = old.tenant`, after); err != nil {
-		return fmt.Errorf("forget the keys of portals: %w", err)
-	}
-	return nil
 }

@@ -46,7 +46,7 @@ func TestAPortalIsKnownOnlyOnceListedToTheEnd(t *testing.T) {
 	check("ended by another job", portal, day, false)
 	save("two", false, true)
 	check("listed again", portal, day, true, "3")
-	if err := db.ForgetPortals(t.Context(), 0); err != nil {
+	if err := db.ForgetWalks(t.Context(), 0); err != nil {
 		t.Fatal(err)
 	}
 	check("forgotten", portal, day, false)

@@ -54,6 +54,10 @@ type SyncOptions struct {
 	Aloware bool `json:"aloware,omitempty"` // walk Aloware
 	// Full makes a reconciliation read everything, not only what changed.
 	Full bool `json:"full,omitempty"`
+	// Waiting limits an apply to contacts that wait for a list of users or
+	// options, once that is known which was read at ListsAt.
+	Waiting bool           `json:"waiting,omitempty"`
+	ListsAt contact.Millis `json:"lists_at,omitempty"`
 	// Fields are read anew by an apply, by mapping key.
 	Fields []string `json:"fields,omitempty"`
 }
@@ -69,6 +73,11 @@ type SyncCursor struct {
 	Since contact.Millis `json:"since,omitempty"`
 	// Phones still have to be looked up in Aloware.
 	Phones []string `json:"phones,omitempty"`
+	// Unseen is the side on which those are looked for that were not seen, by id;
+	// zero before, and UnseenDone after.
+	Unseen     contact.System `json:"unseen,omitempty"`
+	UnseenDone bool           `json:"unseen_done,omitempty"`
+	UnseenID   string         `json:"unseen_id,omitempty"`
 	// Keys tells that by what contacts of HubSpot are found is listed on the way.
 	Keys bool `json:"keys,omitempty"`
 	// Planned tells that the totals and Since are known.
@@ -179,16 +188,24 @@ func (db *DB) AdoptSyncs(ctx context.Context) error {
 	return nil
 }
 
+// fullWithin is the longest time between two reconciliations of a schedule that
+// read everything: what changed in a system that has no event of it, and what
+// nobody changed in the other, is found by no other one.
+const fullWithin = 7 * 24 * time.Hour
+
 // ScheduleSync adds a job that the schedule made, unless the tenant is too
 // young for it (it was connected after the time that the job is for), has
-// turned it off, or has the job already.
+// turned it off, or has the job already. It reads everything when no job of both
+// sides has for long.
 func (db *DB) ScheduleSync(ctx context.Context, s Sync) error {
 	if _, err := db.pool.Exec(ctx, `
 		INSERT INTO sync_job (id, tenant, kind, options, asked_by, asked_at)
-		SELECT $1, $2, $3, $4, $5, $6
+		SELECT $1, $2, $3, $4::jsonb || jsonb_build_object('full', NOT EXISTS (
+			SELECT FROM sync_job WHERE tenant = $2 AND state = 'done' AND started_at > $6::timestamptz - $7::interval
+			AND options->'hubspot' = 'true' AND options->'aloware' = 'true' AND (kind = 'first_sync' OR options->'full' = 'true'))), $5, $6
 		WHERE EXISTS (SELECT 1 FROM mapping_version WHERE tenant = $2 AND created_at < $6)
 		  AND NOT EXISTS (SELECT 1 FROM sync_job WHERE tenant = $2 AND state IN ('queued', 'running', 'paused'))
-		ON CONFLICT DO NOTHING`, s.ID, string(s.Tenant), s.Kind, s.Options, s.AskedBy, s.AskedAt); err != nil {
+		ON CONFLICT DO NOTHING`, s.ID, string(s.Tenant), s.Kind, s.Options, s.AskedBy, s.AskedAt, fullWithin); err != nil {
 		return fmt.Errorf("schedule a sync: %w", err)
 	}
 	return nil

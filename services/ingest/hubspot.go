@@ -54,6 +54,11 @@ func (in *Ingest) hubspotWebhook(w http.ResponseWriter, r *http.Request) {
 				"portal", portal.PortalID, "events", len(portal.Changes))
 			continue
 		}
+		if err := in.forgetWalked(ctx, t.ID, portal.Changes); err != nil {
+			in.config.Logger.ErrorContext(ctx, "who asked to be forgotten was not; HubSpot will send it again", "tenant", t.ID, "error", err)
+			in.refuse(w, r, contact.HubSpot, http.StatusServiceUnavailable, "not durable yet: send it again")
+			return
+		}
 		id := "hubspot/" + hex.EncodeToString(sum[:16]) + "/" + strconv.FormatInt(portal.PortalID, 10)
 		if err := in.publish(ctx, bus.Changes, contact.HubSpot, t.ID, id, changes(portal.Changes)); err != nil {
 			in.config.Logger.ErrorContext(ctx, "webhook was not taken; HubSpot will send it again", "tenant", t.ID, "error", err)
@@ -63,6 +68,21 @@ func (in *Ingest) hubspotWebhook(w http.ResponseWriter, r *http.Request) {
 		in.config.Observer.Received(ctx, contact.HubSpot, "webhook", len(portal.Changes))
 	}
 	w.WriteHeader(http.StatusOK)
+}
+
+// forgetWalked removes who asked to be forgotten from what jobs have kept of the
+// contacts that they walked.
+func (in *Ingest) forgetWalked(ctx context.Context, id contact.Tenant, changes []contact.Change) error {
+	var ids []string
+	for i := range changes {
+		if changes[i].Event == contact.Erased {
+			ids = append(ids, changes[i].ID)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	return in.config.DB.ForgetWalked(ctx, id, ids)
 }
 
 // hubspotApp finds the app whose secret signed the request. reason says why

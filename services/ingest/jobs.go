@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"sync"
 	"time"
 
@@ -186,13 +187,15 @@ func (in *Ingest) bulkBudget(t *tenant.Tenant, system contact.System) quota.Budg
 func (in *Ingest) applyStep(ctx context.Context, t *tenant.Tenant, job *postgres.Sync) (bool, error) {
 	const page = 500
 	if !job.Cursor.Planned {
-		total, err := in.config.DB.CountContacts(ctx, t.ID)
-		if err != nil {
+		if err := in.planApply(ctx, t, job); err != nil {
 			return false, err
 		}
-		job.Counts.ContactTotal, job.Cursor.Planned = int64(total), true
 	}
-	keys, err := in.config.DB.ContactKeysAfter(ctx, t.ID, contact.Key(job.Cursor.Contact), page)
+	find := in.config.DB.ContactKeysAfter
+	if job.Options.Waiting {
+		find = in.config.DB.ContactsWaiting
+	}
+	keys, err := find(ctx, t.ID, contact.Key(job.Cursor.Contact), page)
 	if err != nil || len(keys) == 0 {
 		return err == nil, err
 	}
@@ -212,6 +215,29 @@ func (in *Ingest) applyStep(ctx context.Context, t *tenant.Tenant, job *postgres
 	return false, nil
 }
 
+// planApply learns how many contacts there are. Those that wait for a list are
+// not counted, and not asked for before the mapper has the list.
+func (in *Ingest) planApply(ctx context.Context, t *tenant.Tenant, job *postgres.Sync) error {
+	job.Counts.ContactTotal = -1
+	if job.Options.Waiting {
+		lists, err := in.config.DB.Lists(ctx, t.ID)
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(lists, func(d contact.Directory) bool { return d.ReadAt >= job.Options.ListsAt }) {
+			return fmt.Errorf("the list that contacts wait for is not taken up yet; the job waits for it")
+		}
+	} else {
+		total, err := in.config.DB.CountContacts(ctx, t.ID)
+		if err != nil {
+			return err
+		}
+		job.Counts.ContactTotal = int64(total)
+	}
+	job.Cursor.Planned = true
+	return nil
+}
+
 // jobEvent is the id of an event of a job: the mapper counts by it what came
 // of the job.
 func jobEvent(job *postgres.Sync, id string) string { return contact.JobEvent(job.ID, id) }
@@ -228,8 +254,8 @@ func (in *Ingest) schedule(ctx context.Context, now time.Time) {
 		}
 		return
 	}
-	if err := in.config.DB.ForgetPortals(ctx, 24*time.Hour); err != nil {
-		in.config.Logger.WarnContext(ctx, "old lists of portals were not removed; trying again", "error", err)
+	if err := in.config.DB.ForgetWalks(ctx, 24*time.Hour); err != nil {
+		in.config.Logger.WarnContext(ctx, "what old walks have kept was not removed; trying again", "error", err)
 	}
 	for _, t := range in.config.Roster.All() {
 		every, own := decided[t.ID]

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -329,6 +330,36 @@ func (in *Ingest) publishLists(ctx context.Context, t *tenant.Tenant, lists []co
 		lists[i].ReadAt = contact.Millis(in.config.Now().UnixMilli())
 		events[i].Directory = &lists[i]
 	}
+	many, err := in.manyWait(ctx, t.ID, lists)
+	if err != nil {
+		return err
+	}
 	id := fmt.Sprintf("lists/%s/%d", t.ID, in.config.Now().UnixNano())
-	return in.publish(ctx, bus.Changes, lists[0].System, t.ID, id, events)
+	if err := in.publish(ctx, bus.Changes, lists[0].System, t.ID, id, events); err != nil || !many {
+		return err
+	}
+	now := in.config.Now()
+	return in.config.DB.QueueSync(ctx, postgres.Sync{
+		ID: fmt.Sprintf("lists-%s-%d", t.ID, now.UnixNano()), Tenant: t.ID, Kind: postgres.Apply,
+		Options: postgres.SyncOptions{Waiting: true, ListsAt: lists[0].ReadAt}, AskedBy: "lockstep", AskedAt: now,
+	})
+}
+
+// manyWait reports whether lists changed for which more contacts wait than the
+// mapper takes up with the list: they are asked for by a job, on the bulk stream.
+func (in *Ingest) manyWait(ctx context.Context, id contact.Tenant, lists []contact.Directory) (bool, error) {
+	stored, err := in.config.DB.Lists(ctx, id)
+	if err != nil {
+		return false, err
+	}
+	same := func(d contact.Directory) bool {
+		return slices.ContainsFunc(stored, func(s contact.Directory) bool {
+			return s.System == d.System && s.List == d.List && slices.Equal(s.Entries, d.Entries)
+		})
+	}
+	if !slices.ContainsFunc(lists, func(d contact.Directory) bool { return !same(d) }) {
+		return false, nil
+	}
+	waiting, err := in.config.DB.ContactsWaiting(ctx, id, "", contact.FewWaiting+1)
+	return len(waiting) > contact.FewWaiting, err
 }

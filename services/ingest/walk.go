@@ -54,7 +54,66 @@ func (w *walk) step(ctx context.Context) (bool, error) {
 	case o.Aloware && lists.Possible && !c.AlowareDone:
 		return false, w.alowarePage(ctx, alo)
 	}
-	return true, nil
+	return w.missing(ctx, lists.Possible)
+}
+
+// seeks reports whether contacts that are not seen on a side are looked for: only
+// where all of it is walked.
+func (w *walk) seeks(system contact.System, lists bool) bool {
+	o := w.job.Options
+	return w.job.Kind == postgres.Reconcile && o.Full && (system == contact.HubSpot && o.HubSpot || system == contact.Aloware && o.Aloware && lists)
+}
+
+// see keeps which contacts were seen.
+func (w *walk) see(ctx context.Context, system contact.System, found []contact.Change, first bool) error {
+	if !w.seeks(system, true) {
+		return nil
+	}
+	ids := make([]string, len(found))
+	for i := range found {
+		ids[i] = found[i].ID
+	}
+	return w.in.config.DB.SaveSeen(ctx, w.tenant.ID, w.job.ID, system, ids, first)
+}
+
+// missing asks for one page of contacts to be read that are linked and were not
+// seen: their deletion may have been missed. True means that none is left.
+func (w *walk) missing(ctx context.Context, lists bool) (bool, error) {
+	const page = 500
+	c := &w.job.Cursor
+	if c.Unseen == 0 {
+		c.Unseen = contact.HubSpot
+	}
+	if c.UnseenDone || !w.job.Options.Full {
+		return true, nil
+	}
+	var unseen []postgres.Unseen
+	var err error
+	if w.seeks(c.Unseen, lists) {
+		if unseen, err = w.in.config.DB.UnseenContacts(ctx, w.tenant.ID, w.job.ID, c.Unseen, c.UnseenID, page); err != nil {
+			return false, err
+		}
+	}
+	if len(unseen) == 0 {
+		if c.Unseen, c.UnseenID = c.Unseen.Other(), ""; c.Unseen == contact.Aloware {
+			return false, nil
+		}
+		c.UnseenDone = true
+		return true, w.in.config.DB.ForgetSeen(ctx, w.tenant.ID, w.job.ID)
+	}
+	events := make([]contact.Incoming, len(unseen))
+	for i, u := range unseen {
+		events[i].Command = &contact.Command{
+			EventID: jobEvent(w.job, "unseen/"+c.Unseen.String()+"/"+u.ID), Contact: u.Contact, Kind: contact.Recheck, System: c.Unseen,
+			Author: w.job.AskedBy, AskedAt: contact.Millis(w.in.config.Now().UnixMilli()),
+		}
+	}
+	if err := w.in.publishJob(ctx, w.job, c.Unseen, "unseen/"+c.Unseen.String()+"/"+c.UnseenID, events); err != nil {
+		return false, err
+	}
+	c.UnseenID = unseen[len(unseen)-1].ID
+	w.job.Counts.Published += int64(len(unseen))
+	return false, nil
 }
 
 // plan learns the totals and where an incremental reading begins.
@@ -150,6 +209,9 @@ func (w *walk) hubspotPage(ctx context.Context, hub *hubspot.Client, lists bool)
 			return err
 		}
 	}
+	if err := w.see(ctx, contact.HubSpot, found, c.HubSpot == ""); err != nil {
+		return err
+	}
 	if err := w.publish(ctx, "hubspot/"+c.HubSpot, found); err != nil {
 		return err
 	}
@@ -173,6 +235,9 @@ func (w *walk) alowarePage(ctx context.Context, alo *aloware.Client) error {
 	found, next, _, err := alo.ChangedSince(ctx, since, page)
 	if err != nil {
 		return fmt.Errorf("read contacts of Aloware: %w", err)
+	}
+	if err := w.see(ctx, contact.Aloware, found, page == 1); err != nil {
+		return err
 	}
 	if err := w.publish(ctx, fmt.Sprintf("aloware/%d", page), found); err != nil {
 		return err

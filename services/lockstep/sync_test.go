@@ -149,6 +149,22 @@ func TestSyncsRepairWhatWasMissed(t *testing.T) {
 	if out, code := d.run("sync", "apply", "demo", "--wait"); code != 0 {
 		t.Errorf("apply: exit %d: %s", code, out)
 	}
+
+	// Deletions that nobody told of: Aloware has no event of one at all.
+	d.mustPost(d.hubspot, "/_sim/webhooks", map[string]any{"drop": 1}, nil)
+	d.mustPost(d.hubspot, "/_sim/delete", map[string]any{"id": hubspotID}, nil)
+	d.mustPost(d.aloware, "/_sim/delete", map[string]any{"id": secondAloware}, nil)
+	job, _ = d.sync("reconcile", "demo", "--full")
+	eventually(t, 20*time.Second, func() string {
+		if effects := d.effects(fmt.Sprint(job["id"])); effects["gone"] != "2" {
+			return fmt.Sprintf("counted %v, want one contact gone on each side", effects)
+		}
+		return ""
+	})
+	again, _ = d.sync("reconcile", "demo", "--full")
+	if effects := d.effects(fmt.Sprint(again["id"])); effects["gone"] != "" {
+		t.Errorf("a second reconciliation finds gone again: %v", effects)
+	}
 }
 
 // TestReconcileUnderTheDocumentedProfile: where Aloware lists no contacts, the

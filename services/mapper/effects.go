@@ -11,7 +11,7 @@ import (
 // count adds what a job's event led to for one contact. An observation that
 // was nothing new leads to nothing: what is counted was missed until now.
 func (j *judged) count(decided people.Judgement) {
-	job := contact.JobOf(decided.EventID)
+	job, answer := contact.JobBehind(decided.EventID), contact.JobOf(decided.EventID) == ""
 	if job == "" {
 		return
 	}
@@ -20,6 +20,15 @@ func (j *judged) count(decided people.Judgement) {
 			j.effects = make(map[postgres.SyncEffect]int64)
 		}
 		j.effects[postgres.SyncEffect{Tenant: j.tenant, Job: job, Cause: cause}]++
+	}
+	if answer { // of a write or a read that the job led to
+		for _, s := range decided.Steps {
+			switch s.Rule {
+			case "refused", "conflict", "gone":
+				add(s.Rule)
+			}
+		}
+		return
 	}
 	add("judged")
 	fresh := decided.Revision == 0

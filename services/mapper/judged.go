@@ -36,9 +36,8 @@ func (j *judged) directory(ctx context.Context, d *contact.Directory) error {
 	fresh := *j.rules
 	fresh.Lists = lists
 	*j.rules = fresh
-	// Bounded in memory: who waits beyond that is taken up by his next event.
-	const most = 20_000
-	waiting, err := j.config.DB.ContactsWaiting(ctx, j.tenant, "", most)
+	// More of them would hold up live edits: ingest asks for those by a job.
+	waiting, err := j.config.DB.ContactsWaiting(ctx, j.tenant, "", contact.FewWaiting)
 	if err != nil {
 		return err
 	}

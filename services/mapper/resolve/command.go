@@ -27,8 +27,9 @@ func (j *Judge) Command(c *contact.Command) {
 
 // recheck reads a side again of which a mapped property is not known: it was
 // mapped after the contact was read, or it was away; the named ones are read
-// anew, and what was refused of them is sent again. Totals that grew while their
-// mapping was at rest count. What is known and differs, rule 6 writes.
+// anew, and what was refused of them is sent again; a named side is read anew
+// alone. Totals that grew while their mapping was at rest count. What is known and
+// differs, rule 6 writes.
 func (j *Judge) recheck(c *contact.Command) {
 	j.Refresh()
 	for _, key := range c.Fields {
@@ -48,7 +49,8 @@ func (j *Judge) recheck(c *contact.Command) {
 	}
 	for _, system := range contact.Systems {
 		side := j.state.Side(system)
-		if side.Linked() && side.Fetching == 0 && side.Archiving == 0 && (len(c.Fields) > 0 || j.unread(system)) {
+		named := c.System == system || c.System == 0 && len(c.Fields) > 0
+		if side.Linked() && side.Fetching == 0 && side.Archiving == 0 && (named || c.System == 0 && j.unread(system)) {
 			j.fetch(system, 0)
 		}
 	}
