@@ -29,7 +29,8 @@ type env struct {
 
 	server *bustest.Env
 	set    *mapping.Set // in force when the mapper starts
-	stop   func()       // the mapper, which start starts again
+	heard  mapper.Observer
+	stop   func() // the mapper, which start starts again
 }
 
 const acme contact.Tenant = "acme"
@@ -55,7 +56,7 @@ func (e *env) start() {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := mapper.New(mapper.Config{Owner: "test", Bus: e.server.Connect(), DB: e.db, Roster: view, Logger: slog.New(slog.DiscardHandler)})
+	m, err := mapper.New(mapper.Config{Owner: "test", Bus: e.server.Connect(), DB: e.db, Roster: view, Logger: slog.New(slog.DiscardHandler), Observer: e.heard})
 	if err != nil {
 		t.Fatal(err)
 	}
