@@ -293,9 +293,9 @@ func TestDirectories(t *testing.T) {
 		list string
 		want []contact.DirectoryEntry
 	}{
-		{"users without deleted ones", step{call: "GET users", answer: `[{"id":42,"name":"Ada","email":"Ada@X.example"},{"id":43,"name":"Gone","email":"g_deleted_1@x.example"}]`},
+		{"users, deleted ones by name", step{call: "GET users", answer: `[{"id":42,"name":"Ada","email":"Ada@X.example"},{"id":43,"name":"Gone","email":"g_deleted_1@x.example"}]`},
 			func(c *aloware.Client) (contact.Directory, error) { return c.Users(t.Context()) },
-			"users", []contact.DirectoryEntry{{Value: "42", Match: "ada@x.example", Label: "Ada", Active: true}}},
+			"users", []contact.DirectoryEntry{{Value: "42", Match: "ada@x.example", Label: "Ada", Active: true}, {Value: "43", Label: "Gone"}}},
 		{"dispositions", step{call: "GET disposition-statuses", answer: dispositions},
 			func(c *aloware.Client) (contact.Directory, error) { return c.Dispositions(t.Context()) },
 			"options:disposition_status_id", entries},

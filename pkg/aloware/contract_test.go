@@ -325,7 +325,7 @@ func TestContractOfFullOnly(t *testing.T) {
 	if list, err = a.client.CallDispositions(t.Context()); err != nil || len(list.Entries) != 6 {
 		t.Errorf("call dispositions: %+v, %v", list, err)
 	}
-	if list, err = a.client.Users(t.Context()); err != nil || len(list.Entries) != 3 {
+	if list, err = a.client.Users(t.Context()); err != nil || len(list.Entries) != 4 || list.Entries[3].Active {
 		t.Errorf("users: %+v, %v", list, err)
 	}
 }

@@ -38,13 +38,16 @@ func (c *Client) ChangedSince(ctx context.Context, since time.Time, page int) (c
 }
 
 // Users reads all users. Deleted ones, which Aloware keeps in the list with a
-// mark in their e-mail, are left out.
+// mark in their e-mail, are not active and match nobody: what they own is told by
+// their name.
 func (c *Client) Users(ctx context.Context) (contact.Directory, error) {
 	return c.directory(ctx, request{method: http.MethodGet, path: "users"}, contact.UserList,
 		func(o object) (contact.DirectoryEntry, bool) {
-			email := strings.ToLower(o.text("email"))
-			return contact.DirectoryEntry{Value: o.id("id"), Match: email, Label: o.text("name"), Active: true},
-				!strings.Contains(email, "_deleted_")
+			user := contact.DirectoryEntry{Value: o.id("id"), Match: strings.ToLower(o.text("email")), Label: o.text("name"), Active: true}
+			if strings.Contains(user.Match, "_deleted_") {
+				user.Match, user.Active = "", false
+			}
+			return user, true
 		})
 }
 

@@ -10,7 +10,7 @@ import (
 // Property is the definition as the mapping knows properties. What Lockstep
 // cannot read has a Problem that says why.
 func (d Definition) Property() mapping.Property {
-	p := mapping.Property{System: contact.HubSpot, Name: d.Name, Label: d.Label, ReadOnly: !d.Writable()}
+	p := mapping.Property{System: contact.HubSpot, Name: d.Name, Label: d.Label, ReadOnly: !d.Writable(), Custom: !d.Own}
 	switch d.Type {
 	case "string":
 		switch {

@@ -30,6 +30,7 @@ type Definition struct {
 	External    bool   // its options are kept elsewhere, such as owners
 	References  string // "OWNER" for owners
 	Hidden      bool
+	Own         bool // HubSpot's own, not one that the portal made
 }
 
 // Choice is one option of an enumeration.
@@ -66,6 +67,7 @@ type definitionBody struct {
 	Calculated   bool         `json:"calculated,omitempty"`
 	Hidden       bool         `json:"hidden,omitempty"`
 	Archived     bool         `json:"archived,omitempty"`
+	Own          bool         `json:"hubspotDefined,omitempty"`
 	Modification *struct {
 		ReadOnlyValue bool `json:"readOnlyValue"`
 	} `json:"modificationMetadata,omitempty"`
@@ -81,7 +83,7 @@ type choiceBody struct {
 func (b definitionBody) definition() Definition {
 	d := Definition{
 		Name: b.Name, Label: b.Label, Type: b.Type, FieldType: b.FieldType, Group: b.GroupName, Description: b.Description,
-		Calculated: b.Calculated, Unique: b.Unique, External: b.External, References: b.References, Hidden: b.Hidden,
+		Calculated: b.Calculated, Unique: b.Unique, External: b.External, References: b.References, Hidden: b.Hidden, Own: b.Own,
 		ReadOnly: b.Modification != nil && b.Modification.ReadOnlyValue,
 	}
 	for _, option := range b.Options {

@@ -356,6 +356,11 @@ func (s *Set) fit(m *Mapping, schema Schema) *Refusal {
 			return refuse(RuleUnknown, m.Key, "%s has no property %q; choose another or create it first", label(system), m.Property(system))
 		}
 	}
+	if m.Manual() {
+		if p, ok := schema.Property(contact.HubSpot, m.HubSpot); ok && (!p.Custom || p.Type != contact.Text) {
+			return refuse(RuleProperty, m.Key, "the contact owner is HubSpot's own owner property or a custom text property; %q is neither", p.Label)
+		}
+	}
 	if row, built := builtIn(m.Key); built {
 		types[1] = row.Type // Aloware's side of a built-in mapping is what the catalogue says
 	}

@@ -20,6 +20,7 @@ func hub(name string, t contact.Type, more ...func(*Property)) Property {
 
 func readOnly(p *Property)   { p.ReadOnly = true }
 func renewed(p *Property)    { p.Renewed = 1 }
+func custom(p *Property)     { p.Custom = true }
 func impossible(p *Property) { p.Problem = "several values at once" }
 
 // portal is a schema with all that the built-in mappings use and some more.
@@ -33,11 +34,11 @@ func portal() Schema {
 	}
 	for name, t := range map[string]contact.Type{
 		"plan": contact.Text, "notes2": contact.Multiline, "score": contact.Number, "vip": contact.Checkbox, "renewal": contact.Date,
-		"tier": contact.Option, "owner_text": contact.Text, "second_phone": contact.Phone,
+		"tier": contact.Option, "owner_text": contact.Text, "second_phone": contact.Phone, "second_owner": contact.User,
 	} {
-		properties = append(properties, hub(name, t), Property{System: contact.Aloware, Name: "my_" + name, Label: name, Type: t})
+		properties = append(properties, hub(name, t, custom), Property{System: contact.Aloware, Name: "my_" + name, Label: name, Type: t})
 	}
-	properties = append(properties, hub("computed", contact.Number, readOnly), hub("many", 0, impossible), hub("hs_object_id", contact.Number, readOnly))
+	properties = append(properties, hub("jobtitle", contact.Text), hub("computed", contact.Number, readOnly), hub("many", 0, impossible), hub("hs_object_id", contact.Number, readOnly))
 	return NewSchema([]contact.System{contact.HubSpot, contact.Aloware}, properties)
 }
 
@@ -60,7 +61,9 @@ func TestWhoMayEditWhat(t *testing.T) {
 		{"locked: never removed", []Edit{Remove{"email"}}, RuleLocked},
 		{"locked: no policy either", []Edit{SetFields{Key: "email", Policy: ptr(Review)}}, RuleLocked},
 		{"owner: a custom text property may be chosen", []Edit{property("contact_owner", "owner_text")}, ""},
-		{"owner: not a number", []Edit{property("contact_owner", "score")}, RuleIncompatible},
+		{"owner: not a number", []Edit{property("contact_owner", "score")}, RuleProperty},
+		{"owner: not a text of HubSpot's own", []Edit{property("contact_owner", "jobtitle")}, RuleProperty},
+		{"owner: not another user", []Edit{property("contact_owner", "second_owner")}, RuleProperty},
 		{"owner: both", []Edit{direction("contact_owner", both)}, ""},
 		{"owner: to_hubspot", []Edit{direction("contact_owner", toHubSpot)}, ""},
 		{"owner: never removed", []Edit{Remove{"contact_owner"}}, RuleRemove},
@@ -219,7 +222,7 @@ func TestNoEditsLeadToAWrongSet(t *testing.T) {
 	for _, row := range Catalogue() {
 		keys = append(keys, row.Key)
 	}
-	hubspot := []string{"plan", "notes2", "score", "vip", "renewal", "tier", "computed", "many", "hs_object_id", "phone", "email", "city", "owner_text", "nowhere", "lifecyclestage"}
+	hubspot := []string{"plan", "notes2", "score", "vip", "renewal", "tier", "computed", "many", "hs_object_id", "phone", "email", "city", "owner_text", "second_owner", "jobtitle", "nowhere", "lifecyclestage"}
 	aloware := []string{"my_plan", "my_notes2", "my_score", "my_vip", "my_renewal", "my_tier", "city", "email", "nowhere"}
 	directions := []contact.Direction{contact.Both, contact.ToAloware, contact.ToHubSpot, 0, 9}
 	kinds := []TransformKind{Trim, Upper, Lower, Title, DefaultText, Prefix, Suffix, DateFormat, PhoneFormat, "x"}
@@ -317,6 +320,11 @@ func sound(t *rapid.T, set *Set, schema Schema) {
 	for _, key := range []string{"phone_number", "email", "contact_owner", "contact_disposition_status", "lifecycle_stage"} {
 		if set.ByKey(key) == nil {
 			t.Fatalf("%s is lost", key)
+		}
+	}
+	if owner := set.ByKey("contact_owner").HubSpot; owner != OwnerProperty {
+		if p, _ := schema.Property(contact.HubSpot, owner); !p.Custom || p.Type != contact.Text {
+			t.Fatalf("the owner is on %s", owner)
 		}
 	}
 	if set.ByKey("phone_number").HubSpot != "phone" || set.ByKey("contact_disposition_status").Direction == contact.ToHubSpot {

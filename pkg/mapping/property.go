@@ -21,6 +21,8 @@ type Property struct {
 	Options []Option `json:"options,omitempty"`
 	// ReadOnly properties take no values: they can only be a source.
 	ReadOnly bool `json:"read_only,omitempty"`
+	// Custom properties were made in the tenant's own portal.
+	Custom bool `json:"custom,omitempty"`
 	// Problem says for people why it cannot be mapped at all; "" when it can.
 	Problem string `json:"problem,omitempty"`
 	// Renewed counts how often the property was away, or of another type, and

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"lockstep.internal/pkg/bus"
+	"lockstep.internal/pkg/contact"
 	"lockstep.internal/pkg/daemon"
 	"lockstep.internal/pkg/postgres"
 	"lockstep.internal/pkg/roster"
@@ -102,6 +103,12 @@ func New(config Config) (*Console, error) {
 		DB: config.DB, Bus: config.Bus, Roster: config.Roster, Seal: config.Seal, Logger: config.Logger,
 		PublicURL: strings.TrimRight(config.PublicURL, "/"), ConsoleURL: strings.TrimRight(config.ConsoleURL, "/"), Portal: calls.portal, Account: calls.account,
 		Budget: calls.tokens, HTTP: config.HTTP,
+		Owners: func(ctx context.Context, id contact.Tenant) ([]string, error) {
+			if _, ok := config.Roster.Tenant(id); !ok {
+				return nil, nil // it is being added: nobody is known yet
+			}
+			return c.mappings.Offered(ctx, id)
+		},
 	})
 	c.mappings = mappings.New(mappings.Config{
 		DB: config.DB, Bus: config.Bus, Roster: config.Roster, Logger: config.Logger, Portal: calls.schema, Account: calls.attributes,

@@ -55,6 +55,8 @@ func (s *Mappings) Users(ctx context.Context, id contact.Tenant) ([]User, error)
 	out := make([]User, 0, len(users))
 	for _, u := range users {
 		switch {
+		case u.Email == "" && u.Sides[1].Value != "" && !u.Sides[1].Active:
+			u.WhyNot = "The user is deactivated in Aloware."
 		case u.Email == "":
 			u.WhyNot = "This user has no e-mail address to match by."
 		case u.Sides[0].Value == "":
@@ -72,6 +74,17 @@ func (s *Mappings) Users(ctx context.Context, id contact.Tenant) ([]User, error)
 		return cmp.Or(cmp.Compare(min(len(a.WhyNot), 1), min(len(b.WhyNot), 1)), cmp.Compare(a.Email, b.Email))
 	})
 	return out, nil
+}
+
+// Offered are the e-mail addresses of the users who can be an owner.
+func (s *Mappings) Offered(ctx context.Context, id contact.Tenant) (emails []string, err error) {
+	users, err := s.Users(ctx, id)
+	for _, u := range users {
+		if u.WhyNot == "" {
+			emails = append(emails, u.Email)
+		}
+	}
+	return emails, err
 }
 
 func side(system contact.System) int {

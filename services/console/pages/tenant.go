@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -143,6 +144,7 @@ type connectionView struct {
 	Report     *tenants.Report
 	Unmappable map[string]string
 	Flows      []tenant.Flow
+	Owners     []string     // who can be the default owner, or is
 	Apps       []tenant.App // whose access can be given by consent
 }
 
@@ -150,13 +152,20 @@ func (p *Pages) tenantPage(ctx context.Context, r *http.Request) (answer, error)
 	return p.tenantAnswer(ctx, tenantOf(r), nil)
 }
 
-func (p *Pages) tenantAnswer(_ context.Context, id contact.Tenant, report *tenants.Report) (answer, error) {
+func (p *Pages) tenantAnswer(ctx context.Context, id contact.Tenant, report *tenants.Report) (answer, error) {
 	t, err := p.Tenants.Get(id)
 	if err != nil {
 		return nil, err
 	}
+	owners, err := p.Mappings.Offered(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if t.DefaultOwner != "" && !slices.Contains(owners, t.DefaultOwner) {
+		owners = append(owners, t.DefaultOwner)
+	}
 	view := connectionView{
-		Settings: tenants.SettingsOf(t), Webhook: p.Tenants.WebhookURL(id), Can: aloware.Profile(t.Aloware.Profile).Capabilities(), Report: report,
+		Settings: tenants.SettingsOf(t), Owners: owners, Webhook: p.Tenants.WebhookURL(id), Can: aloware.Profile(t.Aloware.Profile).Capabilities(), Report: report,
 		Apps:  p.Roster.Apps(),
 		Flows: []tenant.Flow{tenant.FlowBoth, tenant.FlowToAloware, tenant.FlowToHubSpot, tenant.FlowNone}, Lanes: p.Pipeline.Newest().Of(id),
 	}

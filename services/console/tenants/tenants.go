@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -59,6 +60,8 @@ type Config struct {
 	HTTP    *http.Client
 	Portal  func(*tenant.Tenant) Portal
 	Account func(*tenant.Tenant) (Account, error)
+	// Owners are the e-mail addresses of the users who can be an owner.
+	Owners func(context.Context, contact.Tenant) ([]string, error)
 }
 
 // Tenants is the room.
@@ -106,9 +109,19 @@ func (s *Tenants) Save(ctx context.Context, id contact.Tenant, settings Settings
 	if known, ok := s.config.Roster.Tenant(id); ok {
 		t = *known
 	}
+	owner := strings.ToLower(strings.TrimSpace(settings.DefaultOwner))
+	if owner != "" && owner != t.DefaultOwner {
+		offered, err := s.config.Owners(ctx, id)
+		switch {
+		case err != nil:
+			return nil, err
+		case !slices.Contains(offered, owner):
+			return nil, refuse(mapping.RuleInvalid, "default_owner", "%s is no active user of both systems with the same e-mail address; see the users of the tenant", owner)
+		}
+	}
 	t.Name, t.Region, t.TimeZone, t.Active = strings.TrimSpace(settings.Name), settings.Region, settings.TimeZone, settings.Active
 	t.Creation, t.Updates, t.Archive = settings.Creation, settings.Updates, cmp.Or(settings.Archive, tenant.FlowNone)
-	t.DefaultOwner, t.DefaultLeadSource = strings.ToLower(strings.TrimSpace(settings.DefaultOwner)), strings.TrimSpace(settings.DefaultLeadSource)
+	t.DefaultOwner, t.DefaultLeadSource = owner, strings.TrimSpace(settings.DefaultLeadSource)
 	return s.save(ctx, t)
 }
 

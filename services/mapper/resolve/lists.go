@@ -45,7 +45,7 @@ func (r *Rules) canonical(m *mapping.Mapping, side contact.System, text string) 
 		case known && entry.Match != "":
 			return entry.Match, nil
 		case known:
-			if match, ok := r.byLabel(m, side.Other(), entry.Label); ok {
+			if match, ok := r.byLabel(m, side.Other(), entry.Label); ok && m.Type == contact.Option { // names are not matched
 				return match, nil
 			}
 			return unresolved + side.String() + ":" + text, refusal("NO_COUNTERPART", "\""+entry.Label+"\" has no counterpart in "+side.Other().String())
