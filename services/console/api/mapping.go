@@ -99,7 +99,7 @@ func (s *mappingService) ListProperties(ctx context.Context, r *consolev1.ListPr
 	if system != contact.HubSpot && system != contact.Aloware {
 		return nil, invalid("system", "choose SYSTEM_HUBSPOT or SYSTEM_ALOWARE")
 	}
-	list, complete, err := s.Mappings.Properties(ctx, contact.Tenant(r.GetTenant()), system, r.GetKey(), r.GetOther(), r.GetSearch())
+	list, complete, err := s.Mappings.Properties(ctx, contact.Tenant(r.GetTenant()), nil, system, r.GetKey(), r.GetOther(), r.GetSearch())
 	if err != nil {
 		return nil, err
 	}

@@ -82,22 +82,26 @@ type Candidate struct {
 }
 
 // Properties lists a system's properties for a picker: for the mapping of a
-// key, or for a new one with a property of the other system. complete is false
-// when the system does not tell its properties.
-func (s *Mappings) Properties(ctx context.Context, id contact.Tenant, system contact.System, key, other, search string) (list []Candidate, complete bool, err error) {
+// key, or for a new one with a property of the other system. set is what they are
+// judged by, a draft perhaps; nil is the version in force. complete is false when
+// the system does not tell its properties.
+func (s *Mappings) Properties(ctx context.Context, id contact.Tenant, set *mapping.Set, system contact.System, key, other, search string) (list []Candidate, complete bool, err error) {
 	t, err := s.tenant(id)
 	if err != nil {
 		return nil, false, err
 	}
-	now, err := s.Get(ctx, id, 0)
-	if err != nil {
-		return nil, false, err
+	if set == nil {
+		now, err := s.Get(ctx, id, 0)
+		if err != nil {
+			return nil, false, err
+		}
+		set = now.Set
 	}
 	schema, err := s.schema(ctx, t, false)
 	if err != nil {
 		return nil, false, err
 	}
-	forMapping := now.Set.ByKey(key)
+	forMapping := set.ByKey(key)
 	if key != "" && forMapping == nil {
 		return nil, false, refuse(mapping.RuleNotFound, key, "there is no such mapping")
 	}
@@ -106,7 +110,7 @@ func (s *Mappings) Properties(ctx context.Context, id contact.Tenant, system con
 		if search != "" && !strings.Contains(strings.ToLower(p.Label+" "+p.Name), search) {
 			continue
 		}
-		c := Candidate{Property: p, TakenBy: now.Set.ByProperty(system, p.Name)}
+		c := Candidate{Property: p, TakenBy: set.ByProperty(system, p.Name)}
 		switch {
 		case p.Problem != "":
 			c.WhyNot = "It cannot be mapped: " + p.Problem + "."
@@ -115,13 +119,13 @@ func (s *Mappings) Properties(ctx context.Context, id contact.Tenant, system con
 		case c.TakenBy != nil && c.TakenBy != forMapping:
 			c.WhyNot = "It is already mapped by \"" + c.TakenBy.Label() + "\"."
 		case forMapping != nil:
-			c.WhyNot = tried(now.Set, schema, mapping.SetFields{Key: key, HubSpot: &p.Name}, forMapping.HubSpot == p.Name)
+			c.WhyNot = tried(set, schema, mapping.SetFields{Key: key, HubSpot: &p.Name}, forMapping.HubSpot == p.Name)
 		case other != "":
 			add := mapping.Add{Aloware: other, HubSpot: p.Name, Direction: contact.ToAloware}
 			if system == contact.Aloware {
 				add = mapping.Add{Aloware: p.Name, HubSpot: other, Direction: contact.ToAloware}
 			}
-			c.WhyNot = tried(now.Set, schema, add, false)
+			c.WhyNot = tried(set, schema, add, false)
 		}
 		list = append(list, c)
 	}

@@ -226,7 +226,7 @@ func (p *Pages) mappingView(ctx context.Context, r *http.Request, d draft, panel
 			row.Ways = append(row.Ways, way{direction, slices.Contains(m.Allowed(), direction)})
 		}
 		if row.Open {
-			p.openRow(ctx, r, &row)
+			p.openRow(ctx, r, set, &row)
 		}
 		view.Keys = append(view.Keys, mappingName{m.Key, m.Label()})
 		view.add(row)
@@ -237,7 +237,7 @@ func (p *Pages) mappingView(ctx context.Context, r *http.Request, d draft, panel
 		}
 	}
 	if view.Panel == "add" {
-		view.Add = p.addView(ctx, r)
+		view.Add = p.addView(ctx, r, set)
 	}
 	return view, nil
 }
@@ -258,8 +258,8 @@ func (v *mappingView) add(row mappingRow) {
 	v.Categories[at].Rows = append(v.Categories[at].Rows, row)
 }
 
-// openRow fills the panel of one mapping.
-func (p *Pages) openRow(ctx context.Context, r *http.Request, row *mappingRow) {
+// openRow fills the panel of one mapping of a set.
+func (p *Pages) openRow(ctx context.Context, r *http.Request, set *mapping.Set, row *mappingRow) {
 	pairs := make([]string, 0, len(row.Options))
 	for _, pair := range row.Options {
 		pairs = append(pairs, pair.Aloware+" = "+pair.HubSpot)
@@ -267,29 +267,25 @@ func (p *Pages) openRow(ctx context.Context, r *http.Request, row *mappingRow) {
 	row.PairLines = strings.Join(pairs, "\n")
 	row.Steps = append(slices.Clone(row.Transforms), mapping.Transform{}) // one more to add
 	if row.MayChangeProperty() {
-		pick := p.pick(ctx, r, contact.HubSpot, row.Key, "", r.FormValue("pq"))
+		pick := p.pick(ctx, r, set, contact.HubSpot, row.Key, "", r.FormValue("pq"))
 		row.Pick = &pick
 	}
 }
 
 // addView fills the panel that adds a mapping: what is chosen on one side says
 // what fits on the other.
-func (p *Pages) addView(ctx context.Context, r *http.Request) addView {
+func (p *Pages) addView(ctx context.Context, r *http.Request, set *mapping.Set) addView {
 	v := addView{Aloware: strings.TrimSpace(r.FormValue("add-aloware")), HubSpot: strings.TrimSpace(r.FormValue("add-hubspot")), Direction: r.FormValue("add-direction")}
-	v.Picks[0] = p.pick(ctx, r, contact.HubSpot, "", v.Aloware, r.FormValue("hq"))
-	v.Picks[1] = p.pick(ctx, r, contact.Aloware, "", v.HubSpot, r.FormValue("aq"))
+	v.Picks[0] = p.pick(ctx, r, set, contact.HubSpot, "", v.Aloware, r.FormValue("hq"))
+	v.Picks[1] = p.pick(ctx, r, set, contact.Aloware, "", v.HubSpot, r.FormValue("aq"))
 	return v
 }
 
-func (p *Pages) pick(ctx context.Context, r *http.Request, system contact.System, key, other, search string) picker {
+func (p *Pages) pick(ctx context.Context, r *http.Request, set *mapping.Set, system contact.System, key, other, search string) picker {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	list, complete, err := p.Mappings.Properties(ctx, tenantOf(r), system, key, other, search)
+	list, complete, err := p.Mappings.Properties(ctx, tenantOf(r), set, system, key, other, search)
 	if err != nil {
-		var refused *mapping.Refusal
-		if errors.As(err, &refused) {
-			return picker{Search: search} // of a mapping that is not saved yet
-		}
 		p.Logger.WarnContext(ctx, "properties could not be listed", "tenant", tenantOf(r), "system", system, "error", err)
 		return picker{Search: search, Problem: systemName(system) + " does not tell its properties just now: " + err.Error()}
 	}
