@@ -143,15 +143,22 @@ const (
 	renewEvery = 2 * time.Second
 	renewAhead = 5 * time.Minute
 	renewAgain = time.Minute
+	// refusedEvery is how often refused credentials are looked for.
+	refusedEvery = 10 * time.Second
 )
 
 // Run renews access tokens ahead of their end, for all processes, until ctx
-// ends. A token that a lane was refused with is renewed at once.
+// ends. A token that a lane was refused with is renewed at once; a connection
+// whose credentials cannot be renewed is marked when they are refused again.
 func (s *Tenants) Run(ctx context.Context) error {
 	ticker := time.NewTicker(renewEvery)
 	defer ticker.Stop()
-	tried := make(map[contact.Tenant]time.Time)
-	for {
+	tried, seen := make(map[contact.Tenant]time.Time), make(refusals)
+	for looked := time.Now(); ; {
+		if time.Since(looked) > refusedEvery {
+			looked = time.Now()
+			s.refused(ctx, seen)
+		}
 		var refused []postgres.Pause
 		if len(tried) > 0 || s.anyOAuth() {
 			var err error

@@ -362,6 +362,9 @@ func (s *Tenants) Try(ctx context.Context, id contact.Tenant) (Test, error) {
 		_, err = account.Users(ctx)
 	}
 	test.Aloware = err
+	if err := s.answers(ctx, t, test.HubSpot == nil, test.Aloware == nil); err != nil {
+		return Test{}, err
+	}
 	if test.HubSpot != nil {
 		test.HubSpot = said("HubSpot", test.HubSpot)
 	}
