@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"cmp"
 	"strconv"
 
 	"lockstep.internal/pkg/contact"
@@ -152,6 +153,8 @@ type spoken struct {
 	kind   int // 0 inbound call, 1 outbound call, 2 inbound text, 3 outbound text
 	at     contact.Millis
 	heard  bool
+	// disposition is the outcome of a call as far as it was heard.
+	disposition string
 }
 
 // talk person kind states: a call or text in Aloware, told state by state, each
@@ -167,11 +170,14 @@ func (w *world) talk(s Step) {
 	w.spoken = append(w.spoken, spoken{id: w.id("c"), record: r, kind: s.n(1) % 4, at: at})
 	sp := &w.spoken[len(w.spoken)-1]
 	for state := range 1 + s.n(2)%3 {
+		if state == 1 {
+			w.counters[r] = counted(w.counters[r], sp.kind)
+		}
 		e := w.snapshot(r, w.id("t"), contact.Webhook)
 		w.transit = append(w.transit, e)
 		c := &contact.Communication{
 			ID: sp.id, ContactID: r.id, EventID: e.in.Change.EventID, Text: sp.kind > 1, Inbound: sp.kind%2 == 0,
-			StartedAt: at, UpdatedAt: at + contact.Millis(state)*tick, Finished: state > 0, Counters: contact.UnknownCounters,
+			StartedAt: at, UpdatedAt: at + contact.Millis(state)*tick, Finished: state > 0, Counters: w.counters[r],
 		}
 		if state == 2 {
 			c.Disposition = "p" + strconv.Itoa(person) + "v" + strconv.Itoa(len(w.spoken)%3+1)
@@ -185,6 +191,14 @@ func (w *world) hear(c *contact.Communication) {
 	for i := range w.spoken {
 		if w.spoken[i].id == c.ID {
 			w.spoken[i].heard = true
+			w.spoken[i].disposition = cmp.Or(c.Disposition, w.spoken[i].disposition)
 		}
 	}
+}
+
+// counted adds one of a kind to Aloware's own totals, which have a communication
+// from its end on.
+func counted(c contact.Counters, kind int) contact.Counters {
+	*[]*int64{&c.InboundCalls, &c.OutboundCalls, &c.InboundTexts, &c.OutboundTexts}[kind]++
+	return c
 }

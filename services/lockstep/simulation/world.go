@@ -58,6 +58,7 @@ type world struct {
 	remapped  bool
 	rebound   [fields]bool // mapped to another property, or away for a while
 	shared    bool         // some people have a number or an e-mail in common
+	counters  map[*record]contact.Counters
 	choices   map[string]choice
 	apart     map[[2]string]bool // ids in HubSpot and Aloware that are different people
 	asked     bool               // somebody asked for something to be done again
@@ -77,7 +78,7 @@ func newWorld() *world {
 		now:     1_700_000_000_000,
 		refuses: [2]map[int]string{{}, {}}, refusesPerson: [2]map[int]bool{{}, {}},
 		deleted: map[int]bool{}, cut: map[int]bool{}, restored: map[int]bool{}, erasedOf: map[int]bool{}, archived: map[int]bool{}, writes: map[cell][]*write{}, refused: map[refusedValue]int{},
-		known: map[string]contact.Key{}, choices: map[string]choice{}, apart: map[[2]string]bool{},
+		known: map[string]contact.Key{}, choices: map[string]choice{}, counters: map[*record]contact.Counters{}, apart: map[[2]string]bool{},
 	}
 	w.catalogue = catalogue
 	for i := range w.directions {
