@@ -153,6 +153,7 @@ type spoken struct {
 	kind   int // 0 inbound call, 1 outbound call, 2 inbound text, 3 outbound text
 	at     contact.Millis
 	heard  bool
+	place  int64 // among those of its kind that ended; 0 for one that did not
 	// disposition is the outcome of a call as far as it was heard.
 	disposition string
 }
@@ -172,6 +173,7 @@ func (w *world) talk(s Step) {
 	for state := range 1 + s.n(2)%3 {
 		if state == 1 {
 			w.counters[r] = counted(w.counters[r], sp.kind)
+			sp.place = totals(w.counters[r])[sp.kind]
 		}
 		e := w.snapshot(r, w.id("t"), contact.Webhook)
 		w.transit = append(w.transit, e)
@@ -182,7 +184,7 @@ func (w *world) talk(s Step) {
 		if state == 2 {
 			c.Disposition = "p" + strconv.Itoa(person) + "v" + strconv.Itoa(len(w.spoken)%3+1)
 		}
-		w.transit = append(w.transit, &event{record: nil, in: contact.Incoming{Communication: c}})
+		w.transit = append(w.transit, &event{record: nil, lossy: true, in: contact.Incoming{Communication: c}})
 	}
 }
 
@@ -190,6 +192,12 @@ func (w *world) talk(s Step) {
 func (w *world) hear(c *contact.Communication) {
 	for i := range w.spoken {
 		if w.spoken[i].id == c.ID {
+			r := w.spoken[i].record
+			for kind, total := range totals(c.Counters) {
+				told := w.toldTotals[r]
+				told[kind] = max(told[kind], total)
+				w.toldTotals[r] = told
+			}
 			w.spoken[i].heard = true
 			w.spoken[i].disposition = cmp.Or(c.Disposition, w.spoken[i].disposition)
 		}
@@ -201,4 +209,9 @@ func (w *world) hear(c *contact.Communication) {
 func counted(c contact.Counters, kind int) contact.Counters {
 	*[]*int64{&c.InboundCalls, &c.OutboundCalls, &c.InboundTexts, &c.OutboundTexts}[kind]++
 	return c
+}
+
+// totals are counters by kind.
+func totals(c contact.Counters) [4]int64 {
+	return [4]int64{c.InboundCalls, c.OutboundCalls, c.InboundTexts, c.OutboundTexts}
 }

@@ -41,30 +41,31 @@ type world struct {
 	writers       [2]writer
 
 	// The truth.
-	merged    []int // person by person: who he turned out to be
-	deleted   map[int]bool
-	cut       map[int]bool // of them, who was known in both systems by then
-	restored  map[int]bool // who can have been made anew in the meantime
-	erasedOf  map[int]bool
-	archived  map[int]bool // whose counterpart we put away
-	spoken    []spoken
-	writes    map[cell][]*write
-	refused   map[refusedValue]int
-	known     map[string]contact.Key // contacts by the ids of their judged events
-	handovers int                    // of lanes from one writer to another
-	disturbed bool                   // something ended half-way, or was handed over
-	calls     int
-	landings  int
-	remapped  bool
-	rebound   [fields]bool // mapped to another property, or away for a while
-	shared    bool         // some people have a number or an e-mail in common
-	counters  map[*record]contact.Counters
-	choices   map[string]choice
-	apart     map[[2]string]bool // ids in HubSpot and Aloware that are different people
-	asked     bool               // somebody asked for something to be done again
-	gone      bool               // some contact was deleted, refused as a whole, or not found
-	failure   *Failure
-	stats     Stats
+	merged     []int // person by person: who he turned out to be
+	deleted    map[int]bool
+	cut        map[int]bool // of them, who was known in both systems by then
+	restored   map[int]bool // who can have been made anew in the meantime
+	erasedOf   map[int]bool
+	archived   map[int]bool // whose counterpart we put away
+	spoken     []spoken
+	writes     map[cell][]*write
+	refused    map[refusedValue]int
+	known      map[string]contact.Key // contacts by the ids of their judged events
+	handovers  int                    // of lanes from one writer to another
+	disturbed  bool                   // something ended half-way, or was handed over
+	calls      int
+	landings   int
+	remapped   bool
+	rebound    [fields]bool // mapped to another property, or away for a while
+	shared     bool         // some people have a number or an e-mail in common
+	counters   map[*record]contact.Counters
+	toldTotals map[*record][4]int64 // highest counters that reached us
+	choices    map[string]choice
+	apart      map[[2]string]bool // ids in HubSpot and Aloware that are different people
+	asked      bool               // somebody asked for something to be done again
+	gone       bool               // some contact was deleted, refused as a whole, or not found
+	failure    *Failure
+	stats      Stats
 
 	tracing bool
 	log     []string
@@ -78,7 +79,7 @@ func newWorld() *world {
 		now:     1_700_000_000_000,
 		refuses: [2]map[int]string{{}, {}}, refusesPerson: [2]map[int]bool{{}, {}},
 		deleted: map[int]bool{}, cut: map[int]bool{}, restored: map[int]bool{}, erasedOf: map[int]bool{}, archived: map[int]bool{}, writes: map[cell][]*write{}, refused: map[refusedValue]int{},
-		known: map[string]contact.Key{}, choices: map[string]choice{}, counters: map[*record]contact.Counters{}, apart: map[[2]string]bool{},
+		known: map[string]contact.Key{}, choices: map[string]choice{}, counters: map[*record]contact.Counters{}, toldTotals: map[*record][4]int64{}, apart: map[[2]string]bool{},
 	}
 	w.catalogue = catalogue
 	for i := range w.directions {
