@@ -35,7 +35,7 @@ func (w *world) crossed(person int) bool {
 	for _, identities := range w.identities {
 		for a := range identities {
 			for b := range identities {
-				if a != b && identities[a] == identities[b] && (w.same(a) == w.same(person) || w.same(b) == w.same(person)) {
+				if a != b && (identities[a] == identities[b] || identities[a] == b) && (w.same(a) == w.same(person) || w.same(b) == w.same(person)) {
 					return true
 				}
 			}

@@ -1,14 +1,16 @@
 // Package simulation proves that the two systems come to agree. It plays
-// schedules: people who edit, merge and delete contacts on both sides, webhooks
-// that come late, twice, out of order or never, calls whose answers are lost,
-// services that end between any two steps or are replaced while they still
-// act; then it lets everything come to rest and holds the result against what
-// really happened.
+// schedules: people who edit, merge, delete and erase contacts on both sides, and
+// who may share a number or an e-mail; webhooks that come late, twice, out of
+// order or never; calls whose answers are lost, values that are refused, pauses
+// that a system asks for; a mapping that changes under way; retries, pulls and
+// choices; services that end between any two steps or are replaced while they
+// still act. Then it lets everything come to rest and holds the result against
+// what really happened.
 //
-// The decisions are the real ones, of services/mapper/resolve and
-// services/writer/row. The two systems, the streams and the storing around the
-// decisions are models: without I/O, goroutines or a clock, so that a seed
-// always gives the same schedule and the same end.
+// The decisions are the real ones, of services/mapper/people,
+// services/mapper/resolve and services/writer/row. The two systems, the streams
+// and what is stored are models: without I/O, goroutines or a clock, so that a
+// seed always gives the same schedule and the same end.
 //
 // A schedule is a Script, plain text of one step a line. What fails is shrunk
 // to the few steps that matter, and kept in testdata.
@@ -16,21 +18,28 @@
 // What must hold at rest: both sides of a two-way field agree on the last edit,
 // later by its own system's clock, HubSpot's on a tie; the target of a one-way
 // field holds the source's value unless its own user changed it later; what the
-// rules believe of each side is so; nobody is created twice; nothing of an
-// erased person is stored; communications are counted once; nothing is cleared
-// that nobody cleared, whatever properties are mapped meanwhile. And on the way: the
-// value that a property held before it was mapped is read before it is written, the
-// writes end within 90 seconds of the last edit, none goes where none may flow,
-// no known edit of a target's own user is overwritten before the source changes,
-// nobody is shown an older winner after a newer one (but over a hand-over, where
-// a former owner's call lands late; it is counted and put right), a value that is
+// rules believe of each side is so; nobody is created twice, and nobody is made
+// anew who was deleted; nothing of an erased person is stored or sent, also of
+// what a call made meanwhile; communications are counted once, and where some
+// were lost, Aloware's own totals are reached; nothing is cleared that nobody
+// cleared, whatever is mapped meanwhile; who is not linked says why, and what
+// somebody chose stands; what was refused is in step after a retry. And on the
+// way: a mapping that is applied does what its preview told, what a property held
+// before it was mapped is read before it is written, the writes end within 90
+// seconds of the last edit, none goes where none may flow, no known edit of a
+// target's own user is overwritten before the source changes, nobody is shown an
+// older winner after a newer one (but over a hand-over of a writer, where a
+// former owner's call lands late; it is counted and put right), a value that is
 // on its way is not sent again, and an event that was judged before counts as
 // such.
 //
 // Two cases are ambiguous by nature, and counted: an edit to the very value
 // that we are writing at that moment, and changes of one value within one tick
 // of Aloware's clock. What no delivered message ever told cannot be known
-// either.
+// either: under Aloware's documented profile nothing can be read again, so that
+// a lost webhook keeps its values from us until the next one of that contact,
+// and what Aloware does not offer (a cleared value, another number) stays apart,
+// refused. All fields that are not judged for such a reason count as ambiguous.
 package simulation
 
 import (

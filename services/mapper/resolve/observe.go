@@ -111,6 +111,7 @@ func (j *Judge) values(system contact.System, values []contact.Value, r reading)
 func (j *Judge) value(m *mapping.Mapping, system contact.System, text string, refused *fault.Refusal, when Span, origin contact.Origin, r reading) {
 	f, side := j.field(m), j.state.Side(system)
 	fs := &f.Sides[index(system)]
+	own := when
 	first := !fs.Known && fs.unwritten(text, when)
 	always := text == "" && r.whole && (r.created || fs.before(when))
 	intent := false
@@ -145,6 +146,9 @@ func (j *Judge) value(m *mapping.Mapping, system contact.System, text string, re
 	if intent && when.At == baselineAt {
 		at = baselineAt
 		when = Span{r.occurred, max(r.occurred, baselineAt), r.occurred + r.precision}
+		if origin == contact.Others {
+			when = own // its system tells when it was set
+		}
 	}
 	changed := !fs.Known || fs.Value != text
 	source := !first && origin == contact.Unknown && !j.flows(m, system)
