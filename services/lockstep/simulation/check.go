@@ -29,10 +29,7 @@ func (w *world) checkPerson(person int) {
 		w.checkErased(person)
 		return
 	}
-	several := false
-	for other := range mostPeople {
-		several = several || other != person && w.same(other) == person
-	}
+	several := w.several(person)
 	for _, list := range [][]*record{hubspot, aloware} {
 		if len(list) > 1 && !several && !w.restored[person] {
 			w.fail("twice", "person %d is in %s %d times", person, list[0].system, len(list))

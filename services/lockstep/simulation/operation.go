@@ -216,6 +216,11 @@ func (w *world) deliver(s Step) {
 			w.transit = slices.Delete(w.transit, at, at+1)
 		}
 		if s.n(2) == 2 && e.lossy {
+			if c := e.in.Communication; c != nil { // and whatever else would tell of it
+				w.transit = slices.DeleteFunc(w.transit, func(other *event) bool {
+					return other.in.Communication != nil && other.in.Communication.ID == c.ID
+				})
+			}
 			continue
 		}
 		events = append(events, e)

@@ -172,13 +172,14 @@ func (w *world) checkCrossed() {
 				continue
 			}
 			var held []*entry
-			left := false // beside the one that is linked, after a merge in the other system
+			left := false // beside the one that is linked, after a merge
 			for _, e := range w.mapper.contacts {
 				side := e.state.Side(r.system)
 				if side.ID == r.id {
 					held = append(held, e)
 				}
-				left = left || slices.Contains(side.Aliases, r.id)
+				there := w.find(r.system.Other(), e.state.Side(r.system.Other()).ID)
+				left = left || slices.Contains(side.Aliases, r.id) && (w.several(w.personOf(r)) || there != nil && there.mixed)
 			}
 			switch {
 			case len(held) == 1:
@@ -188,6 +189,16 @@ func (w *world) checkCrossed() {
 			}
 		}
 	}
+}
+
+// several reports whether somebody was merged with somebody.
+func (w *world) several(person int) bool {
+	for other := range mostPeople {
+		if other != w.same(person) && w.same(other) == w.same(person) {
+			return true
+		}
+	}
+	return false
 }
 
 // checkLinked checks that a record is in step with what it is linked with, or
