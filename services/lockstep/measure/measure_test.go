@@ -1,0 +1,88 @@
+package measure
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"lockstep.internal/services/lockstep/fleet"
+)
+
+// TestPartOfTimes: the time within which a part of all edits came.
+func TestPartOfTimes(t *testing.T) {
+	t.Parallel()
+	var all times
+	for i := range 200 {
+		all = append(all, time.Duration(i+1)*time.Millisecond)
+	}
+	for p, want := range map[float64]time.Duration{0: 1, .5: 101, .99: 199, 1: 200} {
+		if got := all.part(p); got != want*time.Millisecond {
+			t.Errorf("part %v is %v, want %d ms", p, got, want)
+		}
+	}
+	if got := (times{}).part(.99); got != 0 {
+		t.Errorf("of no edits: %v", got)
+	}
+}
+
+// TestWhatIsNotKeptIsSaid: of a first sync that lost somebody, was refused calls
+// and left half of the quota unused.
+func TestWhatIsNotKeptIsSaid(t *testing.T) {
+	t.Parallel()
+	r := syncRun{took: 20 * time.Second, used: 110, contacts: 9_900, lost: 1, silence: 10 * time.Second}
+	r.calls.Batches = map[string]struct{ Calls, Contacts int }{"upsert": {100, 9_900}}
+	r.calls.Throttled, r.calls.MaxInWindow = 3, 110
+	broken := map[string]bool{}
+	for _, l := range r.lines(110) {
+		if l.broken {
+			broken[l.what] = true
+		}
+	}
+	if len(broken) != 2 || !broken["answers 429"] || !broken["contacts lost"] {
+		t.Errorf("broken: %v", broken)
+	}
+	r.silence = 0
+	for _, l := range r.lines(110) {
+		if strings.HasPrefix(l.what, "of the possible calls used while") && (!l.broken || l.value != "50.0") {
+			t.Errorf("half of the calls: %+v", l)
+		}
+	}
+}
+
+// TestUsageIsTold of this very process, which has used some CPU and memory.
+func TestUsageIsTold(t *testing.T) {
+	t.Parallel()
+	for began := time.Now(); time.Since(began) < 50*time.Millisecond; {
+		strings.Repeat("x", 1000)
+	}
+	if u := fleet.Self(); u.CPU <= 0 || u.Memory < 1<<20 {
+		t.Errorf("%+v", u)
+	}
+}
+
+// TestMeasuring runs a scenario in small, with LOCKSTEP_BENCH=1: what it finds
+// is not judged, but that it comes to an end and reports.
+func TestMeasuring(t *testing.T) {
+	if os.Getenv("LOCKSTEP_BENCH") == "" {
+		t.Skip("set LOCKSTEP_BENCH=1: it takes minutes, and measures nothing beside other tests")
+	}
+	programs := t.TempDir()
+	if out, err := exec.Command("go", "build", "-o", programs+"/", "lockstep.internal/services/ingest/cmd/ingest", "lockstep.internal/services/mapper/cmd/mapper",
+		"lockstep.internal/services/writer/cmd/writer", "lockstep.internal/services/console/cmd/console", "lockstep.internal/services/lockstep/cmd/measure").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	report := filepath.Join(t.TempDir(), "measured.md")
+	out, err := exec.Command(filepath.Join(programs, "measure"), "-contacts", "4000", "-only", "outage", "-report", report).CombinedOutput()
+	var ended *exec.ExitError
+	if err != nil && !errors.As(err, &ended) {
+		t.Fatal(err)
+	}
+	raw, err := os.ReadFile(report)
+	if err != nil || !strings.Contains(string(raw), "all 800 contacts were there after the outage's end") {
+		t.Errorf("%v, report %s, output %s", err, raw, out)
+	}
+}
