@@ -9,6 +9,7 @@ import (
 	"lockstep.internal/pkg/contact"
 	"lockstep.internal/pkg/postgres"
 	"lockstep.internal/services/mapper/people"
+	"lockstep.internal/services/mapper/resolve"
 )
 
 // store is the database as the contacts of a batch are found in it.
@@ -35,7 +36,7 @@ func (s store) Contacts(ctx context.Context, names []people.Name) ([]*people.Ent
 		if err != nil {
 			return nil, fmt.Errorf("contact %s of %s: %w", row.Key, row.Tenant, err)
 		}
-		entries[i] = &people.Entry{Name: people.Name{Tenant: row.Tenant, Key: row.Key}, State: state, Revision: row.Revision, Problems: state.Problems()}
+		entries[i] = &people.Entry{Name: people.Name{Tenant: row.Tenant, Key: row.Key}, State: state, Revision: row.Revision, Problems: state.Problems(), Seen: state.SeenDisposition()}
 	}
 	return entries, nil
 }
@@ -112,7 +113,30 @@ func commit(ctx context.Context, tx *postgres.Tx, b *people.Batch, now time.Time
 	if err := tx.ChangeRefs(ctx, refs); err != nil {
 		return err
 	}
+	if err := tx.CountDispositions(ctx, dispositions(b.Entries()), now); err != nil {
+		return err
+	}
 	return commitProblems(ctx, tx, b.Entries(), now)
+}
+
+// dispositions are by how many contacts more or less have which unresolved
+// disposition.
+func dispositions(entries []*people.Entry) map[postgres.DispositionPair]int64 {
+	more := make(map[postgres.DispositionPair]int64)
+	count := func(e *people.Entry, seen resolve.SeenDisposition, n int64) {
+		if seen.ID != "" {
+			more[postgres.DispositionPair{Tenant: e.Tenant, ID: seen.ID, Value: seen.Value}] += n
+		}
+	}
+	for _, e := range entries {
+		if e.Deleted || e.Changed {
+			count(e, e.Seen, -1)
+		}
+		if e.Changed && !e.Deleted {
+			count(e, e.State.SeenDisposition(), +1)
+		}
+	}
+	return more
 }
 
 // commitProblems stores the problems of the contacts whose problems changed.

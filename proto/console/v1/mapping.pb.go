@@ -2905,7 +2905,11 @@ type ListDispositionsResponse struct {
 	// When HubSpot's list was last read, milliseconds since 1970 UTC; 0 never.
 	ReadMs int64 `protobuf:"varint,2,opt,name=read_ms,json=readMs,proto3" json:"read_ms,omitempty"`
 	// What this connection cannot do with the list in Aloware; empty when it can.
-	Cannot        string `protobuf:"bytes,3,opt,name=cannot,proto3" json:"cannot,omitempty"`
+	Cannot string `protobuf:"bytes,3,opt,name=cannot,proto3" json:"cannot,omitempty"`
+	// Of contacts, where Aloware does not tell its list: the ids that contacts
+	// have there and that are not in the option map yet. Nothing is paired by
+	// itself; EditMapping does it.
+	Seen          []*SeenDisposition `protobuf:"bytes,4,rep,name=seen,proto3" json:"seen,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2961,6 +2965,103 @@ func (x *ListDispositionsResponse) GetCannot() string {
 	return ""
 }
 
+func (x *ListDispositionsResponse) GetSeen() []*SeenDisposition {
+	if x != nil {
+		return x.Seen
+	}
+	return nil
+}
+
+// SeenDisposition is a contact disposition of Aloware that is known from
+// contacts alone.
+type SeenDisposition struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	AlowareId string                 `protobuf:"bytes,1,opt,name=aloware_id,json=alowareId,proto3" json:"aloware_id,omitempty"`
+	// How many contacts have it, and when that number changed last, milliseconds
+	// since 1970 UTC.
+	Contacts int64 `protobuf:"varint,2,opt,name=contacts,proto3" json:"contacts,omitempty"`
+	SeenMs   int64 `protobuf:"varint,3,opt,name=seen_ms,json=seenMs,proto3" json:"seen_ms,omitempty"`
+	// The option that HubSpot has of most of these contacts, and of how many;
+	// empty where none suggests itself.
+	Suggested         string `protobuf:"bytes,4,opt,name=suggested,proto3" json:"suggested,omitempty"`
+	SuggestedLabel    string `protobuf:"bytes,5,opt,name=suggested_label,json=suggestedLabel,proto3" json:"suggested_label,omitempty"`
+	SuggestedContacts int64  `protobuf:"varint,6,opt,name=suggested_contacts,json=suggestedContacts,proto3" json:"suggested_contacts,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
+}
+
+func (x *SeenDisposition) Reset() {
+	*x = SeenDisposition{}
+	mi := &file_console_v1_mapping_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SeenDisposition) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SeenDisposition) ProtoMessage() {}
+
+func (x *SeenDisposition) ProtoReflect() protoreflect.Message {
+	mi := &file_console_v1_mapping_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SeenDisposition.ProtoReflect.Descriptor instead.
+func (*SeenDisposition) Descriptor() ([]byte, []int) {
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *SeenDisposition) GetAlowareId() string {
+	if x != nil {
+		return x.AlowareId
+	}
+	return ""
+}
+
+func (x *SeenDisposition) GetContacts() int64 {
+	if x != nil {
+		return x.Contacts
+	}
+	return 0
+}
+
+func (x *SeenDisposition) GetSeenMs() int64 {
+	if x != nil {
+		return x.SeenMs
+	}
+	return 0
+}
+
+func (x *SeenDisposition) GetSuggested() string {
+	if x != nil {
+		return x.Suggested
+	}
+	return ""
+}
+
+func (x *SeenDisposition) GetSuggestedLabel() string {
+	if x != nil {
+		return x.SuggestedLabel
+	}
+	return ""
+}
+
+func (x *SeenDisposition) GetSuggestedContacts() int64 {
+	if x != nil {
+		return x.SuggestedContacts
+	}
+	return 0
+}
+
 // Disposition is one option of the list.
 type Disposition struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2980,7 +3081,7 @@ type Disposition struct {
 
 func (x *Disposition) Reset() {
 	*x = Disposition{}
-	mi := &file_console_v1_mapping_proto_msgTypes[40]
+	mi := &file_console_v1_mapping_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2992,7 +3093,7 @@ func (x *Disposition) String() string {
 func (*Disposition) ProtoMessage() {}
 
 func (x *Disposition) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_mapping_proto_msgTypes[40]
+	mi := &file_console_v1_mapping_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3005,7 +3106,7 @@ func (x *Disposition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Disposition.ProtoReflect.Descriptor instead.
 func (*Disposition) Descriptor() ([]byte, []int) {
-	return file_console_v1_mapping_proto_rawDescGZIP(), []int{40}
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Disposition) GetValue() string {
@@ -3284,11 +3385,20 @@ const file_console_v1_mapping_proto_rawDesc = "" +
 	"\awhy_not\x18\t \x01(\tR\x06whyNot\"G\n" +
 	"\x17ListDispositionsRequest\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x14\n" +
-	"\x05calls\x18\x02 \x01(\bR\x05calls\"\x88\x01\n" +
+	"\x05calls\x18\x02 \x01(\bR\x05calls\"\xb9\x01\n" +
 	"\x18ListDispositionsResponse\x12;\n" +
 	"\fdispositions\x18\x01 \x03(\v2\x17.console.v1.DispositionR\fdispositions\x12\x17\n" +
 	"\aread_ms\x18\x02 \x01(\x03R\x06readMs\x12\x16\n" +
-	"\x06cannot\x18\x03 \x01(\tR\x06cannot\"\xa3\x01\n" +
+	"\x06cannot\x18\x03 \x01(\tR\x06cannot\x12/\n" +
+	"\x04seen\x18\x04 \x03(\v2\x1b.console.v1.SeenDispositionR\x04seen\"\xdb\x01\n" +
+	"\x0fSeenDisposition\x12\x1d\n" +
+	"\n" +
+	"aloware_id\x18\x01 \x01(\tR\talowareId\x12\x1a\n" +
+	"\bcontacts\x18\x02 \x01(\x03R\bcontacts\x12\x17\n" +
+	"\aseen_ms\x18\x03 \x01(\x03R\x06seenMs\x12\x1c\n" +
+	"\tsuggested\x18\x04 \x01(\tR\tsuggested\x12'\n" +
+	"\x0fsuggested_label\x18\x05 \x01(\tR\x0esuggestedLabel\x12-\n" +
+	"\x12suggested_contacts\x18\x06 \x01(\x03R\x11suggestedContacts\"\xa3\x01\n" +
 	"\vDisposition\x12\x14\n" +
 	"\x05value\x18\x01 \x01(\tR\x05value\x12\x14\n" +
 	"\x05label\x18\x02 \x01(\tR\x05label\x12\x1d\n" +
@@ -3331,7 +3441,7 @@ func file_console_v1_mapping_proto_rawDescGZIP() []byte {
 }
 
 var file_console_v1_mapping_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_console_v1_mapping_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
+var file_console_v1_mapping_proto_msgTypes = make([]protoimpl.MessageInfo, 42)
 var file_console_v1_mapping_proto_goTypes = []any{
 	(Direction)(0),                   // 0: console.v1.Direction
 	(System)(0),                      // 1: console.v1.System
@@ -3375,7 +3485,8 @@ var file_console_v1_mapping_proto_goTypes = []any{
 	(*User)(nil),                     // 39: console.v1.User
 	(*ListDispositionsRequest)(nil),  // 40: console.v1.ListDispositionsRequest
 	(*ListDispositionsResponse)(nil), // 41: console.v1.ListDispositionsResponse
-	(*Disposition)(nil),              // 42: console.v1.Disposition
+	(*SeenDisposition)(nil),          // 42: console.v1.SeenDisposition
+	(*Disposition)(nil),              // 43: console.v1.Disposition
 }
 var file_console_v1_mapping_proto_depIdxs = []int32{
 	0,  // 0: console.v1.Mapping.direction:type_name -> console.v1.Direction
@@ -3421,30 +3532,31 @@ var file_console_v1_mapping_proto_depIdxs = []int32{
 	34, // 40: console.v1.CreatePropertyRequest.options:type_name -> console.v1.PropertyOption
 	33, // 41: console.v1.CreatePropertyResponse.property:type_name -> console.v1.Property
 	39, // 42: console.v1.ListUsersResponse.users:type_name -> console.v1.User
-	42, // 43: console.v1.ListDispositionsResponse.dispositions:type_name -> console.v1.Disposition
-	7,  // 44: console.v1.MappingService.GetMapping:input_type -> console.v1.GetMappingRequest
-	17, // 45: console.v1.MappingService.EditMapping:input_type -> console.v1.EditMappingRequest
-	19, // 46: console.v1.MappingService.PreviewMapping:input_type -> console.v1.PreviewMappingRequest
-	25, // 47: console.v1.MappingService.ListVersions:input_type -> console.v1.ListVersionsRequest
-	27, // 48: console.v1.MappingService.CompareVersions:input_type -> console.v1.CompareVersionsRequest
-	31, // 49: console.v1.MappingService.ListProperties:input_type -> console.v1.ListPropertiesRequest
-	35, // 50: console.v1.MappingService.CreateProperty:input_type -> console.v1.CreatePropertyRequest
-	37, // 51: console.v1.MappingService.ListUsers:input_type -> console.v1.ListUsersRequest
-	40, // 52: console.v1.MappingService.ListDispositions:input_type -> console.v1.ListDispositionsRequest
-	8,  // 53: console.v1.MappingService.GetMapping:output_type -> console.v1.GetMappingResponse
-	18, // 54: console.v1.MappingService.EditMapping:output_type -> console.v1.EditMappingResponse
-	20, // 55: console.v1.MappingService.PreviewMapping:output_type -> console.v1.PreviewMappingResponse
-	26, // 56: console.v1.MappingService.ListVersions:output_type -> console.v1.ListVersionsResponse
-	28, // 57: console.v1.MappingService.CompareVersions:output_type -> console.v1.CompareVersionsResponse
-	32, // 58: console.v1.MappingService.ListProperties:output_type -> console.v1.ListPropertiesResponse
-	36, // 59: console.v1.MappingService.CreateProperty:output_type -> console.v1.CreatePropertyResponse
-	38, // 60: console.v1.MappingService.ListUsers:output_type -> console.v1.ListUsersResponse
-	41, // 61: console.v1.MappingService.ListDispositions:output_type -> console.v1.ListDispositionsResponse
-	53, // [53:62] is the sub-list for method output_type
-	44, // [44:53] is the sub-list for method input_type
-	44, // [44:44] is the sub-list for extension type_name
-	44, // [44:44] is the sub-list for extension extendee
-	0,  // [0:44] is the sub-list for field type_name
+	43, // 43: console.v1.ListDispositionsResponse.dispositions:type_name -> console.v1.Disposition
+	42, // 44: console.v1.ListDispositionsResponse.seen:type_name -> console.v1.SeenDisposition
+	7,  // 45: console.v1.MappingService.GetMapping:input_type -> console.v1.GetMappingRequest
+	17, // 46: console.v1.MappingService.EditMapping:input_type -> console.v1.EditMappingRequest
+	19, // 47: console.v1.MappingService.PreviewMapping:input_type -> console.v1.PreviewMappingRequest
+	25, // 48: console.v1.MappingService.ListVersions:input_type -> console.v1.ListVersionsRequest
+	27, // 49: console.v1.MappingService.CompareVersions:input_type -> console.v1.CompareVersionsRequest
+	31, // 50: console.v1.MappingService.ListProperties:input_type -> console.v1.ListPropertiesRequest
+	35, // 51: console.v1.MappingService.CreateProperty:input_type -> console.v1.CreatePropertyRequest
+	37, // 52: console.v1.MappingService.ListUsers:input_type -> console.v1.ListUsersRequest
+	40, // 53: console.v1.MappingService.ListDispositions:input_type -> console.v1.ListDispositionsRequest
+	8,  // 54: console.v1.MappingService.GetMapping:output_type -> console.v1.GetMappingResponse
+	18, // 55: console.v1.MappingService.EditMapping:output_type -> console.v1.EditMappingResponse
+	20, // 56: console.v1.MappingService.PreviewMapping:output_type -> console.v1.PreviewMappingResponse
+	26, // 57: console.v1.MappingService.ListVersions:output_type -> console.v1.ListVersionsResponse
+	28, // 58: console.v1.MappingService.CompareVersions:output_type -> console.v1.CompareVersionsResponse
+	32, // 59: console.v1.MappingService.ListProperties:output_type -> console.v1.ListPropertiesResponse
+	36, // 60: console.v1.MappingService.CreateProperty:output_type -> console.v1.CreatePropertyResponse
+	38, // 61: console.v1.MappingService.ListUsers:output_type -> console.v1.ListUsersResponse
+	41, // 62: console.v1.MappingService.ListDispositions:output_type -> console.v1.ListDispositionsResponse
+	54, // [54:63] is the sub-list for method output_type
+	45, // [45:54] is the sub-list for method input_type
+	45, // [45:45] is the sub-list for extension type_name
+	45, // [45:45] is the sub-list for extension extendee
+	0,  // [0:45] is the sub-list for field type_name
 }
 
 func init() { file_console_v1_mapping_proto_init() }
@@ -3468,7 +3580,7 @@ func file_console_v1_mapping_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_console_v1_mapping_proto_rawDesc), len(file_console_v1_mapping_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   41,
+			NumMessages:   42,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

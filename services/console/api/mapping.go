@@ -161,6 +161,19 @@ func (s *mappingService) ListDispositions(ctx context.Context, r *consolev1.List
 			Value: d.Value, Label: d.Label, AlowareId: d.AlowareID, Locked: d.Locked, Offered: d.WhyNot == "", WhyNot: d.WhyNot,
 		})
 	}
+	if r.GetCalls() {
+		return answer, nil
+	}
+	seen, err := s.Mappings.SeenDispositions(ctx, contact.Tenant(r.GetTenant()))
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range seen {
+		answer.Seen = append(answer.Seen, &consolev1.SeenDisposition{
+			AlowareId: d.ID, Contacts: d.Contacts, SeenMs: d.SeenAt.UnixMilli(),
+			Suggested: d.Suggested.Value, SuggestedLabel: d.Suggested.Label, SuggestedContacts: d.Agreeing,
+		})
+	}
 	return answer, nil
 }
 

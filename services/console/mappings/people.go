@@ -115,7 +115,7 @@ func (s *Mappings) Dispositions(ctx context.Context, id contact.Tenant, calls bo
 		return nil, 0, "", err
 	}
 	source, ours := "hs_call_disposition", aloware.CallDispositionProperty
-	if m := t.Mapping.ByKey("contact_disposition_status"); !calls {
+	if m := t.Mapping.ByKey(statusKey); !calls {
 		ours = aloware.DispositionProperty
 		if source = "hs_lead_status"; m != nil {
 			source = m.HubSpot
@@ -142,7 +142,7 @@ func (s *Mappings) Dispositions(ctx context.Context, id contact.Tenant, calls bo
 				d.AlowareID, known[a.Value] = a.Value, true
 			}
 		}
-		if m := t.Mapping.ByKey("contact_disposition_status"); d.AlowareID == "" && !calls && m != nil {
+		if m := t.Mapping.ByKey(statusKey); d.AlowareID == "" && !calls && m != nil {
 			d.AlowareID, _ = m.Paired(contact.HubSpot, e.Value)
 		}
 		switch {

@@ -30,6 +30,7 @@ func (p *Pages) mappingRoutes() []route {
 		{pattern: "GET /tenants/{tenant}/mapping/versions", need: viewer, serve: p.versionsPage},
 		{pattern: "GET /tenants/{tenant}/owners", need: viewer, serve: p.ownersPage},
 		{pattern: "GET /tenants/{tenant}/dispositions", need: viewer, serve: p.dispositionsPage},
+		{pattern: "POST /tenants/{tenant}/dispositions/pair", action: "EditMapping", need: administrator, serve: p.pairDisposition},
 	}
 }
 
@@ -462,6 +463,7 @@ type dispositionView struct {
 	List         []mappings.Disposition
 	ReadAt       contact.Millis
 	Cannot       string
+	Seen         []mappings.SeenDisposition // of contacts alone
 }
 
 func (p *Pages) dispositionsPage(ctx context.Context, r *http.Request) (answer, error) {
@@ -476,5 +478,27 @@ func (p *Pages) dispositionsPage(ctx context.Context, r *http.Request) (answer, 
 			return nil, err
 		}
 	}
+	var err error
+	if views[0].Seen, err = p.Mappings.SeenDispositions(ctx, tenantOf(r)); err != nil {
+		return nil, err
+	}
 	return page{name: "dispositions", title: "Dispositions", data: views}, nil
+}
+
+// pairDisposition puts one pair into the option map.
+func (p *Pages) pairDisposition(ctx context.Context, r *http.Request) (answer, error) {
+	id, value := r.FormValue("id"), r.FormValue("value")
+	if id == "" || value == "" {
+		return nil, invalid("Choose the option of HubSpot that the id stands for.")
+	}
+	to := "/tenants/" + string(tenantOf(r)) + "/dispositions"
+	saved, err := p.Mappings.PairDisposition(ctx, tenantOf(r), id, value, access.From(ctx).Name)
+	var refused *mapping.Refusal
+	if errors.As(err, &refused) {
+		return redirect{to: to, bad: true, say: sentence(refused.Message)}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return redirect{to: to, say: "Version " + strconv.FormatInt(saved.Version, 10) + " of the mapping pairs them. What contacts have already follows when the mapping is applied to them."}, nil
 }

@@ -17,9 +17,10 @@ type Name struct {
 type Entry struct {
 	Name
 	State    *resolve.State
-	Revision int64                // as it was loaded; 0 for a new one
-	Problems []resolve.Problem    // as they were loaded
-	Stored   map[contact.Ref]bool // what it is found by in the store
+	Revision int64                   // as it was loaded; 0 for a new one
+	Problems []resolve.Problem       // as they were loaded
+	Seen     resolve.SeenDisposition // as it was loaded
+	Stored   map[contact.Ref]bool    // what it is found by in the store
 	Changed  bool
 	Deleted  bool          // joined into another contact, or erased
 	Erased   bool          // its person asked to be forgotten
