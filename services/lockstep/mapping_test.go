@@ -294,13 +294,7 @@ func (d *demo) dispositions(profile, hub, alo string) {
 	} else {
 		lists := d.simLists()
 		status = field{key: "contact_disposition_status", hubspot: "hs_lead_status", set: "disposition_status_id", show: "disposition_status_id", hub: []string{"NEW", "OPEN"}, alo: lists[:2]}
-		var options []any
-		for i := range status.hub {
-			options = append(options, map[string]any{"aloware": status.alo[i], "hubspot": status.hub[i]})
-		}
-		if err := d.edit(map[string]any{"set": map[string]any{"key": status.key, "options": map[string]any{"options": options}}}); err != nil {
-			d.t.Fatal(err)
-		}
+		d.learnt(status, hub, alo)
 	}
 	one := []field{status}
 	d.setAll("hubspot", hub, one, 0)
@@ -315,6 +309,36 @@ func (d *demo) dispositions(profile, hub, alo string) {
 	d.setAll("aloware", alo, one, 0)
 	d.setAll("aloware", alo, one, 1)
 	d.holds("hubspot", hub, one, 1)
+}
+
+// learnt pairs dispositions whose ids are known from contacts alone: what is
+// suggested is what HubSpot has of them, and nothing is paired before somebody
+// asks for it.
+func (d *demo) learnt(status field, hub, alo string) {
+	d.t.Helper()
+	d.setAll("hubspot", hub, []field{status}, 1)
+	d.setAll("aloware", alo, []field{status}, 1)
+	eventually(d.t, 40*time.Second, func() string {
+		seen, _ := d.must("MappingService/ListDispositions", map[string]any{"tenant": "demo"})["seen"].([]any)
+		if len(seen) == 1 {
+			if one := seen[0].(map[string]any); one["alowareId"] == status.alo[1] && one["suggested"] == status.hub[1] {
+				return ""
+			}
+		}
+		return fmt.Sprintf("seen are %v, want %s with %s", seen, status.alo[1], status.hub[1])
+	})
+	if output, _ := d.run("dispositions", "demo"); !strings.Contains(output, "--pair "+status.alo[1]+"="+status.hub[1]) {
+		d.t.Errorf("the pair is not suggested by command:\n%s", output)
+	}
+	if _, now := d.mapping(); now[status.key]["options"] != nil {
+		d.t.Errorf("something was paired by itself: %v", now[status.key]["options"])
+	}
+	for i := range status.hub {
+		d.mustCLI(nil, "dispositions", "demo", "--pair", status.alo[i]+"="+status.hub[i])
+	}
+	if answer := d.must("MappingService/ListDispositions", map[string]any{"tenant": "demo"}); answer["seen"] != nil {
+		d.t.Errorf("what is paired is still suggested: %v", answer["seen"])
+	}
 }
 
 // simLists are the ids of the account's contact dispositions.

@@ -185,7 +185,13 @@ func fieldsOf(r *http.Request, key string) (*mapping.SetFields, error) {
 		transforms = append(transforms, t)
 	}
 	set.Transforms = &transforms
-	if r.Form.Has("options") {
+	if r.Form.Has("pair-aloware") {
+		pairs, err := pairsOf(r)
+		if err != nil {
+			return nil, err
+		}
+		set.Options = &pairs
+	} else if r.Form.Has("options") {
 		pairs := make([]mapping.Pair, 0)
 		for i, line := range lines(r.FormValue("options")) {
 			if strings.TrimSpace(line) == "" {

@@ -72,7 +72,7 @@ type mappingRow struct {
 	Ways         []way
 	Open         bool
 	Pick         *picker // the open panel's choice of a property
-	PairLines    string  // the option map as lines
+	Map          optionView
 	Steps        []mapping.Transform
 }
 
@@ -261,11 +261,13 @@ func (v *mappingView) add(row mappingRow) {
 
 // openRow fills the panel of one mapping of a set.
 func (p *Pages) openRow(ctx context.Context, r *http.Request, set *mapping.Set, row *mappingRow) {
-	pairs := make([]string, 0, len(row.Options))
-	for _, pair := range row.Options {
-		pairs = append(pairs, pair.Aloware+" = "+pair.HubSpot)
+	if row.Type == contact.Option {
+		options, err := p.Mappings.Options(ctx, tenantOf(r), row.Mapping)
+		if err != nil {
+			p.Logger.WarnContext(ctx, "options could not be listed; pairs are shown as lines", "tenant", tenantOf(r), "mapping", row.Key, "error", err)
+		}
+		row.Map = optionsOf(row.Mapping.Options, options)
 	}
-	row.PairLines = strings.Join(pairs, "\n")
 	row.Steps = append(slices.Clone(row.Transforms), mapping.Transform{}) // one more to add
 	if row.MayChangeProperty() {
 		pick := p.pick(ctx, r, set, contact.HubSpot, row.Key, "", r.FormValue("pq"))
