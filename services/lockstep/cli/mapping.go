@@ -117,7 +117,7 @@ func (c *CLI) mappingShow() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		rows := [][]string{{"KEY", "CATEGORY", "ALOWARE", "", "HUBSPOT", "TYPE", "POLICY", "STATE"}}
+		rows := [][]string{{"KEY", "CATEGORY", "ALOWARE", "", "HUBSPOT", "TYPE", "POLICY", "STATE", "SETTINGS"}}
 		for _, m := range answer.GetMappings() {
 			state := ""
 			switch {
@@ -128,7 +128,10 @@ func (c *CLI) mappingShow() *cobra.Command {
 			case m.GetCannotWrite() != "":
 				state = "not written: " + m.GetCannotWrite()
 			}
-			rows = append(rows, []string{m.GetKey(), m.GetCategory(), m.GetAlowareLabel(), arrow(m.GetDirection()), m.GetHubspot(), m.GetType(), m.GetPolicy(), state})
+			rows = append(rows, []string{m.GetKey(), m.GetCategory(), m.GetAlowareLabel(), arrow(m.GetDirection()), m.GetHubspot(), m.GetType(), m.GetPolicy(), state, settings(m)})
+		}
+		if f := answer.GetFilter(); len(f.GetConditions()) > 0 {
+			rows = append(rows, []string{"(only contacts with: " + conditions(f) + ")"})
 		}
 		return c.print(cmd, answer, rows)
 	})
