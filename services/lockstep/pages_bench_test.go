@@ -19,8 +19,9 @@ import (
 )
 
 // BenchmarkPages measures how long the console's pages take, with PAGES_CONTACTS
-// contacts (100,000) and PAGES_TENANTS tenants (1,000) in the database. It tells
-// the 95th percentile of each page.
+// contacts (100,000) and PAGES_TENANTS tenants (1,000) in the database, of which
+// one in five is refused something and one in ten waits to be written again. It
+// tells the 95th percentile of each page.
 func BenchmarkPages(b *testing.B) {
 	many, tenants := benchNumber(b, "PAGES_CONTACTS", 100_000), benchNumber(b, "PAGES_TENANTS", 1_000)
 	database := pgtest.New(b)
@@ -129,6 +130,10 @@ func multiply(b *testing.B, database string, contacts, tenants int) {
 		`INSERT INTO contact_ref (tenant, kind, value, contact) SELECT 'demo', 'hubspot', '9' || lpad(n::text, 11, '0'), 'copy:' || n FROM generate_series(1, ` + strconv.Itoa(contacts) + `) n`,
 		`INSERT INTO contact_history (tenant, contact, at, field, system, rule, value, edited_ms, version, mapping_version, event_id, reason, traceparent)
 			SELECT 'demo', 'copy:' || n, now() - n * interval '1 second', 'city', 'hubspot', 'intent', 'Reno', 1, 1, 1, 'e', '', '' FROM generate_series(1, ` + strconv.Itoa(contacts) + `) n`,
+		`INSERT INTO contact_problem (tenant, contact, field, system, kind, class, reason, message, value, version, since, attempts)
+			SELECT 'demo', 'copy:' || n, 'email', 'hubspot', 'refused', 'permanent', 'INVALID_EMAIL', 'no address', 'x', 1, now(), 1 FROM generate_series(1, ` + strconv.Itoa(contacts/5) + `) n`,
+		`INSERT INTO lane_row (tenant, system, contact, partition, bulk, version, revision, attempts, first_at, next_at, error, patch)
+			SELECT 'demo', 'aloware', 'copy:' || n, -1, true, 1, n, 1, now(), now() + interval '1 day', 'transient 503', '' FROM generate_series(1, ` + strconv.Itoa(contacts/10) + `) n`,
 		`ANALYZE`,
 	} {
 		if _, err := db.Exec(ctx, sql); err != nil {

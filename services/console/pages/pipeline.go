@@ -1,10 +1,12 @@
 package pages
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"lockstep.internal/services/console/access"
@@ -27,7 +29,8 @@ const streamLife = 10 * time.Minute
 // pipelineView is what the page shows at first, and its table with each event.
 type pipelineView struct {
 	Now    *pipeline.Sample // nil before the first
-	Lanes  []pipeline.Lane
+	Lanes  []pipeline.Lane  // the busiest of those that the caller may see
+	Others int              // how many more there are
 	Checks map[string]string
 	Good   bool
 }
@@ -49,7 +52,28 @@ func (p *Pages) pipelineView(ctx context.Context) pipelineView {
 			view.Lanes = append(view.Lanes, lane)
 		}
 	}
+	view.Lanes, view.Others = busiest(view.Lanes, lanesOnPage)
 	return view
+}
+
+// lanesOnPage is how many lanes the page has; they are sent with each sample.
+const lanesOnPage = 50
+
+// busiest are the lanes to look at first: those that rest, then those with most
+// that waits, then those that use most of their quota. It tells how many are
+// left out.
+func busiest(lanes []pipeline.Lane, most int) ([]pipeline.Lane, int) {
+	rests := func(l pipeline.Lane) int {
+		if l.Pause.IsZero() {
+			return 1
+		}
+		return 0
+	}
+	sorted := slices.SortedStableFunc(slices.Values(lanes), func(a, b pipeline.Lane) int {
+		return cmp.Or(cmp.Compare(rests(a), rests(b)), cmp.Compare(b.Rows, a.Rows), cmp.Compare(b.Used, a.Used))
+	})
+	shown := min(most, len(sorted))
+	return sorted[:shown], len(sorted) - shown
 }
 
 // pipelineEvents streams the samples: first all that are kept, then each new one
