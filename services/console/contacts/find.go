@@ -130,14 +130,17 @@ func (c *Contacts) Key(ctx context.Context, id contact.Tenant, name string, whom
 
 // resolve gives the key of the one contact that a name means.
 func (c *Contacts) resolve(ctx context.Context, id contact.Tenant, name string) (contact.Key, error) {
-	cards, err := c.Find(ctx, id, name)
+	// A key is the usual name, and needs no search.
+	stored, err := c.DB.Contacts(ctx, []contact.Tenant{id}, []contact.Key{contact.Key(name)})
 	if err != nil {
 		return "", err
 	}
-	for _, card := range cards {
-		if card.Key == contact.Key(name) {
-			return card.Key, nil
-		}
+	if len(stored) == 1 {
+		return stored[0].Key, nil
+	}
+	cards, err := c.Find(ctx, id, name)
+	if err != nil {
+		return "", err
 	}
 	switch len(cards) {
 	case 0:
