@@ -168,7 +168,7 @@ func (b *batch) checkMatch(message people.Delivery, judgements []people.Judgemen
 func (w *world) checkCrossed() {
 	for _, records := range w.records {
 		for _, r := range records {
-			if !r.alive() || !w.crossed(w.personOf(r)) || w.mapper.erased(r.system, r.id) {
+			if !r.alive() || !w.crossed(w.personOf(r)) || w.mapper.erased(r.system, r.id) || w.documented && !r.told {
 				continue
 			}
 			var held []*entry
@@ -234,7 +234,7 @@ func (w *world) checkLinked(r *record, e *entry) {
 			w.fail("agreement", "%s of %s is %q in HubSpot and %q in Aloware", fieldKeys[field], e.key, values[0], values[1])
 		}
 	}
-	if w.apart[[2]string{pair[0].id, pair[1].id}] {
+	if w.apart[[2]string{pair[0].id, pair[1].id}] && !pair[0].mixed { // else a merge has said otherwise
 		w.fail("apart", "%s is linked with somebody else, as somebody chose", e.key)
 	}
 }
