@@ -109,7 +109,7 @@ func (p *Pages) syncEvents(_ context.Context, r *http.Request) (answer, error) {
 
 // syncView is one job with what it repaired.
 type syncView struct {
-	Job     syncs.Job
+	Job     *syncs.Job
 	Repairs []postgres.HistoryRow
 }
 
@@ -122,7 +122,7 @@ func (p *Pages) syncPage(ctx context.Context, r *http.Request) (answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return page{name: "sync", title: "Sync", data: syncView{job, repairs}}, nil
+	return page{name: "sync", title: "Sync", data: syncView{&job, repairs}}, nil
 }
 
 func (p *Pages) startSync(ctx context.Context, r *http.Request) (answer, error) {
