@@ -33,6 +33,7 @@ type lane struct {
 	gate  atomic.Pointer[quota.Gate]         // lives as long as the lane; nil before the first use
 
 	// Used by the lane's goroutine only.
+	turned      bool // the present turn is a bulk delivery's
 	destination Destination
 	built       tenant.Tenant // what destination was built for
 
@@ -115,6 +116,9 @@ func (l *lane) run() {
 		if len(rows) == batch && !rows[batch-1].Bulk {
 			l.live.Store(true) // there may be more
 		}
+		if release = l.asBulk(rows, probing, release); release == nil {
+			continue // no live row was due after all: the place is left to those
+		}
 		l.begin(rows)
 		d := &delivery{lane: l, credential: l.credential(&l.built)}
 		work := func() {
@@ -143,6 +147,7 @@ func (l *lane) turn(ctx context.Context) (held *quota.Hold, release func(), err 
 		places = cap(l.slots)
 	}
 	leave := func() {}
+	l.turned = false
 	defer func() {
 		if err != nil {
 			leave()
@@ -161,6 +166,7 @@ func (l *lane) turn(ctx context.Context) (held *quota.Hold, release func(), err 
 			return nil, nil, err
 		}
 		leave = func() { <-l.bulk }
+		l.turned = true
 	}
 	for range places {
 		if err := put(ctx, l.slots); err != nil {
@@ -181,6 +187,25 @@ func (l *lane) turn(ctx context.Context) (held *quota.Hold, release func(), err 
 		<-l.lanes.calls
 		leave()
 	}, nil
+}
+
+// asBulk makes a turn that was taken for a live row one of the bulk deliveries', when
+// only bulk rows are due. It gives nil, and the turn back, when those have all the
+// places that they may have.
+func (l *lane) asBulk(rows []postgres.LaneRow, probing bool, release func()) func() {
+	if probing || l.turned || !rows[0].Bulk { // live rows come first
+		return release
+	}
+	select {
+	case l.bulk <- struct{}{}:
+		return func() {
+			release()
+			<-l.bulk
+		}
+	default:
+		release()
+		return nil
+	}
 }
 
 // put takes a place, when there is one.

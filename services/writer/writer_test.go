@@ -482,6 +482,46 @@ func TestALiveRowGoesBeforeBulkRows(t *testing.T) {
 	}
 }
 
+// TestALiveRowFindsAPlaceBesideBulkRows that hang in all the places they may have,
+// also after live rows came whose time has not come yet.
+func TestALiveRowFindsAPlaceBesideBulkRows(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t, "acme")
+	e.system.batch = 1
+	release := make(chan struct{})
+	e.system.script = func(_ context.Context, _ contact.Tenant, patches []contact.Patch) []*contact.Delivery {
+		if patches[0].Bulk {
+			<-release
+		}
+		return nil
+	}
+	var patches []contact.Patch
+	for i := range 20 {
+		patches = append(patches, write(key(i), 1, "city", "a"))
+	}
+	e.send(bus.PatchesBulk, "acme", patches...)
+	e.start("one")
+	e.await("bulk deliveries hang", func() bool { return len(e.system.seen()) >= 3 })
+	for i := range 5 {
+		later := contact.Patch{Contact: key(500 + i), System: contact.HubSpot, Version: 1, TargetID: "7"}
+		later.Fetch = &contact.Fetch{Properties: []string{"city"}, NotBefore: contact.Millis(time.Now().Add(time.Hour).UnixMilli())}
+		e.send(bus.Patches, "acme", later)
+	}
+	e.send(bus.Patches, "acme", write(key(1000), 1, "city", "live"))
+	e.await("the live row is written", func() bool { return e.system.value("acme/hubspot:1000/city") == "live" })
+	bulk := 0
+	for _, c := range e.system.seen() {
+		if c.patches[0].Bulk {
+			bulk++
+		}
+	}
+	if bulk != 3 {
+		t.Errorf("%d bulk deliveries of one lane hang, want 3", bulk)
+	}
+	close(release)
+	e.await("the bulk rows are written", func() bool { return e.system.value("acme/hubspot:19/city") == "a" })
+}
+
 // TestTheDaysShareHoldsOverAChangeOfOwner, and the rest waits for the next day.
 func TestTheDaysShareHoldsOverAChangeOfOwner(t *testing.T) {
 	t.Parallel()
