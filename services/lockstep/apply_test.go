@@ -165,4 +165,8 @@ func TestOneMappingRestsWhileItsPropertyIsAway(t *testing.T) {
 		}
 		return ""
 	})
+	// The demonstration reads its lists each second, which these need too.
+	d.picks(hub)
+	d.commands()
+	d.reconnects()
 }
