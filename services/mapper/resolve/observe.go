@@ -213,10 +213,14 @@ func (f *FieldSide) setAgain(text string, when Span, intent bool) (Edit, bool) {
 }
 
 // setAfter recognises that the present value, which the side had already before
-// a write of ours was applied, was set again after it.
+// a write of ours was applied, or may have had by what was doubtful in the tick of
+// that write, was set after it.
 func (f *FieldSide) setAfter(applied Span) (Edit, bool) {
-	if f.Since > applied.To || f.Seen.From <= applied.To || f.mayHaveWritten(f.Value, f.Seen) {
+	if f.Seen.From <= applied.To || f.mayHaveWritten(f.Value, f.Seen) {
 		return Edit{}, false
+	}
+	if f.Since > applied.To && f.Since != f.Seen.From {
+		return Edit{Value: f.Value, At: f.Since}, true // seen again since then
 	}
 	f.Since = f.Seen.From
 	return Edit{Value: f.Value, At: f.Seen.At}, true

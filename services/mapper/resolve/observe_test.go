@@ -189,18 +189,27 @@ func (k *tick) judge(now contact.Millis, do func(j *Judge)) (cities []string) {
 // hubSpot is somebody's edit there, and the write that follows, applied in
 // Aloware's second of that time.
 func (k *tick) hubSpot(city string, at contact.Millis) {
+	k.answer(city, k.edit(city, at), at/1000*1000, at+300)
+}
+
+// edit is somebody's edit in HubSpot; it gives the version of the write.
+func (k *tick) edit(city string, at contact.Millis) contact.Version {
 	k.judge(at+100, func(j *Judge) {
 		j.Observe(&contact.Change{
 			System: contact.HubSpot, ID: "501", EventID: "h" + city, Event: contact.Changed, Origin: contact.Others, OccurredAt: tickBase + at, ReceivedAt: tickBase + at + 50,
 			Values: []contact.Value{{Name: "city", Text: city}},
 		})
 	})
-	written := k.version
-	k.judge(at+400, func(j *Judge) {
+	return k.version
+}
+
+// answer is Aloware's answer to a write, which was applied in a second.
+func (k *tick) answer(city string, version contact.Version, second, answered contact.Millis) []string {
+	return k.judge(answered+100, func(j *Judge) {
 		j.Settle(&contact.Outcome{
-			System: contact.Aloware, Contact: "hubspot:501", Version: written, TargetID: "9", Result: contact.Written,
-			AppliedAt: tickBase + at/1000*1000, Precision: 999, AnsweredAt: tickBase + at + 300,
-			Properties: []contact.PropertyOutcome{{Name: "city", Version: written, Value: city}},
+			System: contact.Aloware, Contact: "hubspot:501", Version: version, TargetID: "9", Result: contact.Written,
+			AppliedAt: tickBase + second, Precision: 999, AnsweredAt: tickBase + answered,
+			Properties: []contact.PropertyOutcome{{Name: "city", Version: version, Value: city}},
 		})
 	})
 }
@@ -257,6 +266,26 @@ func TestAnEditInTheSecondAfterOurWritesIsOne(t *testing.T) {
 		written := k.aloware("Elko", 11_837)
 		if diff := cmp.Diff([]string{"hubspot Elko"}, written); diff != "" {
 			t.Errorf("%v: written after the edit (-want +got):\n%s", webhooks, diff)
+		}
+		if written := k.read("Elko", 11_000, 12_300); len(written) != 0 {
+			t.Errorf("%v: the read leads to %v", webhooks, written)
+		}
+	}
+}
+
+// TestAnEditBeforeALateAnswerIsOne: the answer to the write of Reno comes after
+// Elko, which was there within the same second, was set again in the next one.
+func TestAnEditBeforeALateAnswerIsOne(t *testing.T) {
+	t.Parallel()
+	for _, webhooks := range [][]string{{"Elko", "Reno"}, {"Reno", "Elko"}} {
+		k := newTick(t)
+		k.hubSpot("Elko", 10_100)
+		version := k.edit("Reno", 10_540)
+		k.aloware(webhooks[0], 10_950)
+		k.aloware(webhooks[1], 10_960)
+		written := append(k.aloware("Elko", 11_837), k.answer("Reno", version, 10_000, 12_100)...)
+		if diff := cmp.Diff([]string{"hubspot Elko"}, written); diff != "" {
+			t.Errorf("%v: written after the edit and the answer (-want +got):\n%s", webhooks, diff)
 		}
 		if written := k.read("Elko", 11_000, 12_300); len(written) != 0 {
 			t.Errorf("%v: the read leads to %v", webhooks, written)

@@ -164,8 +164,10 @@ func (j *Judge) settled(o *contact.Outcome, p *contact.PropertyOutcome, when Spa
 	// newer, a read must tell before anything is written again.
 	if fs.observe(value, when, o.AnsweredAt > when.To); fs.Value != value {
 		j.confirm(o.System, when)
-		if again, ok := fs.setAfter(when); ok {
-			j.intend(m, f, Edit{Value: again.Value, At: again.At, Side: o.System}, nil, o.AnsweredAt)
+		again, ok := fs.setAfter(when)
+		edit := Edit{Value: in(m, o.System, again.Value), At: again.At, Side: o.System}
+		if known := f.Edits[index(o.System)]; ok && (known.Value != edit.Value || known.At < fs.Since) {
+			j.intend(m, f, edit, nil, o.AnsweredAt)
 		}
 	}
 	fs.named(m, o.System, value, p.Value)
