@@ -10,7 +10,7 @@ const (
 	// predecessor that were still on their way.
 	takeOver = time.Second
 	// stray is how many calls readers may have made for themselves while there
-	// was no owner.
+	// was no owner; their own parts are too small for any.
 	stray = 3
 )
 
@@ -47,7 +47,7 @@ func newWindow(span time.Duration, most int, since time.Time) window {
 	w.setMost(most)
 	w.pace.empty = since.Add(takeOver)
 	if most > 0 {
-		w.pace.empty = w.pace.empty.Add(time.Duration((w.pace.burst + stray) * float64(w.pace.cell())))
+		w.pace.empty = w.pace.empty.Add(time.Duration((w.pace.burst + min(stray, float64(most/20))) * float64(w.pace.cell())))
 	}
 	return w
 }
