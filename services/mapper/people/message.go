@@ -110,9 +110,8 @@ func (j *Message) change(c *contact.Change) *Entry {
 		case c.Event != contact.Erased && j.madeOfErased(c):
 			j.Stale++
 			return nil
-		case ours(c):
-			// The answer of our call is on its way and tells whose it is. Taken
-			// for somebody new, it would be read and then joined.
+		case c.Event == contact.Changed && ours(c):
+			// The answer of our call is on its way and tells whose it is.
 			j.Stale++
 			return nil
 		}

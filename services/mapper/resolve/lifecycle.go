@@ -6,6 +6,10 @@ import (
 	"lockstep.internal/pkg/contact"
 )
 
+// answerWithin is how long the answer to a creation of ours is awaited before what
+// it made is taken for somebody new.
+const answerWithin contact.Millis = 60_000
+
 // lifecycle judges what happened to the contact as a whole. It reports whether
 // the values of the event are to be judged too.
 func (j *Judge) lifecycle(change *contact.Change, side *Side) bool {
@@ -37,6 +41,11 @@ func (j *Judge) lifecycle(change *contact.Change, side *Side) bool {
 	switch {
 	case side.ID == "":
 		j.link(change.System, change.ID)
+		if change.Event == contact.Created && change.Origin == contact.Ours {
+			// The answer of the call that made it tells whose it is. It is read
+			// only if that does not come; what others set meanwhile is kept.
+			j.fetch(change.System, j.decision.Now+answerWithin)
+		}
 	case change.ID != side.ID && slices.Contains(change.MergedIDs, side.ID):
 		j.merged(change, side) // a merge that no event told of yet
 	}
@@ -154,6 +163,11 @@ func (j *Judge) Conflict(system contact.System, candidates []string) {
 // the name that the writer knows the other by.
 func (j *Judge) Join(other *State, key contact.Key) {
 	for i, system := range contact.Systems {
+		if theirs := &other.Sides[i]; theirs.Fetching != 0 && theirs.Creating == 0 && !other.writes(i) {
+			// What it would tell is asked for again where it is not known.
+			j.verdict.Patches = append(j.verdict.Patches, contact.Patch{Contact: key, System: system, Version: j.next(), Forget: true})
+			theirs.Fetching = 0
+		}
 		if ours := &j.state.Sides[i]; !ours.Linked() && ours.Creating != 0 {
 			j.searches = append(j.searches, search{system, j.key})
 		}
@@ -198,6 +212,16 @@ func (j *Judge) Join(other *State, key contact.Key) {
 	}
 	j.state.Seen = append(j.state.Seen, other.Seen...)
 	j.step(Step{Rule: "joined", Reason: "the same person was seen on both sides"})
+}
+
+// writes reports whether writes into a system are under way.
+func (s *State) writes(side int) bool {
+	for _, f := range s.Fields {
+		if f.Sides[side].outstanding() != nil {
+			return true
+		}
+	}
+	return false
 }
 
 func joinSide(ours, theirs *Side) {

@@ -22,6 +22,9 @@ func (j *Judge) Settle(o *contact.Outcome) {
 	if o.Version >= side.Creating {
 		side.Creating = 0
 	}
+	j.searches = slices.DeleteFunc(j.searches, func(s search) bool { // this is its answer
+		return s.system == o.System && s.key == o.Contact && o.TargetID != ""
+	})
 	if o.Version >= side.Fetching {
 		j.answered[index(o.System)] = j.answered[index(o.System)] || side.Fetching != 0
 		side.Fetching = 0

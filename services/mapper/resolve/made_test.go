@@ -1,0 +1,66 @@
+package resolve
+
+import (
+	"testing"
+
+	"lockstep.internal/pkg/contact"
+	"lockstep.internal/pkg/mapping"
+)
+
+// TestWhatWeMadeIsNotReadBack: HubSpot's webhooks of a creation of ours come before
+// the call's answer. The contact is not read meanwhile, what HubSpot set by
+// itself is kept, and with the answer nothing is left to be read; without one it
+// is read after a while.
+func TestWhatWeMadeIsNotReadBack(t *testing.T) {
+	t.Parallel()
+	set := mapping.Default(nil)
+	rules := &Rules{Set: set, Region: "US", Creation: FlowBoth, Updates: FlowBoth}
+	version := contact.Version(10)
+	judge := func(key contact.Key, state *State, do func(j *Judge)) []contact.Patch {
+		version += 10
+		j := NewJudge(rules, key, state, Decision{Version: version, Now: tickBase + 1000, EventID: "event"})
+		do(j)
+		return j.Conclude().Patches
+	}
+	sought := &State{}
+	patches := judge("aloware:9", sought, func(j *Judge) {
+		j.Observe(&contact.Change{
+			System: contact.Aloware, ID: "9", EventID: "a", Event: contact.Snapshot, OccurredAt: tickBase, Precision: 999, ReceivedAt: tickBase,
+			Values: []contact.Value{{Name: "first_name", Text: "Ada"}, {Name: "phone_number", Text: "+12025550101"}},
+		})
+	})
+	if len(patches) != 1 || patches[0].Create == nil || !patches[0].Create.MayCreate {
+		t.Fatalf("the contact is not created: %+v", patches)
+	}
+	made := &State{}
+	waiting := judge("hubspot:501", made, func(j *Judge) {
+		j.Observe(&contact.Change{System: contact.HubSpot, ID: "501", EventID: "c", Event: contact.Created, Origin: contact.Ours, OccurredAt: tickBase + 500, ReceivedAt: tickBase + 600})
+		j.Observe(&contact.Change{
+			System: contact.HubSpot, ID: "501", EventID: "l", Event: contact.Changed, Origin: contact.Others, OccurredAt: tickBase + 500, ReceivedAt: tickBase + 600,
+			Values: []contact.Value{{Name: "lifecyclestage", Text: "lead"}},
+		})
+	})
+	if len(waiting) != 1 || waiting[0].Fetch == nil || waiting[0].Fetch.NotBefore < tickBase+30_000 {
+		t.Fatalf("before the answer: %+v, want one read, later", waiting)
+	}
+	after := judge("aloware:9", sought, func(j *Judge) {
+		j.Join(made, "hubspot:501")
+		j.Settle(&contact.Outcome{
+			System: contact.HubSpot, Contact: "aloware:9", Version: patches[0].Version, TargetID: "501", Result: contact.Made,
+			AppliedAt: tickBase + 500, AnsweredAt: tickBase + 700,
+		})
+	})
+	forgotten, stage := false, false
+	for _, p := range after {
+		if p.Fetch != nil && p.System == contact.HubSpot {
+			t.Errorf("it is read: %+v", p)
+		}
+		forgotten = forgotten || p.Forget && p.Contact == "hubspot:501" && p.System == contact.HubSpot
+		for _, property := range p.Properties {
+			stage = stage || p.System == contact.Aloware && property.Value == "lead"
+		}
+	}
+	if !forgotten || !stage {
+		t.Errorf("the read that waits is forgotten: %t; what HubSpot set reaches Aloware: %t; %+v", forgotten, stage, after)
+	}
+}
