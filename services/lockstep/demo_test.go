@@ -110,16 +110,29 @@ func dataFolder(t testing.TB) string {
 // connections, which could take it while the process is down.
 func freeAddress(t testing.TB) string {
 	t.Helper()
-	for range 100 {
-		address := fmt.Sprintf("127.0.0.1:%d", 20_000+rand.IntN(12_000))
+	given.Lock()
+	defer given.Unlock()
+	for range 1000 {
+		port := 20_000 + rand.IntN(12_000)
+		if given.ports[port] {
+			continue
+		}
+		address := fmt.Sprintf("127.0.0.1:%d", port)
 		if l, err := net.Listen("tcp", address); err == nil {
 			l.Close()
+			given.ports[port] = true
 			return address
 		}
 	}
 	t.Fatal("no free port between 20000 and 32000")
 	return ""
 }
+
+// given are the ports that tests have, which may not listen on them yet.
+var given = struct {
+	sync.Mutex
+	ports map[int]bool
+}{ports: make(map[int]bool)}
 
 // start starts the process and waits for its line "ready".
 func (d *demo) start() {

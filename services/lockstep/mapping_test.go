@@ -1,6 +1,7 @@
 package lockstep_test
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"os"
@@ -408,10 +409,26 @@ func (d *demo) activity(hub, alo string) {
 		return strings.Join(wrong, "; ")
 	})
 	d.settle(30 * time.Second)
-	before := d.stats(d.aloware)["writes"]
-	d.mustPost(d.hubspot, "/_sim/edit", map[string]any{"id": hub, "properties": map[string]any{"aloware_total_inbound_calls": "77"}}, nil)
+	// On the side to which these rows and Aloware's own id and link lead, an edit
+	// stays where it was made.
+	before, held := fmt.Sprint(d.stats(d.aloware)["writes"]), d.one(d.aloware, alo)
+	edited := map[string]any{"aloware_contact_id": "1", "aloware_contact_link": "https://example.com/1"}
+	for _, key := range keys {
+		value := map[string]string{"number": "77", "date": "2020-02-29", "datetime": "2020-02-29T12:00:00.000Z", "checkbox": "true"}[now[key]["type"].(string)]
+		edited[now[key]["hubspot"].(string)] = cmp.Or(value, "set in HubSpot")
+	}
+	if len(edited) != len(keys)+2 {
+		d.t.Fatalf("%d properties are edited for %d rows", len(edited), len(keys)+2)
+	}
+	d.mustPost(d.hubspot, "/_sim/edit", map[string]any{"id": hub, "properties": edited}, nil)
 	d.settle(30 * time.Second)
-	if after := d.stats(d.aloware)["writes"]; fmt.Sprint(after) != fmt.Sprint(before) {
-		d.t.Errorf("an edit of a total in HubSpot led to writes in Aloware: %v, then %v", before, after)
+	if after := fmt.Sprint(d.stats(d.aloware)["writes"]); after != before {
+		d.t.Errorf("edits of activity in HubSpot led to writes in Aloware: %v, then %v", before, after)
+	}
+	if got := d.one(d.aloware, alo); !maps.Equal(got, held) {
+		d.t.Errorf("Aloware's contact was %v and is %v after edits of activity in HubSpot", held, got)
+	}
+	if got := d.one(d.hubspot, hub)["aloware_total_inbound_calls"]; got != "77" {
+		d.t.Errorf("HubSpot's own edit of a total is %q, want it left until the next call", got)
 	}
 }

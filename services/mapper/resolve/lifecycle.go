@@ -7,8 +7,12 @@ import (
 )
 
 // answerWithin is how long the answer to a creation of ours is awaited before what
-// it made is taken for somebody new.
-const answerWithin contact.Millis = 60_000
+// it made is taken for somebody new; creationWithin is how long the event of a
+// creation is, behind those of the values that the contact was made with.
+const (
+	answerWithin   contact.Millis = 60_000
+	creationWithin contact.Millis = 1_500
+)
 
 // lifecycle judges what happened to the contact as a whole. It reports whether
 // the values of the event are to be judged too.
@@ -41,16 +45,20 @@ func (j *Judge) lifecycle(change *contact.Change, side *Side) bool {
 	switch {
 	case side.ID == "":
 		j.link(change.System, change.ID)
-		if change.Event == contact.Created && change.Origin == contact.Ours {
-			// The answer of the call that made it tells whose it is. It is read
-			// only if that does not come; what others set meanwhile is kept.
-			j.fetch(change.System, j.decision.Now+answerWithin)
+		if change.Event == contact.Changed && change.System == contact.HubSpot {
+			// HubSpot tells of a creation in any order: who made it comes next.
+			j.fetch(change.System, j.decision.Now+creationWithin)
 		}
 	case change.ID != side.ID && slices.Contains(change.MergedIDs, side.ID):
 		j.merged(change, side) // a merge that no event told of yet
 	}
 	if change.Event == contact.Created && side.Gone {
 		side.Gone = false
+	}
+	if change.Event == contact.Created && change.Origin == contact.Ours && !side.Read {
+		// The answer of the call that made it tells whose it is. It is read only
+		// if that does not come; what others set meanwhile is kept.
+		j.fetch(change.System, j.decision.Now+answerWithin)
 	}
 	if change.Event == contact.Snapshot && side.Gone && change.ID == side.ID {
 		// It was read: the restoration came before the deletion, or this is

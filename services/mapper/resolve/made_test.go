@@ -33,12 +33,17 @@ func TestWhatWeMadeIsNotReadBack(t *testing.T) {
 		t.Fatalf("the contact is not created: %+v", patches)
 	}
 	made := &State{}
-	waiting := judge("hubspot:501", made, func(j *Judge) {
-		j.Observe(&contact.Change{System: contact.HubSpot, ID: "501", EventID: "c", Event: contact.Created, Origin: contact.Ours, OccurredAt: tickBase + 500, ReceivedAt: tickBase + 600})
+	stageFirst := judge("hubspot:501", made, func(j *Judge) {
 		j.Observe(&contact.Change{
 			System: contact.HubSpot, ID: "501", EventID: "l", Event: contact.Changed, Origin: contact.Others, OccurredAt: tickBase + 500, ReceivedAt: tickBase + 600,
 			Values: []contact.Value{{Name: "lifecyclestage", Text: "lead"}},
 		})
+	})
+	if len(stageFirst) != 1 || stageFirst[0].Fetch == nil || stageFirst[0].Fetch.NotBefore <= tickBase+1000 {
+		t.Fatalf("before it is known who made it: %+v, want a read a little later", stageFirst)
+	}
+	waiting := judge("hubspot:501", made, func(j *Judge) {
+		j.Observe(&contact.Change{System: contact.HubSpot, ID: "501", EventID: "c", Event: contact.Created, Origin: contact.Ours, OccurredAt: tickBase + 500, ReceivedAt: tickBase + 600})
 	})
 	if len(waiting) != 1 || waiting[0].Fetch == nil || waiting[0].Fetch.NotBefore < tickBase+30_000 {
 		t.Fatalf("before the answer: %+v, want one read, later", waiting)
