@@ -13,6 +13,7 @@ import (
 // operator gives roles and tokens, a token may do what it was given and no
 // more, and the audit tells all of it.
 func TestAccessByTheCommandLine(t *testing.T) {
+	t.Parallel()
 	d := startDemo(t, "LOCKSTEP_DEMO_CONTACTS=0")
 	signIn := regexp.MustCompile(`console sign-in: admin / [a-z2-7]{5}(-[a-z2-7]{5}){3}\n`)
 	output := func() string {

@@ -78,6 +78,7 @@ func (d *demo) exits(code int, args ...string) {
 // arrives in Aloware by webhook; a webhook of an app that is not known, or
 // signed by version 1 where that is not allowed, is refused.
 func TestAnAppIsRegisteredAndItsWebhooksArrive(t *testing.T) {
+	t.Parallel()
 	d := startBeside(t)
 	body := []byte(fmt.Sprintf(`[{"eventId":1,"subscriptionType":"contact.propertyChange","portalId":%d,"appId":%d,"occurredAt":1,"objectId":1,"propertyName":"firstname","propertyValue":"Old"}]`, realPortal, realApp))
 	signed := func(header, signature string) int {

@@ -11,6 +11,7 @@ import (
 // HubSpot archives the contact, Aloware cannot and says so; one that was merged
 // away in Aloware is nobody's deletion.
 func TestADeletionIsCarriedOver(t *testing.T) {
+	t.Parallel()
 	d := startDemo(t, "LOCKSTEP_DEMO_CONTACTS=4", "LOCKSTEP_ALOWARE_SIM_RATE=50", "LOCKSTEP_ALOWARE_SIM_BURST=50")
 	eventually(t, 60*time.Second, func() string {
 		if n := len(d.pairs()); n < 4 {

@@ -64,6 +64,7 @@ func (g groupsAnswer) field(field string) string {
 // words and sent again, a conflict is settled by a choice, a value is
 // explained, and a person is erased, all by the command line.
 func TestPeopleSeeAndSettleWhatIsWrong(t *testing.T) {
+	t.Parallel()
 	database := pgtest.New(t)
 	d := startDemo(t, "LOCKSTEP_DEMO_CONTACTS=3", "LOCKSTEP_ALOWARE_SIM_RATE=50", "LOCKSTEP_ALOWARE_SIM_BURST=50", "DATABASE_URL="+database)
 	eventually(t, 60*time.Second, func() string {

@@ -15,6 +15,7 @@ func (d *demo) one(address, id string) map[string]string {
 // TestAContactsLife: made in Aloware, called and texted, merged in HubSpot,
 // deleted, and a second one forgotten.
 func TestAContactsLife(t *testing.T) {
+	t.Parallel()
 	d := startDemo(t, "LOCKSTEP_DEMO_CONTACTS=2", "LOCKSTEP_ALOWARE_SIM_RATE=50", "LOCKSTEP_ALOWARE_SIM_BURST=50")
 	eventually(t, 60*time.Second, func() string {
 		if n := len(d.pairs()); n < 2 {

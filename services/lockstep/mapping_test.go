@@ -136,6 +136,7 @@ func having(list []field, holds func(f *field) bool) []field {
 // a value set on a side that may flow arrives on the other in its right form,
 // and one set on a side that may not does not.
 func TestEveryFieldFlowsAsItIsMapped(t *testing.T) {
+	t.Parallel()
 	for _, profile := range []string{"full", "documented"} {
 		t.Run(profile, func(t *testing.T) {
 			t.Parallel()

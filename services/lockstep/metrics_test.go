@@ -37,6 +37,7 @@ func (d *demo) scrape() []string {
 // running process, with the labels that tell where to look, and never with a
 // tenant, of which there may be thousands.
 func TestMetricsAreThereToAlertOn(t *testing.T) {
+	t.Parallel()
 	d := startDemo(t, "LOCKSTEP_DEMO_CONTACTS=1", "LOCKSTEP_POLL_EVERY=-1s", "LOCKSTEP_ALOWARE_SIM_RATE=50", "LOCKSTEP_ALOWARE_SIM_BURST=50")
 	var hubspotID, alowareID string
 	eventually(t, 60*time.Second, func() string {

@@ -10,6 +10,7 @@ import (
 // HubSpot gives up after a while, so what is lost on the way must be found by
 // asking.
 func TestThePollFindsWhatNoWebhookTold(t *testing.T) {
+	t.Parallel()
 	d := startDemo(t, "LOCKSTEP_DEMO_CONTACTS=1", "LOCKSTEP_POLL_EVERY=2s", "LOCKSTEP_ALOWARE_SIM_RATE=50", "LOCKSTEP_ALOWARE_SIM_BURST=50")
 	var hubspotID, alowareID string
 	eventually(t, 60*time.Second, func() string {

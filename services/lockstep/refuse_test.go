@@ -66,6 +66,7 @@ func (d *demo) counted(system, reason string) bool {
 // TestBadInputIsRefusedWithAReason that is counted, and nothing is lost for
 // others.
 func TestBadInputIsRefusedWithAReason(t *testing.T) {
+	t.Parallel()
 	d := startDemo(t, "LOCKSTEP_DEMO_CONTACTS=3")
 	const secret = "demo-hubspot-secret"
 	now := time.Now()

@@ -11,6 +11,7 @@ import (
 // sides already is matched, not made again, and a value that one side lacks
 // is kept on the other.
 func TestFirstSyncMatchesAndNeverOverwritesByBlanks(t *testing.T) {
+	t.Parallel()
 	d := startDemo(t, "LOCKSTEP_DEMO_CONTACTS=2", "LOCKSTEP_POLL_EVERY=-1s", "LOCKSTEP_ALOWARE_SIM_RATE=50", "LOCKSTEP_ALOWARE_SIM_BURST=50")
 	eventually(t, 60*time.Second, func() string {
 		if n := len(d.pairs()); n < 1 {

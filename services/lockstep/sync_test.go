@@ -54,6 +54,7 @@ func (d *demo) effects(id string) map[string]string {
 // reconciliations bring both sides in step and say what they found; a blank
 // never overwrites a value, and an edit that comes meanwhile wins.
 func TestSyncsRepairWhatWasMissed(t *testing.T) {
+	t.Parallel()
 	d := startDemo(t, "LOCKSTEP_DEMO_CONTACTS=12", "LOCKSTEP_POLL_EVERY=-1s", "LOCKSTEP_ALOWARE_SIM_RATE=50", "LOCKSTEP_ALOWARE_SIM_BURST=50")
 	var hubspotID, alowareID, secondHubSpot, secondAloware string
 	eventually(t, 60*time.Second, func() string {
@@ -170,6 +171,7 @@ func TestSyncsRepairWhatWasMissed(t *testing.T) {
 // TestReconcileUnderTheDocumentedProfile: where Aloware lists no contacts, the
 // linked ones are looked up by phone.
 func TestReconcileUnderTheDocumentedProfile(t *testing.T) {
+	t.Parallel()
 	d := startDemo(t, "LOCKSTEP_ALOWARE_PROFILE=documented", "LOCKSTEP_DEMO_CONTACTS=3", "LOCKSTEP_POLL_EVERY=-1s", "LOCKSTEP_ALOWARE_SIM_RATE=50", "LOCKSTEP_ALOWARE_SIM_BURST=50")
 	var hubspotID, alowareID string
 	eventually(t, 60*time.Second, func() string {

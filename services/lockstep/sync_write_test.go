@@ -23,6 +23,7 @@ func counted(message map[string]any, field string) int {
 // when all is read; pause holds what is still to be written, and not what people
 // edit; cancel withdraws it, and a later sync brings it all the same.
 func TestAFirstSyncIsFollowedToItsLastWrite(t *testing.T) {
+	t.Parallel()
 	d := startDemo(t, "LOCKSTEP_DEMO_CONTACTS=0", "LOCKSTEP_POLL_EVERY=-1s", "LOCKSTEP_ALOWARE_SIM_RATE=40", "LOCKSTEP_ALOWARE_SIM_BURST=40")
 	const contacts = 300
 	d.mustPost(d.hubspot, "/_sim/webhooks", map[string]any{"drop": 1}, nil)

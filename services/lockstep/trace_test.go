@@ -131,6 +131,7 @@ func attributeOf(span *tracev1.Span, key string) string {
 // hops to its delivery, and the batch that carried it out, with the call in its
 // trace, is linked both ways.
 func TestOneTraceFromTheWebhookToTheCall(t *testing.T) {
+	t.Parallel()
 	d, sink, hubspotID, alowareID := startTraced(t)
 	var known []*tracev1.Span
 	// edit makes an edit in HubSpot and waits until its patch is on its way.

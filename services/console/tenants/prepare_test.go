@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
+	"lockstep.internal/pkg/contact"
 	"lockstep.internal/pkg/hubspot"
 	"lockstep.internal/pkg/hubspot/hubspotsim"
 	"lockstep.internal/pkg/mapping"
@@ -72,6 +74,50 @@ func TestAPortalIsPrepared(t *testing.T) {
 	again, report, err := tenants.Prepare(t.Context(), client)
 	if err != nil || len(report.Created) != 0 || len(again.Mappings) != 55 {
 		t.Errorf("a further run created %v, %v", report.Created, err)
+	}
+}
+
+// TestWhatIsCreatedIsAsTheCatalogueSays: each property that the catalogue lets us
+// create is in the group, under its label, of its type, with the field that
+// HubSpot shows for it and its options.
+func TestWhatIsCreatedIsAsTheCatalogueSays(t *testing.T) {
+	t.Parallel()
+	client := portal(t)
+	if _, _, err := tenants.Prepare(t.Context(), client); err != nil {
+		t.Fatal(err)
+	}
+	definitions, err := client.Properties(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	made := make(map[string]hubspot.Definition)
+	for _, d := range definitions {
+		made[d.Name] = d
+	}
+	form := map[contact.Type][2]string{
+		contact.Text: {"string", "text"}, contact.Multiline: {"string", "textarea"}, contact.Phone: {"string", "phonenumber"}, contact.Number: {"number", "number"},
+		contact.Date: {"date", "date"}, contact.Datetime: {"datetime", "date"}, contact.Checkbox: {"bool", "booleancheckbox"}, contact.Option: {"enumeration", "select"},
+	}
+	created := 0
+	for _, row := range mapping.Catalogue() {
+		if !row.Create {
+			continue
+		}
+		created++
+		d, want := made[row.HubSpot], form[row.Type]
+		if d.Group != "aloware" || d.Label != row.HubSpotLabel || d.Own || [2]string{d.Type, d.FieldType} != want {
+			t.Errorf("%s is %+v, want a %v in the group aloware, named %q", row.HubSpot, d, want, row.HubSpotLabel)
+		}
+		var options []string
+		for _, choice := range d.Options {
+			options = append(options, choice.Value)
+		}
+		if row.Type == contact.Option && !slices.Equal(options, row.Options) {
+			t.Errorf("%s has the options %v, want %v", row.HubSpot, options, row.Options)
+		}
+	}
+	if created < 32 {
+		t.Errorf("%d properties are ours to create", created)
 	}
 }
 
