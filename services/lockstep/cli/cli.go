@@ -41,7 +41,7 @@ func (c *CLI) Add(root *cobra.Command) {
 	flags.StringVar(&c.server, "server", env("LOCKSTEP_SERVER", "http://127.0.0.1:8080"), "address of the console (LOCKSTEP_SERVER)")
 	flags.StringVar(&c.token, "token", "", "API token (LOCKSTEP_TOKEN; else the file that a standalone process keeps)")
 	flags.StringVarP(&c.output, "output", "o", "table", "table or json")
-	flags.DurationVar(&c.timeout, "timeout", time.Minute, "how long a call may take")
+	flags.DurationVar(&c.timeout, "timeout", time.Minute, "how long a call may take to be answered; what comes in parts may go on longer")
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json"}, cobra.ShellCompDirectiveNoFileComp))
 	root.AddCommand(
 		c.tenants(), c.apps(), c.mappings(), c.syncs(), c.users(), c.dispositions(),
@@ -73,17 +73,22 @@ func (c *CLI) client() (*http.Client, string, connect.ClientOption, error) {
 	if token == "" {
 		return nil, "", nil, usage("no token: give --token or LOCKSTEP_TOKEN; a standalone process keeps one in %s", c.TokenFile)
 	}
-	return &http.Client{Transport: bearer{token}, Timeout: c.timeout}, strings.TrimRight(c.server, "/"), connect.WithProtoJSON(), nil
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.ResponseHeaderTimeout = c.timeout // an answer in parts may take longer: a preview of a million contacts does
+	return &http.Client{Transport: bearer{token, transport}}, strings.TrimRight(c.server, "/"), connect.WithProtoJSON(), nil
 }
 
 // bearer sends the token with every request.
-type bearer struct{ token string }
+type bearer struct {
+	token     string
+	transport *http.Transport
+}
 
 // RoundTrip adds the token.
 func (b bearer) RoundTrip(r *http.Request) (*http.Response, error) {
 	r = r.Clone(r.Context())
 	r.Header.Set("Authorization", "Bearer "+b.token)
-	return http.DefaultTransport.RoundTrip(r)
+	return b.transport.RoundTrip(r)
 }
 
 // print writes an answer: as JSON, or as a table of rows whose first is the

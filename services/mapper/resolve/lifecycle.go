@@ -10,7 +10,7 @@ import (
 // it made is taken for somebody new; creationWithin is how long the event of a
 // creation is, behind those of the values that the contact was made with.
 const (
-	answerWithin   contact.Millis = 60_000
+	answerWithin   contact.Millis = 600_000
 	creationWithin contact.Millis = 1_500
 )
 
