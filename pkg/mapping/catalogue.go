@@ -50,6 +50,17 @@ var catalogue = parseCatalogue(catalogueText)
 // Catalogue gives the 55 built-in rows in their order.
 func Catalogue() []Row { return append([]Row(nil), catalogue...) }
 
+// Label is what people call a field, by its mapping's key; a mapping of the
+// tenant's own is called by its key.
+func Label(key string) string {
+	for i := range catalogue {
+		if catalogue[i].Key == key {
+			return catalogue[i].AlowareLabel
+		}
+	}
+	return key
+}
+
 // parseCatalogue reads the embedded table; a fault in it is ours, so it panics.
 func parseCatalogue(text string) []Row {
 	var rows []Row

@@ -10,6 +10,7 @@ import (
 
 	"lockstep.internal/pkg/aloware"
 	"lockstep.internal/pkg/contact"
+	"lockstep.internal/pkg/mapping"
 	"lockstep.internal/pkg/postgres"
 	"lockstep.internal/services/console/access"
 	"lockstep.internal/services/console/contacts"
@@ -124,7 +125,7 @@ func (p *Pages) contactAnswer(ctx context.Context, r *http.Request, view contact
 		return nil, err
 	}
 	for _, f := range card.Fields {
-		one := fieldView{f, fieldLabel(f.Key), aloware.Profile(t.Aloware.Profile).Limit(f.Sides[1].Property, f.Direction.Into(contact.Aloware))}
+		one := fieldView{f, mapping.Label(f.Key), aloware.Profile(t.Aloware.Profile).Limit(f.Sides[1].Property, f.Direction.Into(contact.Aloware))}
 		switch known := f.Sides[0].Known || f.Sides[1].Known; {
 		case f.State == contact.FieldInStep && f.Sides[0].Value == "" && f.Sides[1].Value == "":
 			view.Blank = append(view.Blank, one)

@@ -31,8 +31,8 @@ var functions = template.FuncMap{
 	"sentence":  sentence,
 	"decided":   decided,
 	"found":     found,
-	"label":     fieldLabel,
-	"reason":    reason,
+	"label":     mapping.Label,
+	"reason":    inbox.Reason,
 	"words":     words,
 	"lower":     strings.ToLower,
 	"events":    func(l bus.Letter) ([]string, error) { return inbox.Events(&l) },
@@ -63,24 +63,6 @@ func systemName(s contact.System) string {
 		return "HubSpot"
 	}
 	return "Aloware"
-}
-
-// labels are what people call the fields of the catalogue, by key.
-var labels = func() map[string]string {
-	all := make(map[string]string)
-	for _, row := range mapping.Catalogue() {
-		all[row.Key] = row.AlowareLabel
-	}
-	return all
-}()
-
-// fieldLabel is what people call a field; a mapping of the tenant's own is
-// called by its key.
-func fieldLabel(key string) string {
-	if label := labels[key]; label != "" {
-		return label
-	}
-	return key
 }
 
 // words makes a name with underscores words, with a capital first.

@@ -129,7 +129,7 @@ func (p *Pages) groupPage(ctx context.Context, r *http.Request) (answer, error) 
 	if len(problems) == many {
 		view.More = "?" + view.Group.Query + "&after=" + place(problems[many-1].ProblemRow)
 	}
-	return page{name: "group", title: "Errors: " + reason(f.Reason), data: view}, nil
+	return page{name: "group", title: "Errors: " + inbox.Reason(f.Reason), data: view}, nil
 }
 
 // names are what the contacts of problems are called. The list is of use

@@ -11,6 +11,7 @@ import (
 	"lockstep.internal/pkg/contact"
 	"lockstep.internal/pkg/postgres"
 	"lockstep.internal/services/console/access"
+	"lockstep.internal/services/console/inbox"
 )
 
 // TestARefusedFormComesBack as it was typed, with the reason and without what
@@ -99,7 +100,7 @@ func TestWords(t *testing.T) {
 	for of, want := range map[string]string{
 		"SEVERAL_CONTACTS": "Several contacts fit", "INVALID_EMAIL: no @": "An invalid e-mail address: no @", "SOMETHING_NEW": "SOMETHING_NEW", "ada chose 5: well": "ada chose 5: well", "": "",
 	} {
-		if got := reason(of); got != want {
+		if got := inbox.Reason(of); got != want {
 			t.Errorf("%q is said as %q, want %q", of, got, want)
 		}
 	}

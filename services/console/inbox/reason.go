@@ -1,4 +1,4 @@
-package pages
+package inbox
 
 import "strings"
 
@@ -41,9 +41,9 @@ var reasons = map[string]string{
 	"UNKNOWN_TENANT":           "The tenant is not configured",
 }
 
-// reason puts a reason into words, also one with more behind a colon; a
+// Reason puts a reason into words, also one with more behind a colon; a
 // system's own word is shown as it is.
-func reason(of string) string {
+func Reason(of string) string {
 	word, more, _ := strings.Cut(of, ": ")
 	if words := reasons[word]; words != "" && more != "" {
 		return words + ": " + more
