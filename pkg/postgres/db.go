@@ -63,6 +63,9 @@ func Open(ctx context.Context, url string, options Options) (*DB, error) {
 	parameters["statement_timeout"] = fmt.Sprint(options.StatementTimeout.Milliseconds())
 	parameters["lock_timeout"] = "10000"
 	parameters["idle_in_transaction_session_timeout"] = "60000"
+	// A plan that was made while a table was small, or for a small tenant, is
+	// not kept for a large one.
+	parameters["plan_cache_mode"] = "force_custom_plan"
 	if parameters["application_name"] == "" {
 		parameters["application_name"] = "lockstep"
 	}

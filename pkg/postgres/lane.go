@@ -41,13 +41,16 @@ func scanLaneRow(system contact.System) func(pgx.CollectableRow) (LaneRow, error
 	}
 }
 
+// Statements about given rows look each of them up by its key (CROSS JOIN
+// LATERAL ... LIMIT 1): a join may as well go through all rows of the tenant,
+// and does where the database takes a backlog for a few rows.
+
 // LockLaneRows loads rows of a system by tenant and contact and holds them
 // until the transaction ends. Rows that do not exist are missing.
 func (tx *Tx) LockLaneRows(ctx context.Context, system contact.System, tenants []contact.Tenant, contacts []contact.Key) ([]LaneRow, error) {
 	rows, err := tx.tx.Query(ctx, `
-		SELECT `+laneColumns+`
-		FROM lane_row r JOIN unnest($2::text[], $3::text[]) AS w(tenant, contact) ON r.tenant = w.tenant AND r.contact = w.contact
-		WHERE r.system = $1 ORDER BY r.tenant, r.contact FOR UPDATE OF r`, system.String(), texts(tenants), texts(contacts))
+		SELECT `+laneColumns+` FROM (SELECT * FROM unnest($2::text[], $3::text[]) AS w(tenant, contact) ORDER BY tenant, contact) w
+		CROSS JOIN LATERAL (SELECT * FROM lane_row WHERE tenant = w.tenant AND system = $1 AND contact = w.contact LIMIT 1 FOR UPDATE) r`, system.String(), texts(tenants), texts(contacts))
 	if err != nil {
 		return nil, fmt.Errorf("lock %d rows: %w", len(contacts), err)
 	}
@@ -98,7 +101,8 @@ func (tx *Tx) SaveLaneRows(ctx context.Context, system contact.System, rows []La
 			attempts = w.attempts, next_at = coalesce(w.next_at, now()), error = w.error, job = w.job, patch = w.patch
 		FROM unnest($2::text[], $3::text[], $4::int[], $5::boolean[], $6::bigint[], $7::int[], $8::timestamptz[], $9::text[], $10::text[], $11::bytea[])
 		     AS w(tenant, contact, partition, bulk, version, attempts, next_at, error, job, patch)
-		WHERE r.tenant = w.tenant AND r.system = $1 AND r.contact = w.contact`,
+		CROSS JOIN LATERAL (SELECT l.ctid FROM lane_row l WHERE l.tenant = w.tenant AND l.system = $1 AND l.contact = w.contact LIMIT 1) k
+		WHERE r.ctid = k.ctid`,
 		system.String(), a.tenants, a.contacts, a.partitions, a.bulk, a.versions, a.attempts, a.next, a.errors, a.jobs, a.patches); err != nil {
 		return fmt.Errorf("save %d rows: %w", len(rows), err)
 	}
@@ -141,8 +145,9 @@ func (db *DB) FinishLaneRows(ctx context.Context, tenant contact.Tenant, system 
 	a := arraysOf(rows)
 	gone, err := db.pool.Query(ctx, `
 		DELETE FROM lane_row WHERE ctid = ANY(ARRAY(
-			SELECT r.ctid FROM lane_row r JOIN unnest($3::text[], $4::bigint[]) AS w(contact, revision) ON r.contact = w.contact AND r.revision = w.revision
-			WHERE r.tenant = $1 AND r.system = $2 ORDER BY r.contact FOR UPDATE OF r))
+			SELECT k.ctid FROM (SELECT * FROM unnest($3::text[], $4::bigint[]) AS w(contact, revision) ORDER BY contact) w
+			CROSS JOIN LATERAL (SELECT r.ctid FROM lane_row r
+				WHERE r.tenant = $1 AND r.system = $2 AND r.contact = w.contact AND r.revision = w.revision LIMIT 1 FOR UPDATE) k))
 		RETURNING contact`, string(tenant), system.String(), a.contacts, a.revisions)
 	if err != nil {
 		return nil, fmt.Errorf("finish %d rows: %w", len(rows), err)
@@ -163,7 +168,9 @@ func (tx *Tx) DeleteLaneRows(ctx context.Context, tenant contact.Tenant, system 
 		return nil
 	}
 	if _, err := tx.tx.Exec(ctx, `
-		DELETE FROM lane_row WHERE tenant = $1 AND system = $2 AND contact = ANY($3)`, string(tenant), system.String(), texts(contacts)); err != nil {
+		DELETE FROM lane_row WHERE ctid = ANY(ARRAY(
+			SELECT k.ctid FROM unnest($3::text[]) AS w(contact)
+			CROSS JOIN LATERAL (SELECT r.ctid FROM lane_row r WHERE r.tenant = $1 AND r.system = $2 AND r.contact = w.contact LIMIT 1) k))`, string(tenant), system.String(), texts(contacts)); err != nil {
 		return fmt.Errorf("delete %d rows: %w", len(contacts), err)
 	}
 	return nil
@@ -178,11 +185,11 @@ func (db *DB) PutOffLaneRows(ctx context.Context, tenant contact.Tenant, system 
 	a := arraysOf(rows)
 	if _, err := db.pool.Exec(ctx, `
 		UPDATE lane_row r SET attempts = k.attempts, next_at = coalesce(k.next_at, now()), error = k.error
-		FROM (SELECT l.contact, w.attempts, w.next_at, w.error
-		      FROM lane_row l JOIN unnest($3::text[], $4::bigint[], $5::int[], $6::timestamptz[], $7::text[]) AS w(contact, revision, attempts, next_at, error)
-		           ON l.contact = w.contact AND l.revision = w.revision
-		      WHERE l.tenant = $1 AND l.system = $2 ORDER BY l.contact FOR UPDATE OF l) k
-		WHERE r.tenant = $1 AND r.system = $2 AND r.contact = k.contact`,
+		FROM (SELECT l.ctid, w.attempts, w.next_at, w.error
+		      FROM (SELECT * FROM unnest($3::text[], $4::bigint[], $5::int[], $6::timestamptz[], $7::text[]) AS w(contact, revision, attempts, next_at, error) ORDER BY contact) w
+		      CROSS JOIN LATERAL (SELECT l.ctid FROM lane_row l
+		          WHERE l.tenant = $1 AND l.system = $2 AND l.contact = w.contact AND l.revision = w.revision LIMIT 1 FOR UPDATE) l) k
+		WHERE r.ctid = k.ctid`,
 		string(tenant), system.String(), a.contacts, a.revisions, a.attempts, a.next, a.errors); err != nil {
 		return fmt.Errorf("put off %d rows: %w", len(rows), err)
 	}

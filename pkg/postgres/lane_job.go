@@ -86,9 +86,10 @@ func (db *DB) FreeLaneRows(ctx context.Context, tenant contact.Tenant, system co
 	a := arraysOf(rows)
 	if _, err := db.pool.Exec(ctx, `
 		UPDATE lane_row r SET job = '' FROM (
-			SELECT l.contact FROM lane_row l JOIN unnest($3::text[], $4::bigint[]) AS w(contact, revision) ON l.contact = w.contact AND l.revision = w.revision
-			WHERE l.tenant = $1 AND l.system = $2 ORDER BY l.contact FOR UPDATE OF l) k
-		WHERE r.tenant = $1 AND r.system = $2 AND r.contact = k.contact`, string(tenant), system.String(), a.contacts, a.revisions); err != nil {
+			SELECT l.ctid FROM (SELECT * FROM unnest($3::text[], $4::bigint[]) AS w(contact, revision) ORDER BY contact) w
+			CROSS JOIN LATERAL (SELECT l.ctid FROM lane_row l
+				WHERE l.tenant = $1 AND l.system = $2 AND l.contact = w.contact AND l.revision = w.revision LIMIT 1 FOR UPDATE) l) k
+		WHERE r.ctid = k.ctid`, string(tenant), system.String(), a.contacts, a.revisions); err != nil {
 		return fmt.Errorf("free %d rows of their job: %w", len(rows), err)
 	}
 	return nil

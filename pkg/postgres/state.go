@@ -57,7 +57,7 @@ func (db *DB) ContactKeys(ctx context.Context, refs []Ref) (map[Ref][]contact.Ke
 	rows, err := db.pool.Query(ctx, `
 		SELECT r.tenant, r.kind, r.value, r.contact
 		FROM unnest($1::text[], $2::text[], $3::text[]) AS w(tenant, kind, value)
-		JOIN contact_ref r USING (tenant, kind, value)
+		CROSS JOIN LATERAL (SELECT * FROM contact_ref WHERE tenant = w.tenant AND kind = w.kind AND value = w.value OFFSET 0) r
 		ORDER BY r.contact`, tenants, kinds, values)
 	if err != nil {
 		return nil, fmt.Errorf("find contacts by reference: %w", err)
@@ -79,7 +79,7 @@ func (db *DB) Contacts(ctx context.Context, tenants []contact.Tenant, keys []con
 	rows, err := db.pool.Query(ctx, `
 		SELECT s.tenant, s.contact, s.revision, s.version, s.waits_list, s.state
 		FROM unnest($1::text[], $2::text[]) AS w(tenant, contact)
-		JOIN contact_state s USING (tenant, contact)`, texts(tenants), texts(keys))
+		CROSS JOIN LATERAL (SELECT * FROM contact_state WHERE tenant = w.tenant AND contact = w.contact LIMIT 1) s`, texts(tenants), texts(keys))
 	if err != nil {
 		return nil, fmt.Errorf("load contacts: %w", err)
 	}
@@ -166,6 +166,9 @@ func (tx *Tx) ChangeRefs(ctx context.Context, changes []RefChange) error {
 // DeleteContacts removes contacts and all their references; with history set,
 // also their history and communications (privacy deletion).
 func (tx *Tx) DeleteContacts(ctx context.Context, tenants []contact.Tenant, keys []contact.Key, history bool) error {
+	if len(keys) == 0 {
+		return nil
+	}
 	tables := []string{"contact_state", "contact_ref", "contact_problem"}
 	if history {
 		tables = append(tables, "contact_history", "communication")
