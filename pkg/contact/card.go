@@ -51,6 +51,8 @@ const (
 	FieldUnread  FieldState = "unread"  // a side is not known
 	FieldDiffers FieldState = "differs" // the sides differ, and nothing is to be written
 	FieldStopped FieldState = "stopped" // the mapping is at rest
+	// FieldRewritten: somebody else keeps rewriting it, and it is left alone.
+	FieldRewritten FieldState = "rewritten"
 )
 
 // CardField is one mapped field of a contact.
@@ -59,7 +61,7 @@ type CardField struct {
 	Direction Direction
 	Type      Type
 	State     FieldState
-	Stopped   string // why the mapping is at rest
+	Stopped   string // why the mapping is at rest, or the field is left alone
 	Sides     [2]CardValue
 }
 

@@ -14,4 +14,7 @@ const (
 	ProblemReview ProblemKind = "review"
 	// ProblemAbsent: there is no counterpart, and none may be created.
 	ProblemAbsent ProblemKind = "absent"
+	// ProblemRewritten: somebody else keeps rewriting a field, and it is left
+	// alone.
+	ProblemRewritten ProblemKind = "rewritten"
 )

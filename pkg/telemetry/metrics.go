@@ -21,7 +21,7 @@ type Metrics struct {
 	refused, received            metric.Int64Counter
 	judged, echoes, stale        metric.Int64Counter
 	decided, delivered, repeated metric.Int64Counter
-	paused, repaired             metric.Int64Counter
+	paused, repaired, rewritten  metric.Int64Counter
 	calls, throttled             metric.Int64Counter
 	missing                      metric.Int64UpDownCounter
 	sinceEdit, sinceReceipt      metric.Float64Histogram
@@ -72,6 +72,7 @@ func newMetrics(m metric.Meter) (*Metrics, error) {
 	out.repeated = counter("lockstep.stage.repeated", "{batch}", "Batches that had to be repeated.")
 	out.paused = counter("lockstep.lane.paused", "{pause}", "Pauses of lanes, by class.")
 	out.repaired = counter("lockstep.sync.repaired", "{value}", "Values that jobs over all contacts put right and that no event had told of, by system and cause.")
+	out.rewritten = counter("lockstep.mapper.rewritten", "{field}", "Fields of contacts that are left alone, as somebody else kept rewriting them, by system.")
 	out.calls = counter("lockstep.quota.used", "{call}", "Calls that the tenants' quotas gave out.")
 	out.throttled = counter("lockstep.quota.refused", "{call}", "Calls that a system refused for its limit.")
 	missing, err := m.Int64UpDownCounter("lockstep.activity.missing", metric.WithUnit("{communication}"), metric.WithDescription("Communications that Aloware counted and never told of."))
@@ -114,6 +115,7 @@ func (m *Metrics) Judged(ctx context.Context, events, echoes, stale, patches int
 		for _, system := range contact.Systems {
 			m.Repaired(ctx, system, "missed_edit", 0)
 			m.Repaired(ctx, system, "differing_value", 0)
+			m.Rewritten(ctx, system, 0)
 		}
 	}
 	m.judged.Add(ctx, int64(events))
@@ -145,6 +147,12 @@ func (m *Metrics) Paused(ctx context.Context, system contact.System, class fault
 // Repaired counts what jobs put right on a side.
 func (m *Metrics) Repaired(ctx context.Context, side contact.System, cause string, values int64) {
 	m.repaired.Add(ctx, values, metric.WithAttributes(systemOf(side), attribute.String("cause", cause)))
+}
+
+// Rewritten counts fields that are left alone, as somebody kept rewriting them on
+// a side.
+func (m *Metrics) Rewritten(ctx context.Context, side contact.System, fields int64) {
+	m.rewritten.Add(ctx, fields, metric.WithAttributes(systemOf(side)))
 }
 
 // Quota counts what the tenants' quotas at a system gave out since it was told

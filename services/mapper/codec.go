@@ -28,6 +28,7 @@ func encodeState(s *resolve.State) ([]byte, error) {
 			Hubspot: fieldSideToProto(&f.Sides[0]), Aloware: fieldSideToProto(&f.Sides[1]),
 			Asked: f.Asked, Approved: editToProto(f.Approved),
 			HubspotSince: f.Binding.Since[0], AlowareSince: f.Binding.Since[1], Formed: f.Binding.Formed, Renewed: f.Binding.Renewed,
+			Tug: tugToProto(f.Tug),
 		})
 	}
 	if a := s.Activity; a != nil {
@@ -60,6 +61,7 @@ func decodeState(raw []byte) (*resolve.State, error) {
 			Sides: [2]resolve.FieldSide{fieldSideFromProto(f.Hubspot), fieldSideFromProto(f.Aloware)},
 			Asked: f.Asked, Approved: editFromProto(f.Approved),
 			Binding: mapping.Binding{Since: [2]int64{f.HubspotSince, f.AlowareSince}, Formed: f.Formed, Renewed: f.Renewed},
+			Tug:     tugFromProto(f.Tug),
 		}
 	}
 	if a := in.Activity; a != nil {
@@ -123,6 +125,7 @@ func fieldSideToProto(f *resolve.FieldSide) *contactv1.FieldSide {
 	for _, w := range f.Writes {
 		out.Writes = append(out.Writes, &contactv1.FieldWrite{
 			Version: int64(w.Version), Value: w.Value, AfterMs: int64(w.After), AppliedMs: int64(w.Applied), Sought: w.Sought,
+			Replaced: w.Replaced,
 		})
 	}
 	if r := f.Rejected; r != nil {
@@ -146,6 +149,7 @@ func fieldSideFromProto(f *contactv1.FieldSide) resolve.FieldSide {
 	for _, w := range f.Writes {
 		out.Writes = append(out.Writes, resolve.Write{
 			Version: contact.Version(w.Version), Value: w.Value, After: contact.Millis(w.AfterMs), Applied: contact.Millis(w.AppliedMs), Sought: w.Sought,
+			Replaced: w.Replaced,
 		})
 	}
 	if r := f.Rejected; r != nil {

@@ -20,7 +20,7 @@ func TestStateIsStoredWhole(t *testing.T) {
 	side := resolve.FieldSide{
 		Known: true, Value: "v", Since: 1, Seen: resolve.Span{From: 2, At: 3, To: 4},
 		Past:     []resolve.Past{{Value: "p", Since: 5, Last: 6, Until: 7}},
-		Writes:   []resolve.Write{{Version: 8, Value: "w", After: 9, Applied: 10, Sought: true}},
+		Writes:   []resolve.Write{{Version: 8, Value: "w", After: 9, Applied: 10, Sought: true, Replaced: true}},
 		Rejected: &resolve.Rejection{Value: "r", Version: 11, Refusal: refusal, Profile: "full"}, Forgotten: true, Native: "n", Stale: true,
 	}
 	line := resolve.Line{
@@ -32,17 +32,20 @@ func TestStateIsStoredWhole(t *testing.T) {
 		Candidates: []string{"6"}, Phone: "+1", Mobile: "+2", Email: "e", Sought: "s", Pull: 6, Apart: []string{"7"},
 		Leaving: 7, Left: true, Archiving: 8,
 	}
+	rewriting := resolve.Rewriting{Rounds: []resolve.Round{{At: 1}, {At: 2, Back: true}}, Last: "l", By: "b"}
+	rest := resolve.Rest{Side: contact.Aloware, Rounds: 5, Took: 6, Last: 7, By: "b", Ours: "o", Values: [2]string{"x", "y"}, Apart: true, Form: 1 << 63}
 	want := &resolve.State{
 		Version: 42, Sides: [2]resolve.Side{contactSide, contactSide}, Seen: []uint64{1, 2},
 		Fields: map[string]*resolve.Field{"k": {
 			Edits: [2]resolve.Edit{{Value: "a", At: 1, Side: contact.HubSpot}, {Value: "b", At: 2, Side: contact.Aloware}},
 			Sides: [2]resolve.FieldSide{side, side}, Asked: true, Approved: resolve.Edit{Value: "c", At: 3, Side: contact.HubSpot},
 			Binding: mapping.Binding{Since: [2]int64{1, 2}, Formed: 3, Renewed: 4},
+			Tug:     &resolve.Tug{Sides: [2]resolve.Rewriting{rewriting, rewriting}, Rest: &rest},
 		}},
 		Outside:  true,
 		Activity: &resolve.Activity{InboundCalls: line, OutboundCalls: line, InboundTexts: line, OutboundTexts: line},
 	}
-	for _, part := range []any{side, line, contactSide, refusal, side.Past[0], side.Writes[0], *side.Rejected, *want, *want.Fields["k"]} {
+	for _, part := range []any{side, line, contactSide, refusal, side.Past[0], side.Writes[0], *side.Rejected, rewriting, rest, *want, *want.Fields["k"]} {
 		v := reflect.ValueOf(part)
 		for i := range v.NumField() {
 			if v.Field(i).IsZero() {

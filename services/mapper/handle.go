@@ -62,6 +62,7 @@ type handling struct {
 
 	events, echoes, stale, patches int
 	lost                           int64
+	stopped                        [2]int64 // fields that are left alone from now on, by side
 }
 
 // run is what goes out to one system of one tenant.
@@ -184,6 +185,11 @@ func (h *handling) after() {
 		h.config.Observer.Lost(context.Background(), h.lost)
 	}
 	h.repaired(context.Background())
+	for i, system := range contact.Systems {
+		if h.stopped[i] > 0 {
+			h.config.Observer.Rewritten(context.Background(), system, h.stopped[i])
+		}
+	}
 	for _, o := range h.written {
 		applied := time.UnixMilli(int64(o.AnsweredAt))
 		var sinceEdit, sinceReceipt time.Duration

@@ -101,6 +101,11 @@ func (j *judged) add(patch contact.Patch) {
 func (j *judged) keep(decided people.Judgement) {
 	at := time.UnixMilli(int64(j.now))
 	for _, s := range decided.Steps {
+		if s.Rule == "stopped" && s.Side == contact.HubSpot {
+			j.stopped[0]++
+		} else if s.Rule == "stopped" {
+			j.stopped[1]++
+		}
 		j.history = append(j.history, postgres.HistoryRow{
 			Tenant: j.tenant, Contact: decided.Key, At: at, Field: s.Field, System: s.Side, Rule: s.Rule, Value: s.Value,
 			EditedAt: s.At, Version: s.Version, MappingVersion: j.rules.Set.Version, EventID: decided.EventID,

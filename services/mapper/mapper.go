@@ -59,6 +59,9 @@ type Observer interface {
 	// Repaired counts values of a side that jobs over all contacts put right, by
 	// cause.
 	Repaired(ctx context.Context, side contact.System, cause string, values int64)
+	// Rewritten counts fields of contacts that were left alone, as somebody else
+	// kept rewriting them on a side.
+	Rewritten(ctx context.Context, side contact.System, fields int64)
 }
 
 // Mapper is one process of the service.
@@ -153,3 +156,4 @@ func (deaf) Judged(context.Context, int, int, int, int)                         
 func (deaf) Lost(context.Context, int64)                                           {}
 func (deaf) Written(context.Context, contact.System, time.Duration, time.Duration) {}
 func (deaf) Repaired(context.Context, contact.System, string, int64)               {}
+func (deaf) Rewritten(context.Context, contact.System, int64)                      {}

@@ -17,13 +17,20 @@ import (
 
 // listener keeps what a mapper's observer hears.
 type listener struct {
-	mu       sync.Mutex
-	repaired map[string]int64
-	traces   []trace.TraceID // of writes
+	mu        sync.Mutex
+	repaired  map[string]int64
+	rewritten [2]int64
+	traces    []trace.TraceID // of writes
 }
 
 func (l *listener) Judged(context.Context, int, int, int, int) {}
 func (l *listener) Lost(context.Context, int64)                {}
+
+func (l *listener) Rewritten(_ context.Context, side contact.System, n int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.rewritten[side-1] += n
+}
 
 func (l *listener) Written(ctx context.Context, _ contact.System, _, _ time.Duration) {
 	l.mu.Lock()

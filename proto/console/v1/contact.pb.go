@@ -511,8 +511,8 @@ type ContactField struct {
 	// "both", "to_aloware" or "to_hubspot".
 	Direction string `protobuf:"bytes,2,opt,name=direction,proto3" json:"direction,omitempty"`
 	Type      string `protobuf:"bytes,3,opt,name=type,proto3" json:"type,omitempty"`
-	// "in_step", "waiting", "refused", "review", "own", "unread", "differs" or
-	// "stopped".
+	// "in_step", "waiting", "refused", "review", "own", "unread", "differs",
+	// "rewritten" or "stopped".
 	State string `protobuf:"bytes,4,opt,name=state,proto3" json:"state,omitempty"`
 	// What is behind the state, for people; may be empty.
 	Note          string      `protobuf:"bytes,5,opt,name=note,proto3" json:"note,omitempty"`

@@ -27,8 +27,9 @@ const (
 // ProblemFilter chooses problems; empty members choose all.
 type ProblemFilter struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// "refused", "conflict", "review", "absent", or "waiting" for what is tried
-	// again by itself.
+	// "refused", "conflict", "review", "absent", "rewritten" for what is left alone
+	// as somebody else keeps setting it back, or "waiting" for what is tried again
+	// by itself.
 	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
 	// Stable word of the reason.
 	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`

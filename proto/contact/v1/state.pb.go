@@ -342,7 +342,10 @@ type FieldState struct {
 	AlowareSince int64 `protobuf:"varint,9,opt,name=aloware_since,json=alowareSince,proto3" json:"aloware_since,omitempty"`
 	Formed       int64 `protobuf:"varint,10,opt,name=formed,proto3" json:"formed,omitempty"`
 	// How often HubSpot's property had come back when this was known.
-	Renewed       int64 `protobuf:"varint,11,opt,name=renewed,proto3" json:"renewed,omitempty"`
+	Renewed int64 `protobuf:"varint,11,opt,name=renewed,proto3" json:"renewed,omitempty"`
+	// What is known of somebody else who keeps rewriting the field; unset while
+	// nobody does.
+	Tug           *FieldTug `protobuf:"bytes,12,opt,name=tug,proto3" json:"tug,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -454,6 +457,272 @@ func (x *FieldState) GetRenewed() int64 {
 	return 0
 }
 
+func (x *FieldState) GetTug() *FieldTug {
+	if x != nil {
+		return x.Tug
+	}
+	return nil
+}
+
+// FieldTug is what is known of values of ours that somebody keeps rewriting.
+type FieldTug struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Hubspot *Rewriting             `protobuf:"bytes,1,opt,name=hubspot,proto3" json:"hubspot,omitempty"`
+	Aloware *Rewriting             `protobuf:"bytes,2,opt,name=aloware,proto3" json:"aloware,omitempty"`
+	// Set while nothing is written to the field for it.
+	Rest          *FieldRest `protobuf:"bytes,3,opt,name=rest,proto3" json:"rest,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FieldTug) Reset() {
+	*x = FieldTug{}
+	mi := &file_contact_v1_state_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FieldTug) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FieldTug) ProtoMessage() {}
+
+func (x *FieldTug) ProtoReflect() protoreflect.Message {
+	mi := &file_contact_v1_state_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FieldTug.ProtoReflect.Descriptor instead.
+func (*FieldTug) Descriptor() ([]byte, []int) {
+	return file_contact_v1_state_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *FieldTug) GetHubspot() *Rewriting {
+	if x != nil {
+		return x.Hubspot
+	}
+	return nil
+}
+
+func (x *FieldTug) GetAloware() *Rewriting {
+	if x != nil {
+		return x.Aloware
+	}
+	return nil
+}
+
+func (x *FieldTug) GetRest() *FieldRest {
+	if x != nil {
+		return x.Rest
+	}
+	return nil
+}
+
+// Rewriting are the values of ours that were replaced lately on one side.
+type Rewriting struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// When each was, by our clock, oldest first; bounded.
+	RoundsMs []int64 `protobuf:"varint,1,rep,packed,name=rounds_ms,json=roundsMs,proto3" json:"rounds_ms,omitempty"`
+	// By place in rounds_ms: a value came back that had been there before.
+	Back []bool `protobuf:"varint,2,rep,packed,name=back,proto3" json:"back,omitempty"`
+	// Value by which ours was replaced last.
+	Last string `protobuf:"bytes,3,opt,name=last,proto3" json:"last,omitempty"`
+	// Who set the present value, in the system's words.
+	By            string `protobuf:"bytes,4,opt,name=by,proto3" json:"by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Rewriting) Reset() {
+	*x = Rewriting{}
+	mi := &file_contact_v1_state_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Rewriting) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Rewriting) ProtoMessage() {}
+
+func (x *Rewriting) ProtoReflect() protoreflect.Message {
+	mi := &file_contact_v1_state_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Rewriting.ProtoReflect.Descriptor instead.
+func (*Rewriting) Descriptor() ([]byte, []int) {
+	return file_contact_v1_state_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Rewriting) GetRoundsMs() []int64 {
+	if x != nil {
+		return x.RoundsMs
+	}
+	return nil
+}
+
+func (x *Rewriting) GetBack() []bool {
+	if x != nil {
+		return x.Back
+	}
+	return nil
+}
+
+func (x *Rewriting) GetLast() string {
+	if x != nil {
+		return x.Last
+	}
+	return ""
+}
+
+func (x *Rewriting) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+// FieldRest is a field that is left alone.
+type FieldRest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The side on which our values were rewritten.
+	Side   System `protobuf:"varint,1,opt,name=side,proto3,enum=contact.v1.System" json:"side,omitempty"`
+	Rounds int32  `protobuf:"varint,2,opt,name=rounds,proto3" json:"rounds,omitempty"`
+	// Time from the first of them to the last, and when the last was counted.
+	TookMs int64 `protobuf:"varint,3,opt,name=took_ms,json=tookMs,proto3" json:"took_ms,omitempty"`
+	LastMs int64 `protobuf:"varint,4,opt,name=last_ms,json=lastMs,proto3" json:"last_ms,omitempty"`
+	// Who rewrote last, in the system's words.
+	By string `protobuf:"bytes,5,opt,name=by,proto3" json:"by,omitempty"`
+	// Our value that was replaced last.
+	Ours string `protobuf:"bytes,6,opt,name=ours,proto3" json:"ours,omitempty"`
+	// What both sides mean by now: another value ends the rest.
+	HubspotValue string `protobuf:"bytes,7,opt,name=hubspot_value,json=hubspotValue,proto3" json:"hubspot_value,omitempty"`
+	AlowareValue string `protobuf:"bytes,8,opt,name=aloware_value,json=alowareValue,proto3" json:"aloware_value,omitempty"`
+	// True while the sides hold different values.
+	Apart bool `protobuf:"varint,9,opt,name=apart,proto3" json:"apart,omitempty"`
+	// Hash of the mapping.
+	Form          uint64 `protobuf:"fixed64,10,opt,name=form,proto3" json:"form,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FieldRest) Reset() {
+	*x = FieldRest{}
+	mi := &file_contact_v1_state_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FieldRest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FieldRest) ProtoMessage() {}
+
+func (x *FieldRest) ProtoReflect() protoreflect.Message {
+	mi := &file_contact_v1_state_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FieldRest.ProtoReflect.Descriptor instead.
+func (*FieldRest) Descriptor() ([]byte, []int) {
+	return file_contact_v1_state_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *FieldRest) GetSide() System {
+	if x != nil {
+		return x.Side
+	}
+	return System_SYSTEM_UNSPECIFIED
+}
+
+func (x *FieldRest) GetRounds() int32 {
+	if x != nil {
+		return x.Rounds
+	}
+	return 0
+}
+
+func (x *FieldRest) GetTookMs() int64 {
+	if x != nil {
+		return x.TookMs
+	}
+	return 0
+}
+
+func (x *FieldRest) GetLastMs() int64 {
+	if x != nil {
+		return x.LastMs
+	}
+	return 0
+}
+
+func (x *FieldRest) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *FieldRest) GetOurs() string {
+	if x != nil {
+		return x.Ours
+	}
+	return ""
+}
+
+func (x *FieldRest) GetHubspotValue() string {
+	if x != nil {
+		return x.HubspotValue
+	}
+	return ""
+}
+
+func (x *FieldRest) GetAlowareValue() string {
+	if x != nil {
+		return x.AlowareValue
+	}
+	return ""
+}
+
+func (x *FieldRest) GetApart() bool {
+	if x != nil {
+		return x.Apart
+	}
+	return false
+}
+
+func (x *FieldRest) GetForm() uint64 {
+	if x != nil {
+		return x.Form
+	}
+	return 0
+}
+
 // Edit is a value that somebody meant.
 type Edit struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -467,7 +736,7 @@ type Edit struct {
 
 func (x *Edit) Reset() {
 	*x = Edit{}
-	mi := &file_contact_v1_state_proto_msgTypes[3]
+	mi := &file_contact_v1_state_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -479,7 +748,7 @@ func (x *Edit) String() string {
 func (*Edit) ProtoMessage() {}
 
 func (x *Edit) ProtoReflect() protoreflect.Message {
-	mi := &file_contact_v1_state_proto_msgTypes[3]
+	mi := &file_contact_v1_state_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -492,7 +761,7 @@ func (x *Edit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Edit.ProtoReflect.Descriptor instead.
 func (*Edit) Descriptor() ([]byte, []int) {
-	return file_contact_v1_state_proto_rawDescGZIP(), []int{3}
+	return file_contact_v1_state_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Edit) GetValue() string {
@@ -546,7 +815,7 @@ type FieldSide struct {
 
 func (x *FieldSide) Reset() {
 	*x = FieldSide{}
-	mi := &file_contact_v1_state_proto_msgTypes[4]
+	mi := &file_contact_v1_state_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -558,7 +827,7 @@ func (x *FieldSide) String() string {
 func (*FieldSide) ProtoMessage() {}
 
 func (x *FieldSide) ProtoReflect() protoreflect.Message {
-	mi := &file_contact_v1_state_proto_msgTypes[4]
+	mi := &file_contact_v1_state_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -571,7 +840,7 @@ func (x *FieldSide) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FieldSide.ProtoReflect.Descriptor instead.
 func (*FieldSide) Descriptor() ([]byte, []int) {
-	return file_contact_v1_state_proto_rawDescGZIP(), []int{4}
+	return file_contact_v1_state_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *FieldSide) GetKnown() bool {
@@ -674,7 +943,7 @@ type PastValue struct {
 
 func (x *PastValue) Reset() {
 	*x = PastValue{}
-	mi := &file_contact_v1_state_proto_msgTypes[5]
+	mi := &file_contact_v1_state_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -686,7 +955,7 @@ func (x *PastValue) String() string {
 func (*PastValue) ProtoMessage() {}
 
 func (x *PastValue) ProtoReflect() protoreflect.Message {
-	mi := &file_contact_v1_state_proto_msgTypes[5]
+	mi := &file_contact_v1_state_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -699,7 +968,7 @@ func (x *PastValue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PastValue.ProtoReflect.Descriptor instead.
 func (*PastValue) Descriptor() ([]byte, []int) {
-	return file_contact_v1_state_proto_rawDescGZIP(), []int{5}
+	return file_contact_v1_state_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *PastValue) GetValue() string {
@@ -741,14 +1010,16 @@ type FieldWrite struct {
 	AppliedMs int64 `protobuf:"varint,4,opt,name=applied_ms,json=appliedMs,proto3" json:"applied_ms,omitempty"`
 	// Meant for a contact that was to be found or created: never written over one
 	// that was found.
-	Sought        bool `protobuf:"varint,5,opt,name=sought,proto3" json:"sought,omitempty"`
+	Sought bool `protobuf:"varint,5,opt,name=sought,proto3" json:"sought,omitempty"`
+	// True once an edit of another value came after it.
+	Replaced      bool `protobuf:"varint,6,opt,name=replaced,proto3" json:"replaced,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *FieldWrite) Reset() {
 	*x = FieldWrite{}
-	mi := &file_contact_v1_state_proto_msgTypes[6]
+	mi := &file_contact_v1_state_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -760,7 +1031,7 @@ func (x *FieldWrite) String() string {
 func (*FieldWrite) ProtoMessage() {}
 
 func (x *FieldWrite) ProtoReflect() protoreflect.Message {
-	mi := &file_contact_v1_state_proto_msgTypes[6]
+	mi := &file_contact_v1_state_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -773,7 +1044,7 @@ func (x *FieldWrite) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FieldWrite.ProtoReflect.Descriptor instead.
 func (*FieldWrite) Descriptor() ([]byte, []int) {
-	return file_contact_v1_state_proto_rawDescGZIP(), []int{6}
+	return file_contact_v1_state_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *FieldWrite) GetVersion() int64 {
@@ -811,6 +1082,13 @@ func (x *FieldWrite) GetSought() bool {
 	return false
 }
 
+func (x *FieldWrite) GetReplaced() bool {
+	if x != nil {
+		return x.Replaced
+	}
+	return false
+}
+
 // FieldRejection is a refusal of one value.
 type FieldRejection struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
@@ -825,7 +1103,7 @@ type FieldRejection struct {
 
 func (x *FieldRejection) Reset() {
 	*x = FieldRejection{}
-	mi := &file_contact_v1_state_proto_msgTypes[7]
+	mi := &file_contact_v1_state_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -837,7 +1115,7 @@ func (x *FieldRejection) String() string {
 func (*FieldRejection) ProtoMessage() {}
 
 func (x *FieldRejection) ProtoReflect() protoreflect.Message {
-	mi := &file_contact_v1_state_proto_msgTypes[7]
+	mi := &file_contact_v1_state_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -850,7 +1128,7 @@ func (x *FieldRejection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FieldRejection.ProtoReflect.Descriptor instead.
 func (*FieldRejection) Descriptor() ([]byte, []int) {
-	return file_contact_v1_state_proto_rawDescGZIP(), []int{7}
+	return file_contact_v1_state_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *FieldRejection) GetValue() string {
@@ -897,7 +1175,7 @@ type ActivityState struct {
 
 func (x *ActivityState) Reset() {
 	*x = ActivityState{}
-	mi := &file_contact_v1_state_proto_msgTypes[8]
+	mi := &file_contact_v1_state_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -909,7 +1187,7 @@ func (x *ActivityState) String() string {
 func (*ActivityState) ProtoMessage() {}
 
 func (x *ActivityState) ProtoReflect() protoreflect.Message {
-	mi := &file_contact_v1_state_proto_msgTypes[8]
+	mi := &file_contact_v1_state_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -922,7 +1200,7 @@ func (x *ActivityState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ActivityState.ProtoReflect.Descriptor instead.
 func (*ActivityState) Descriptor() ([]byte, []int) {
-	return file_contact_v1_state_proto_rawDescGZIP(), []int{8}
+	return file_contact_v1_state_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ActivityState) GetInboundCalls() *ActivityLine {
@@ -991,7 +1269,7 @@ type ActivityLine struct {
 
 func (x *ActivityLine) Reset() {
 	*x = ActivityLine{}
-	mi := &file_contact_v1_state_proto_msgTypes[9]
+	mi := &file_contact_v1_state_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1003,7 +1281,7 @@ func (x *ActivityLine) String() string {
 func (*ActivityLine) ProtoMessage() {}
 
 func (x *ActivityLine) ProtoReflect() protoreflect.Message {
-	mi := &file_contact_v1_state_proto_msgTypes[9]
+	mi := &file_contact_v1_state_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1016,7 +1294,7 @@ func (x *ActivityLine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ActivityLine.ProtoReflect.Descriptor instead.
 func (*ActivityLine) Descriptor() ([]byte, []int) {
-	return file_contact_v1_state_proto_rawDescGZIP(), []int{9}
+	return file_contact_v1_state_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ActivityLine) GetCount() int64 {
@@ -1153,7 +1431,7 @@ const file_contact_v1_state_proto_rawDesc = "" +
 	"\n" +
 	"leaving_ms\x18\x15 \x01(\x03R\tleavingMs\x12\x12\n" +
 	"\x04left\x18\x16 \x01(\bR\x04left\x12\x1c\n" +
-	"\tarchiving\x18\x17 \x01(\x03R\tarchiving\"\xaa\x03\n" +
+	"\tarchiving\x18\x17 \x01(\x03R\tarchiving\"\xd2\x03\n" +
 	"\n" +
 	"FieldState\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x123\n" +
@@ -1167,7 +1445,29 @@ const file_contact_v1_state_proto_rawDesc = "" +
 	"\raloware_since\x18\t \x01(\x03R\falowareSince\x12\x16\n" +
 	"\x06formed\x18\n" +
 	" \x01(\x03R\x06formed\x12\x18\n" +
-	"\arenewed\x18\v \x01(\x03R\arenewed\"Y\n" +
+	"\arenewed\x18\v \x01(\x03R\arenewed\x12&\n" +
+	"\x03tug\x18\f \x01(\v2\x14.contact.v1.FieldTugR\x03tug\"\x97\x01\n" +
+	"\bFieldTug\x12/\n" +
+	"\ahubspot\x18\x01 \x01(\v2\x15.contact.v1.RewritingR\ahubspot\x12/\n" +
+	"\aaloware\x18\x02 \x01(\v2\x15.contact.v1.RewritingR\aaloware\x12)\n" +
+	"\x04rest\x18\x03 \x01(\v2\x15.contact.v1.FieldRestR\x04rest\"`\n" +
+	"\tRewriting\x12\x1b\n" +
+	"\trounds_ms\x18\x01 \x03(\x03R\broundsMs\x12\x12\n" +
+	"\x04back\x18\x02 \x03(\bR\x04back\x12\x12\n" +
+	"\x04last\x18\x03 \x01(\tR\x04last\x12\x0e\n" +
+	"\x02by\x18\x04 \x01(\tR\x02by\"\x95\x02\n" +
+	"\tFieldRest\x12&\n" +
+	"\x04side\x18\x01 \x01(\x0e2\x12.contact.v1.SystemR\x04side\x12\x16\n" +
+	"\x06rounds\x18\x02 \x01(\x05R\x06rounds\x12\x17\n" +
+	"\atook_ms\x18\x03 \x01(\x03R\x06tookMs\x12\x17\n" +
+	"\alast_ms\x18\x04 \x01(\x03R\x06lastMs\x12\x0e\n" +
+	"\x02by\x18\x05 \x01(\tR\x02by\x12\x12\n" +
+	"\x04ours\x18\x06 \x01(\tR\x04ours\x12#\n" +
+	"\rhubspot_value\x18\a \x01(\tR\fhubspotValue\x12#\n" +
+	"\raloware_value\x18\b \x01(\tR\falowareValue\x12\x14\n" +
+	"\x05apart\x18\t \x01(\bR\x05apart\x12\x12\n" +
+	"\x04form\x18\n" +
+	" \x01(\x06R\x04form\"Y\n" +
 	"\x04Edit\x12\x14\n" +
 	"\x05value\x18\x01 \x01(\tR\x05value\x12\x13\n" +
 	"\x05at_ms\x18\x02 \x01(\x03R\x04atMs\x12&\n" +
@@ -1193,7 +1493,7 @@ const file_contact_v1_state_proto_rawDesc = "" +
 	"\x05value\x18\x01 \x01(\tR\x05value\x12\x19\n" +
 	"\bsince_ms\x18\x02 \x01(\x03R\asinceMs\x12\x19\n" +
 	"\buntil_ms\x18\x03 \x01(\x03R\auntilMs\x12\x17\n" +
-	"\alast_ms\x18\x04 \x01(\x03R\x06lastMs\"\x8e\x01\n" +
+	"\alast_ms\x18\x04 \x01(\x03R\x06lastMs\"\xaa\x01\n" +
 	"\n" +
 	"FieldWrite\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x03R\aversion\x12\x14\n" +
@@ -1201,7 +1501,8 @@ const file_contact_v1_state_proto_rawDesc = "" +
 	"\bafter_ms\x18\x03 \x01(\x03R\aafterMs\x12\x1d\n" +
 	"\n" +
 	"applied_ms\x18\x04 \x01(\x03R\tappliedMs\x12\x16\n" +
-	"\x06sought\x18\x05 \x01(\bR\x06sought\"\x83\x01\n" +
+	"\x06sought\x18\x05 \x01(\bR\x06sought\x12\x1a\n" +
+	"\breplaced\x18\x06 \x01(\bR\breplaced\"\x83\x01\n" +
 	"\x0eFieldRejection\x12\x14\n" +
 	"\x05value\x18\x01 \x01(\tR\x05value\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x03R\aversion\x12'\n" +
@@ -1244,46 +1545,54 @@ func file_contact_v1_state_proto_rawDescGZIP() []byte {
 	return file_contact_v1_state_proto_rawDescData
 }
 
-var file_contact_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_contact_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_contact_v1_state_proto_goTypes = []any{
 	(*ContactState)(nil),   // 0: contact.v1.ContactState
 	(*ContactSide)(nil),    // 1: contact.v1.ContactSide
 	(*FieldState)(nil),     // 2: contact.v1.FieldState
-	(*Edit)(nil),           // 3: contact.v1.Edit
-	(*FieldSide)(nil),      // 4: contact.v1.FieldSide
-	(*PastValue)(nil),      // 5: contact.v1.PastValue
-	(*FieldWrite)(nil),     // 6: contact.v1.FieldWrite
-	(*FieldRejection)(nil), // 7: contact.v1.FieldRejection
-	(*ActivityState)(nil),  // 8: contact.v1.ActivityState
-	(*ActivityLine)(nil),   // 9: contact.v1.ActivityLine
-	(*Error)(nil),          // 10: contact.v1.Error
-	(System)(0),            // 11: contact.v1.System
+	(*FieldTug)(nil),       // 3: contact.v1.FieldTug
+	(*Rewriting)(nil),      // 4: contact.v1.Rewriting
+	(*FieldRest)(nil),      // 5: contact.v1.FieldRest
+	(*Edit)(nil),           // 6: contact.v1.Edit
+	(*FieldSide)(nil),      // 7: contact.v1.FieldSide
+	(*PastValue)(nil),      // 8: contact.v1.PastValue
+	(*FieldWrite)(nil),     // 9: contact.v1.FieldWrite
+	(*FieldRejection)(nil), // 10: contact.v1.FieldRejection
+	(*ActivityState)(nil),  // 11: contact.v1.ActivityState
+	(*ActivityLine)(nil),   // 12: contact.v1.ActivityLine
+	(*Error)(nil),          // 13: contact.v1.Error
+	(System)(0),            // 14: contact.v1.System
 }
 var file_contact_v1_state_proto_depIdxs = []int32{
 	1,  // 0: contact.v1.ContactState.hubspot:type_name -> contact.v1.ContactSide
 	1,  // 1: contact.v1.ContactState.aloware:type_name -> contact.v1.ContactSide
 	2,  // 2: contact.v1.ContactState.fields:type_name -> contact.v1.FieldState
-	8,  // 3: contact.v1.ContactState.activity:type_name -> contact.v1.ActivityState
-	10, // 4: contact.v1.ContactSide.refused:type_name -> contact.v1.Error
-	3,  // 5: contact.v1.FieldState.hubspot_edit:type_name -> contact.v1.Edit
-	4,  // 6: contact.v1.FieldState.hubspot:type_name -> contact.v1.FieldSide
-	4,  // 7: contact.v1.FieldState.aloware:type_name -> contact.v1.FieldSide
-	3,  // 8: contact.v1.FieldState.aloware_edit:type_name -> contact.v1.Edit
-	3,  // 9: contact.v1.FieldState.approved:type_name -> contact.v1.Edit
-	11, // 10: contact.v1.Edit.side:type_name -> contact.v1.System
-	5,  // 11: contact.v1.FieldSide.past:type_name -> contact.v1.PastValue
-	6,  // 12: contact.v1.FieldSide.writes:type_name -> contact.v1.FieldWrite
-	7,  // 13: contact.v1.FieldSide.rejected:type_name -> contact.v1.FieldRejection
-	10, // 14: contact.v1.FieldRejection.error:type_name -> contact.v1.Error
-	9,  // 15: contact.v1.ActivityState.inbound_calls:type_name -> contact.v1.ActivityLine
-	9,  // 16: contact.v1.ActivityState.outbound_calls:type_name -> contact.v1.ActivityLine
-	9,  // 17: contact.v1.ActivityState.inbound_texts:type_name -> contact.v1.ActivityLine
-	9,  // 18: contact.v1.ActivityState.outbound_texts:type_name -> contact.v1.ActivityLine
-	19, // [19:19] is the sub-list for method output_type
-	19, // [19:19] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	11, // 3: contact.v1.ContactState.activity:type_name -> contact.v1.ActivityState
+	13, // 4: contact.v1.ContactSide.refused:type_name -> contact.v1.Error
+	6,  // 5: contact.v1.FieldState.hubspot_edit:type_name -> contact.v1.Edit
+	7,  // 6: contact.v1.FieldState.hubspot:type_name -> contact.v1.FieldSide
+	7,  // 7: contact.v1.FieldState.aloware:type_name -> contact.v1.FieldSide
+	6,  // 8: contact.v1.FieldState.aloware_edit:type_name -> contact.v1.Edit
+	6,  // 9: contact.v1.FieldState.approved:type_name -> contact.v1.Edit
+	3,  // 10: contact.v1.FieldState.tug:type_name -> contact.v1.FieldTug
+	4,  // 11: contact.v1.FieldTug.hubspot:type_name -> contact.v1.Rewriting
+	4,  // 12: contact.v1.FieldTug.aloware:type_name -> contact.v1.Rewriting
+	5,  // 13: contact.v1.FieldTug.rest:type_name -> contact.v1.FieldRest
+	14, // 14: contact.v1.FieldRest.side:type_name -> contact.v1.System
+	14, // 15: contact.v1.Edit.side:type_name -> contact.v1.System
+	8,  // 16: contact.v1.FieldSide.past:type_name -> contact.v1.PastValue
+	9,  // 17: contact.v1.FieldSide.writes:type_name -> contact.v1.FieldWrite
+	10, // 18: contact.v1.FieldSide.rejected:type_name -> contact.v1.FieldRejection
+	13, // 19: contact.v1.FieldRejection.error:type_name -> contact.v1.Error
+	12, // 20: contact.v1.ActivityState.inbound_calls:type_name -> contact.v1.ActivityLine
+	12, // 21: contact.v1.ActivityState.outbound_calls:type_name -> contact.v1.ActivityLine
+	12, // 22: contact.v1.ActivityState.inbound_texts:type_name -> contact.v1.ActivityLine
+	12, // 23: contact.v1.ActivityState.outbound_texts:type_name -> contact.v1.ActivityLine
+	24, // [24:24] is the sub-list for method output_type
+	24, // [24:24] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_contact_v1_state_proto_init() }
@@ -1298,7 +1607,7 @@ func file_contact_v1_state_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_contact_v1_state_proto_rawDesc), len(file_contact_v1_state_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   10,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -27,9 +27,9 @@ func problemFilter(tenant string, f *consolev1.ProblemFilter) (postgres.ProblemF
 		out.Field = f.Field
 	}
 	switch out.Kind {
-	case "", contact.ProblemRefused, contact.ProblemConflict, contact.ProblemReview, contact.ProblemAbsent, inbox.Waiting:
+	case "", contact.ProblemRefused, contact.ProblemConflict, contact.ProblemReview, contact.ProblemAbsent, contact.ProblemRewritten, inbox.Waiting:
 	default:
-		return out, &inbox.Error{Rule: "invalid", Subject: "kind", Message: "want refused, conflict, review, absent or waiting"}
+		return out, &inbox.Error{Rule: "invalid", Subject: "kind", Message: "want refused, conflict, review, absent, rewritten or waiting"}
 	}
 	if f.GetSystem() != "" {
 		system, err := contact.ParseSystem(f.GetSystem())

@@ -7,6 +7,7 @@ import "strings"
 var reasons = map[string]string{
 	"SEVERAL_CONTACTS":         "Several contacts fit",
 	"REVIEW":                   "A difference to decide",
+	"REWRITTEN":                "Somebody else keeps setting it back",
 	"ABSENT":                   "No counterpart, and none may be made",
 	"SOMEBODY_ELSE":            "The counterpart belongs to somebody else",
 	"NO_COUNTERPART":           "No counterpart in the other system",

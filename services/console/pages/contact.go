@@ -162,7 +162,7 @@ func urgency(s contact.FieldState) int {
 	switch s {
 	case contact.FieldReview:
 		return 0
-	case contact.FieldRefused:
+	case contact.FieldRefused, contact.FieldRewritten:
 		return 1
 	case contact.FieldWaiting:
 		return 2

@@ -29,6 +29,12 @@ func decided(h postgres.HistoryRow) string {
 		return "is not written to " + system + ": " + value
 	case "ignored":
 		return "a blank in " + system + " changes nothing"
+	case "rewritten":
+		return "was set to " + value + " in " + system + ", over what Lockstep had written there"
+	case "stopped":
+		return "is left alone from now on: it was set to " + value + " in " + system + " once more"
+	case "resumed":
+		return "is kept in step again"
 	case "dropped":
 		return "what was to be written to " + system + " is withdrawn"
 	case "held":

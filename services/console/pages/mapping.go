@@ -67,6 +67,7 @@ type mappingRow struct {
 	Changed      bool   // by the unsaved changes
 	Rests        string // why the mapping is at rest
 	Refused      int    // contacts whose value was refused
+	Rewritten    int    // contacts in which somebody else keeps setting it back
 	Waiting      int    // contacts with a question about it
 	Note         string // what the connection cannot do with it
 	Ways         []way
@@ -219,6 +220,8 @@ func (p *Pages) mappingView(ctx context.Context, r *http.Request, d draft, panel
 			case group.Field != m.Key:
 			case group.Kind == contact.ProblemReview:
 				row.Waiting += group.Contacts
+			case group.Kind == contact.ProblemRewritten:
+				row.Rewritten += group.Contacts
 			default:
 				row.Refused += group.Contacts
 			}

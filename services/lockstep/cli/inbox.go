@@ -44,7 +44,7 @@ func (i *inbox) chosen() error {
 // filtered adds the flags that choose problems.
 func (i *inbox) filtered(command *cobra.Command) *cobra.Command {
 	flags := command.Flags()
-	flags.StringVar(&i.filter.Kind, "kind", "", "refused, conflict, review, absent or waiting")
+	flags.StringVar(&i.filter.Kind, "kind", "", "refused, conflict, review, absent, rewritten or waiting")
 	flags.StringVar(&i.filter.Reason, "reason", "", "reason, as the list shows it")
 	flags.StringVar(&i.filter.System, "system", "", "hubspot or aloware")
 	flags.StringVar(&i.field, "field", "", "mapping key; empty is the contact as a whole")

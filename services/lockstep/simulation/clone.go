@@ -34,6 +34,7 @@ func clone(s *resolve.State) *resolve.State {
 					side.Rejected = &rejected
 				}
 			}
+			mine.Tug = cloneTug(mine.Tug)
 			c.Fields[key] = mine
 		}
 	}
@@ -43,6 +44,21 @@ func clone(s *resolve.State) *resolve.State {
 		for _, line := range []*resolve.Line{&activity.InboundCalls, &activity.OutboundCalls, &activity.InboundTexts, &activity.OutboundTexts} {
 			line.Open = slices.Clone(line.Open)
 		}
+	}
+	return &c
+}
+
+func cloneTug(t *resolve.Tug) *resolve.Tug {
+	if t == nil {
+		return nil
+	}
+	c := *t
+	for i := range c.Sides {
+		c.Sides[i].Rounds = slices.Clone(c.Sides[i].Rounds)
+	}
+	if c.Rest != nil {
+		rest := *c.Rest
+		c.Rest = &rest
 	}
 	return &c
 }

@@ -47,7 +47,9 @@ func (j *Judge) cardField(m *mapping.Mapping) contact.CardField {
 		}
 		out.Sides[at] = v
 	}
-	out.State = j.fieldState(m, f)
+	if out.State = j.fieldState(m, f); out.State == contact.FieldRewritten {
+		out.Stopped = f.Tug.Rest.words()
+	}
 	return out
 }
 
@@ -57,6 +59,8 @@ func (j *Judge) fieldState(m *mapping.Mapping, f *Field) contact.FieldState {
 	switch {
 	case m.Stopped != "":
 		return contact.FieldStopped
+	case f.rests() && f.Tug.Rest.Apart:
+		return contact.FieldRewritten
 	case a.Rejected != nil || b.Rejected != nil:
 		return contact.FieldRefused
 	case f.Asked:

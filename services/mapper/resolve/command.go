@@ -34,6 +34,7 @@ func (j *Judge) recheck(c *contact.Command) {
 	j.Refresh()
 	for _, key := range c.Fields {
 		if f := j.state.Fields[key]; f != nil {
+			j.resumeAsked(key, f, 0, c.Author)
 			f.Sides[0].Rejected, f.Sides[1].Rejected = nil, nil
 		}
 	}
@@ -78,12 +79,17 @@ func (j *Judge) pull(c *contact.Command) {
 // pulled takes over what HubSpot was just read to hold, as somebody asked:
 // where only HubSpot's values flow they replace Aloware's own edits, and a
 // field that follows HubSpot by hand follows it now. Fields of both directions
-// are in step by the rules already.
+// are in step by the rules already, but for those that rested as somebody kept
+// rewriting them.
 func (j *Judge) pulled(system contact.System, asked contact.Millis) {
 	for i := range j.rules.Set.Mappings {
 		m := &j.rules.Set.Mappings[i]
 		f := j.state.Fields[m.Key]
-		if f == nil || m.Stopped != "" || !j.flows(m, contact.Aloware) || j.flows(m, contact.HubSpot) && !m.Manual() {
+		if f == nil || m.Stopped != "" {
+			continue
+		}
+		rested := j.resume(m, f, "the contact was synced by hand")
+		if !j.flows(m, contact.Aloware) || j.flows(m, contact.HubSpot) && !m.Manual() && !rested {
 			continue
 		}
 		fs := &f.Sides[index(system)]
@@ -139,6 +145,7 @@ func (j *Judge) retry(c *contact.Command) {
 		if len(c.Fields) > 0 && !slices.Contains(c.Fields, key) {
 			continue
 		}
+		j.resumeAsked(key, f, c.System, c.Author)
 		for at, system := range contact.Systems {
 			if fs := &f.Sides[at]; fs.Rejected != nil && (c.System == 0 || c.System == system) {
 				j.step(Step{Field: key, Side: system, Rule: "retried", Value: fs.Rejected.Value, Reason: c.Author})

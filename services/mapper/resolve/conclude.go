@@ -18,6 +18,7 @@ func (j *Judge) Conclude() Verdict {
 		return j.verdict
 	}
 	j.reopen()
+	j.tugs()
 	j.redirect()
 	j.explainBar()
 	j.carryDeletions()
@@ -148,7 +149,7 @@ func (j *Judge) due(system contact.System, also []string, side *Side) (propertie
 	for i := range j.rules.Set.Mappings {
 		m := &j.rules.Set.Mappings[i]
 		f := j.state.Fields[m.Key]
-		if f == nil || m.Stopped != "" {
+		if f == nil || m.Stopped != "" || f.rests() {
 			continue
 		}
 		if m.Key == "email" && system == contact.HubSpot && !side.Linked() && len(side.Apart) > 0 {

@@ -208,6 +208,9 @@ func (j *Judge) Join(other *State, key contact.Key) {
 				joinFieldSide(&ours.Sides[i], &theirs.Sides[i])
 			}
 		}
+		if ours.Tug == nil {
+			ours.Tug = theirs.Tug
+		}
 		if theirs.Approved.later(ours.Approved) {
 			ours.Approved = theirs.Approved
 		}

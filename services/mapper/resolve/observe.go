@@ -30,7 +30,7 @@ func (j *Judge) Observe(change *contact.Change) {
 	whole := change.Event == contact.Snapshot || change.Event == contact.Created && len(change.Values) > 0 && change.System == contact.Aloware
 	j.values(change.System, change.Values, reading{
 		occurred: change.OccurredAt, precision: change.Precision, received: change.ReceivedAt,
-		origin: change.Origin, whole: whole, created: change.Event == contact.Created,
+		origin: change.Origin, cause: change.Cause, whole: whole, created: change.Event == contact.Created,
 	})
 	if whole {
 		side.Read = true
@@ -44,10 +44,11 @@ func (j *Judge) Observe(change *contact.Change) {
 type reading struct {
 	occurred, precision, received contact.Millis
 	origin                        contact.Origin
-	whole                         bool // the whole contact, not named changes
-	created                       bool // the contact as it was made
-	dated                         bool // the value has a time of its own
-	final                         bool // read after the tick it tells of: nothing in that tick is newer
+	cause                         string // who, in the system's words
+	whole                         bool   // the whole contact, not named changes
+	created                       bool   // the contact as it was made
+	dated                         bool   // the value has a time of its own
+	final                         bool   // read after the tick it tells of: nothing in that tick is newer
 }
 
 // span is the stretch of the side's clock for a value. Within a coarse tick
@@ -104,6 +105,9 @@ func (j *Judge) values(system contact.System, values []contact.Value, r reading)
 		r.dated = value.OccurredAt != 0
 		j.value(m, system, text, refused, when, origin, r)
 		fs.named(m, system, text, value.Text)
+		if origin != contact.Ours {
+			j.field(m).heardFrom(system, text, r.cause)
+		}
 	}
 }
 

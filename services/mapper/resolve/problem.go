@@ -42,6 +42,9 @@ func (s *State) Problems() []Problem {
 		if f.Asked {
 			problems = append(problems, f.question(key))
 		}
+		if f.rests() && f.Tug.Rest.Apart {
+			problems = append(problems, f.Tug.Rest.problem(key, f))
+		}
 		for at := range f.Sides {
 			if r := f.Sides[at].Rejected; r != nil {
 				problems = append(problems, Problem{Field: key, System: contact.Systems[at], Kind: contact.ProblemRefused, Refusal: r.Refusal, Value: r.Value, Version: r.Version})

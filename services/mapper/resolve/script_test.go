@@ -31,13 +31,17 @@ import (
 //	exists SYSTEM NAME=V ... its counterpart is there already, unlinked
 //	SYSTEM TIME NAME=V ...   a person changed these properties
 //	ours SYSTEM TIME NAME=V  we did
-//	pull TIME | answer SYSTEM TIME | retry | recheck
+//	robot SYSTEM NAME=V ...  something there sets this again whenever we write another value; "+V" adds to ours
+//	robot SYSTEM             not any more
+//	pull TIME | answer SYSTEM TIME | retry KEY ... | recheck KEY ...
 //	refuse SYSTEM NAME       the system refuses this property from now on
 //	accept SYSTEM NAME       it takes it again
 //	writes SYSTEM NAME=V ... what was written there since the last check, all of it
 //	writes nothing
 //	made SYSTEM NAME=V ...   the contact was created with these
 //	refused KEY SYSTEM REASON | asked KEY | settled KEY
+//	rests KEY SYSTEM WORDS   it is left alone, as something in the system keeps rewriting it; a problem has the words
+//	goes KEY                 it is not
 //	why KEY SYSTEM RULE ...  the rules by which the last event was explained, in order
 //
 // A text with blanks is quoted. Systems are "hubspot" and "aloware".
@@ -106,6 +110,7 @@ type script struct {
 	refuse [2]map[string]bool
 	wrote  [2]map[string]string
 	made   [2]map[string]string
+	robots [2]map[string]string
 
 	steps   []Step // of the last event, and of what followed
 	removed []mapping.Mapping
@@ -236,7 +241,7 @@ func (s *script) step(args []string) {
 	case "answer":
 		s.command(contact.Command{Kind: contact.Answer, System: s.system(args[1]), AskedAt: s.at(args[2])})
 	case "retry":
-		s.command(contact.Command{Kind: contact.Retry})
+		s.command(contact.Command{Kind: contact.Retry, Fields: args[1:]})
 	case "recheck":
 		s.command(contact.Command{Kind: contact.Recheck, Fields: args[1:]})
 	case "refuse", "accept":
@@ -249,6 +254,14 @@ func (s *script) step(args []string) {
 		s.made[i] = nil
 	case "why":
 		s.why(args[1], s.system(args[2]), args[3:])
+	case "robot":
+		s.robots[index(s.system(args[1]))] = pairs(args[2:])
+	case "rests":
+		s.resting(args[1], s.system(args[2]), args[3])
+	case "goes":
+		if s.state.Fields[args[1]].rests() {
+			s.fail("it rests: %s", s.state.Fields[args[1]].Tug.Rest.words())
+		}
 	case "refused", "asked", "settled":
 		s.check(args)
 	default:
@@ -396,7 +409,7 @@ func (s *script) command(c contact.Command) {
 // until nothing does.
 func (s *script) judge(do func(j *Judge)) {
 	for round := 0; ; round++ {
-		if round == 20 {
+		if round == 60 {
 			s.fail("the writes find no end")
 		}
 		s.now += 10
@@ -415,9 +428,13 @@ func (s *script) judge(do func(j *Judge)) {
 		for i := range patches {
 			outcomes = append(outcomes, s.carryOut(&patches[i]))
 		}
+		edits := s.rewrite(patches)
 		do = func(j *Judge) {
 			for _, o := range outcomes {
 				j.Settle(o)
+			}
+			for _, e := range edits {
+				j.Observe(e)
 			}
 		}
 	}

@@ -66,6 +66,9 @@ type Field struct {
 	Approved Edit
 	// Binding is the mapping's of which all this is known.
 	Binding mapping.Binding
+	// Tug is what is known of somebody else who keeps rewriting the field; nil
+	// while nobody does.
+	Tug *Tug
 }
 
 // Edit is a value that somebody meant.
@@ -128,6 +131,8 @@ type Write struct {
 	// Sought marks a write for a contact that was to be found or created: one
 	// that is found is only read.
 	Sought bool
+	// Replaced tells that an edit of another value came after it; see Tug.
+	Replaced bool
 }
 
 // Rejection is a value that the system refused.
