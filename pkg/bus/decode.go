@@ -201,7 +201,7 @@ func decodeDirectory(d *contactv1.DirectoryListed) (*contact.Directory, error) {
 func decodePatch(p *contactv1.PropertyPatch, system contact.System) (contact.Patch, error) {
 	out := contact.Patch{
 		Contact: contact.Key(p.GetContact()), System: system, Version: contact.Version(p.GetVersion()), TargetID: p.GetTargetId(),
-		Archive: p.GetArchive(), Wake: p.GetWake(), Forget: p.GetForget(), CauseEventID: p.GetCauseEventId(), EditedAt: contact.Millis(p.GetEditedMs()),
+		Archive: p.GetArchive(), Wake: p.GetWake(), Unfetch: p.GetUnfetch(), Forget: p.GetForget(), CauseEventID: p.GetCauseEventId(), EditedAt: contact.Millis(p.GetEditedMs()),
 		ReceivedAt: contact.Millis(p.GetReceivedMs()), MappingVersion: p.GetMappingVersion(), Traceparent: p.GetTraceparent(), Merged: p.GetMergedTraceparents(),
 	}
 	for _, v := range p.GetProperties() {

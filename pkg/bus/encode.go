@@ -274,7 +274,7 @@ func encodePatch(p *contact.Patch) (*contactv1.PropertyPatch, error) {
 	out := &contactv1.PropertyPatch{
 		Contact: string(p.Contact), Version: int64(p.Version), TargetId: p.TargetID, CauseEventId: p.CauseEventID,
 		EditedMs: int64(p.EditedAt), ReceivedMs: int64(p.ReceivedAt), MappingVersion: p.MappingVersion,
-		Traceparent: p.Traceparent, MergedTraceparents: p.Merged, Archive: p.Archive, Wake: p.Wake, Forget: p.Forget,
+		Traceparent: p.Traceparent, MergedTraceparents: p.Merged, Archive: p.Archive, Wake: p.Wake, Unfetch: p.Unfetch, Forget: p.Forget,
 	}
 	for i := range p.Properties {
 		v := &p.Properties[i]

@@ -29,6 +29,7 @@ type Patch struct {
 	Fetch          *Fetch
 	Archive        bool // archive it in System
 	Wake           bool // try what waits for the contact now; nothing where nothing waits
+	Unfetch        bool // a read that waits is taken back: what it would tell is known; nothing where nothing waits
 	Forget         bool // the person is erased: forget what waits, write nothing
 	Bulk           bool // waits for live ones; told by the writer's row, and not sent
 	CauseEventID   string

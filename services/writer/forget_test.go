@@ -78,3 +78,35 @@ func TestAForgottenContactsRowGoes(t *testing.T) {
 		t.Error("the forgotten contact was written")
 	}
 }
+
+// TestAReadIsTakenBack where it waits alone, and what else waits is written.
+func TestAReadIsTakenBack(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t, "acme")
+	e.start("one")
+	later := contact.Millis(time.Now().Add(time.Hour).UnixMilli())
+	for n := range 3 {
+		read := contact.Patch{Contact: key(n), Version: 1, TargetID: "7", Fetch: &contact.Fetch{Properties: []string{"city"}, NotBefore: later}}
+		e.send(bus.Patches, "acme", read)
+	}
+	back := func(n int) contact.Patch {
+		return contact.Patch{Contact: key(n), Version: 2, Unfetch: true, Wake: true}
+	}
+	e.await("the reads wait", func() bool { return e.rows() == 3 })
+	e.send(bus.Patches, "acme", back(0))
+	e.send(bus.Patches, "acme", back(1), write(key(1), 3, "city", "b"), back(9))
+	e.send(bus.Patches, "acme", write(key(2), 2, "city", "c"), back(2))
+	e.awaitEmpty()
+	for _, n := range []int{1, 2} {
+		if e.system.value("acme/"+string(key(n))+"/city") == "" {
+			t.Errorf("what waits of contact %d besides the read was not written", n)
+		}
+	}
+	for _, call := range e.system.seen() {
+		for _, p := range call.patches {
+			if p.Fetch != nil || len(p.Properties) == 0 {
+				t.Errorf("a call is %+v, want a value written", p)
+			}
+		}
+	}
+}

@@ -96,10 +96,10 @@ func (w *Writer) merge(ctx context.Context, tx *postgres.Tx, b stage.Batch, orde
 				return err
 			}
 			continue
-		case patch.Wake && !there:
+		case !there && (patch.Wake || patch.Unfetch && row.Empty(patch)):
 			continue // nothing waits
 		}
-		patch.Wake = false
+		taken := patch.Unfetch
 		if !there {
 			r = postgres.LaneRow{Tenant: n.tenant, Contact: n.contact, Bulk: true}
 		} else {
@@ -108,6 +108,13 @@ func (w *Writer) merge(ctx context.Context, tx *postgres.Tx, b stage.Batch, orde
 				return fmt.Errorf("row of %s: %w", n.tenant, err)
 			}
 			patch = row.Merge(known, patch)
+		}
+		patch.Wake, patch.Unfetch = false, false
+		if taken && row.Empty(patch) {
+			if err := tx.DeleteLaneRows(ctx, n.tenant, w.config.System, []contact.Key{n.contact}); err != nil {
+				return err
+			}
+			continue
 		}
 		r.Partition, r.Bulk = b.Partition, r.Bulk && b.Stream == bus.PatchesBulk
 		r.Job = jobOf(r, there, contact.JobBehind(patches[n].CauseEventID))

@@ -125,6 +125,9 @@ type PropertyPatch struct {
 	// True when the writer must forget the contact: its row goes, and nothing
 	// is written.
 	Forget bool `protobuf:"varint,21,opt,name=forget,proto3" json:"forget,omitempty"`
+	// True when what was to be read before this version is known by now: a read
+	// that waits is taken back, and nothing is done where nothing waits.
+	Unfetch bool `protobuf:"varint,23,opt,name=unfetch,proto3" json:"unfetch,omitempty"`
 	// W3C trace contexts of earlier edits that this patch carries too, since they
 	// were merged into it, the oldest first; at most seven, the newest.
 	MergedTraceparents []string `protobuf:"bytes,22,rep,name=merged_traceparents,json=mergedTraceparents,proto3" json:"merged_traceparents,omitempty"`
@@ -256,6 +259,13 @@ func (x *PropertyPatch) GetWake() bool {
 func (x *PropertyPatch) GetForget() bool {
 	if x != nil {
 		return x.Forget
+	}
+	return false
+}
+
+func (x *PropertyPatch) GetUnfetch() bool {
+	if x != nil {
+		return x.Unfetch
 	}
 	return false
 }
@@ -468,7 +478,7 @@ const file_contact_v1_patch_proto_rawDesc = "" +
 	"\bPatchRun\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12*\n" +
 	"\x06system\x18\x02 \x01(\x0e2\x12.contact.v1.SystemR\x06system\x123\n" +
-	"\apatches\x18\x03 \x03(\v2\x19.contact.v1.PropertyPatchR\apatches\"\xa6\x04\n" +
+	"\apatches\x18\x03 \x03(\v2\x19.contact.v1.PropertyPatchR\apatches\"\xc0\x04\n" +
 	"\rPropertyPatch\x12\x18\n" +
 	"\acontact\x18\x01 \x01(\tR\acontact\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x03R\aversion\x12\x1b\n" +
@@ -487,7 +497,8 @@ const file_contact_v1_patch_proto_rawDesc = "" +
 	"\vtraceparent\x18\v \x01(\tR\vtraceparent\x12\x18\n" +
 	"\aarchive\x18\f \x01(\bR\aarchive\x12\x12\n" +
 	"\x04wake\x18\x14 \x01(\bR\x04wake\x12\x16\n" +
-	"\x06forget\x18\x15 \x01(\bR\x06forget\x12/\n" +
+	"\x06forget\x18\x15 \x01(\bR\x06forget\x12\x18\n" +
+	"\aunfetch\x18\x17 \x01(\bR\aunfetch\x12/\n" +
 	"\x13merged_traceparents\x18\x16 \x03(\tR\x12mergedTraceparents\"\x80\x01\n" +
 	"\x0fPatchedProperty\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12)\n" +

@@ -65,15 +65,20 @@ func (w *world) read(wr *writer, stream, count int) {
 			delete(wr.sent, p.Contact)
 			wr.drop(l)
 			continue
-		case p.Wake && l == nil:
+		case l == nil && (p.Wake || p.Unfetch && row.Empty(p)):
 			continue
 		}
-		p.Wake = false
+		taken := p.Unfetch
 		if l == nil {
 			l = &lane{key: p.Contact, patch: p}
 			wr.lanes = append(wr.lanes, l)
 		} else {
 			l.patch = row.Merge(l.patch, p)
+		}
+		l.patch.Wake, l.patch.Unfetch = false, false
+		if taken && row.Empty(l.patch) {
+			wr.drop(l)
+			continue
 		}
 		w.keep(l, l.patch)
 	}

@@ -65,8 +65,10 @@ func (j *Judge) lifecycle(change *contact.Change, side *Side) bool {
 		// from before it. A read tells.
 		side.Gone, side.Read = false, false
 	}
-	// What is told of a former id is not what the contact holds now.
-	return !side.Gone && change.ID == side.ID
+	// What is told of a former id is not what the contact holds now. What is told
+	// of one that is deleted was set before that, or after it was restored, which
+	// is heard later: either counts.
+	return change.ID == side.ID
 }
 
 // merged moves the link to the surviving record, which may be a new one; moved
@@ -87,7 +89,7 @@ func (j *Judge) merged(change *contact.Change, side *Side) {
 func (j *Judge) Absorb(other *State, key contact.Key, system contact.System) {
 	if ours, theirs := j.state.Side(system), other.Side(system); ours.Linked() && theirs.ID != "" && theirs.ID != ours.ID {
 		for _, f := range other.Fields {
-			f.Edits[index(system)] = Edit{}
+			f.Edits[index(system)], f.Former[index(system)] = Edit{}, Edit{}
 		}
 	}
 	j.Join(other, key)
@@ -172,8 +174,9 @@ func (j *Judge) Conflict(system contact.System, candidates []string) {
 func (j *Judge) Join(other *State, key contact.Key) {
 	for i, system := range contact.Systems {
 		if theirs := &other.Sides[i]; theirs.Fetching != 0 && theirs.Creating == 0 && !other.writes(i) {
-			// What it would tell is asked for again where it is not known.
-			j.verdict.Patches = append(j.verdict.Patches, contact.Patch{Contact: key, System: system, Version: j.next(), Forget: true})
+			// What it would tell is asked for again where it is not known. A writer
+			// that does not know how to take it back reads at once.
+			j.verdict.Patches = append(j.verdict.Patches, contact.Patch{Contact: key, System: system, Version: j.next(), Unfetch: true, Wake: true})
 			theirs.Fetching = 0
 		}
 		if ours := &j.state.Sides[i]; !ours.Linked() && ours.Creating != 0 {
@@ -201,8 +204,10 @@ func (j *Judge) Join(other *State, key contact.Key) {
 					continue // an own edit of another contact is none of this one
 				}
 			}
-			if theirs.Edits[i].later(ours.Edits[i]) {
-				ours.Edits[i] = theirs.Edits[i]
+			for _, edit := range []Edit{theirs.Former[i], theirs.Edits[i]} {
+				if edit.Side != 0 {
+					ours.meant(edit)
+				}
 			}
 			if !apart[i] {
 				joinFieldSide(&ours.Sides[i], &theirs.Sides[i])

@@ -60,7 +60,7 @@ func TestWhatWeMadeIsNotReadBack(t *testing.T) {
 		if p.Fetch != nil && p.System == contact.HubSpot {
 			t.Errorf("it is read: %+v", p)
 		}
-		forgotten = forgotten || p.Forget && p.Contact == "hubspot:501" && p.System == contact.HubSpot
+		forgotten = forgotten || p.Unfetch && p.Contact == "hubspot:501" && p.System == contact.HubSpot
 		for _, property := range p.Properties {
 			stage = stage || p.System == contact.Aloware && property.Value == "lead"
 		}

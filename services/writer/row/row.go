@@ -40,7 +40,9 @@ func Merge(row, patch contact.Patch) contact.Patch {
 	if merged.CauseEventID == "" {
 		merged.CauseEventID = older.CauseEventID
 	}
-	merged.Fetch = mergeFetch(older.Fetch, newer.Fetch)
+	if merged.Unfetch = older.Unfetch || newer.Unfetch; !newer.Unfetch {
+		merged.Fetch = mergeFetch(older.Fetch, newer.Fetch)
+	}
 	if seeks(older) && newer.TargetID != "" {
 		// The older was decided before anything was known of the contact that
 		// the newer names: it is read, and that is decided again.
@@ -162,7 +164,12 @@ func Fresh(patch contact.Patch, sent Delivered) (fresh contact.Patch, empty bool
 		return patch, false
 	}
 	patch.Properties = slices.DeleteFunc(slices.Clone(patch.Properties), stale)
-	return patch, len(patch.Properties) == 0 && patch.Fetch == nil && !patch.Archive && (patch.TargetID != "" || patch.Create == nil)
+	return patch, Empty(patch)
+}
+
+// Empty reports whether a patch asks for nothing.
+func Empty(patch contact.Patch) bool {
+	return len(patch.Properties) == 0 && patch.Fetch == nil && !patch.Archive && (patch.TargetID != "" || patch.Create == nil)
 }
 
 // Misled reports whether an outcome is due to an id that the patch inherited:

@@ -301,3 +301,30 @@ func TestAnArchivingIsTakenBackByWhatIsDecidedLater(t *testing.T) {
 		t.Errorf("after a write it is %+v, want it archived", merged)
 	}
 }
+
+// TestAReadIsTakenBack, and nothing else: neither values nor a read that was
+// asked for later.
+func TestAReadIsTakenBack(t *testing.T) {
+	t.Parallel()
+	read, value, back, again := patch(1), patch(2, set("city", "a")), patch(3), patch(4)
+	for _, p := range []*contact.Patch{&read, &value, &again} {
+		p.TargetID = "7"
+	}
+	read.Fetch, again.Fetch = &contact.Fetch{Properties: []string{"city"}, NotBefore: 9}, &contact.Fetch{Properties: []string{"zip"}}
+	back.Unfetch, back.Wake = true, true
+	if merged := Merge(read, back); merged.Fetch != nil || !Empty(merged) {
+		t.Errorf("the read alone becomes %+v, want nothing to do", merged)
+	}
+	if merged := Merge(Merge(read, value), back); merged.Fetch != nil || len(merged.Properties) != 1 || merged.Wake {
+		t.Errorf("a read and a value become %+v, want the value", merged)
+	}
+	for name, merged := range map[string]contact.Patch{
+		"in order":             Merge(Merge(read, back), again),
+		"as one batch":         Merge(read, Merge(back, again)),
+		"the taking back late": Merge(again, back),
+	} {
+		if merged.Fetch == nil || merged.Fetch.Properties[0] != "zip" {
+			t.Errorf("%s: %+v, want the later read", name, merged)
+		}
+	}
+}
