@@ -246,13 +246,19 @@ func (j *Message) absorb(e *Entry, o *contact.Outcome) {
 // adopt settles that the writer found a counterpart that we know as another
 // contact: the two are one person, unless the other has a counterpart of its
 // own; then a person must choose. Where the system says that the contact's id
-// leads there now, somebody has chosen by merging them.
+// leads there now, somebody has chosen by merging them. An answer to a search from
+// before the contact was linked with somebody else tells nothing of it.
 func (j *Message) adopt(e, other *Entry, o *contact.Outcome) bool {
 	if resolve.Apart(e.State, other.State) {
 		j.somebodyElse(e, o)
 		return false
 	}
-	merged := slices.Contains(o.MergedIDs, e.State.Side(o.System).ID)
+	mine := e.State.Side(o.System)
+	merged := slices.Contains(o.MergedIDs, mine.ID)
+	if !merged && mine.Linked() && mine.ID != o.TargetID && o.Result != contact.Made {
+		j.Judge(e, o.EventID).Settle(&contact.Outcome{System: o.System, Contact: o.Contact, Version: o.Version, Result: contact.Absent})
+		return false
+	}
 	if theirs := other.State.Side(o.System.Other()); !merged && theirs.ID != "" && theirs.ID != e.State.Side(o.System.Other()).ID {
 		judge := j.Judge(e, o.EventID)
 		judge.Settle(&contact.Outcome{System: o.System, Contact: o.Contact, Version: o.Version, Result: contact.Conflict, Candidates: []string{o.TargetID}})
