@@ -40,7 +40,7 @@ func (w *world) checkPerson(person int) {
 		return
 	}
 	if w.deleted[person] {
-		if len(hubspot) > 0 && w.cut[person] {
+		if slices.ContainsFunc(hubspot, w.remade) {
 			w.fail("made anew", "person %d was deleted in HubSpot, and is there again", person)
 		}
 		return
@@ -78,6 +78,16 @@ func (w *world) checkPerson(person int) {
 	if !several { // else what was counted for the one that is not linked counts, or not
 		w.checkTotals(person, pair)
 	}
+}
+
+// remade reports whether a record stands for a contact whose counterpart was
+// deleted. Who was merged with that one, and was not known to be there himself,
+// can be made.
+func (w *world) remade(r *record) bool {
+	return slices.ContainsFunc(w.mapper.contacts, func(e *entry) bool {
+		_, cut := w.cut[e.state.Side(contact.Aloware).ID]
+		return cut && e.state.Side(contact.HubSpot).ID == r.id
+	})
 }
 
 // linkedTo picks the record of Aloware that is linked with one of HubSpot.

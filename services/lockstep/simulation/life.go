@@ -2,6 +2,7 @@ package simulation
 
 import (
 	"cmp"
+	"maps"
 	"strconv"
 
 	"lockstep.internal/pkg/contact"
@@ -86,10 +87,24 @@ func (r *record) blur(why string) {
 func (w *world) remove(s Step) {
 	person := w.same(s.n(0) % mostPeople)
 	for _, r := range w.living(contact.HubSpot, person) {
-		w.cut[person] = w.linked(person)
+		w.cutOff(person)
 		r.gone = true
 		w.deleted[person], w.gone = true, true
 		w.lifecycle(r, contact.Deleted, nil)
+	}
+}
+
+// cutOff notes whose counterparts in Aloware lose theirs in HubSpot.
+func (w *world) cutOff(person int) {
+	if !w.linked(person) {
+		return
+	}
+	for _, e := range w.mapper.contacts {
+		if w.ownerOf(e.key) == person && e.state.Sides[0].Linked() && e.state.Sides[1].Linked() {
+			for _, id := range append([]string{e.state.Sides[1].ID}, e.state.Sides[1].Aliases...) {
+				w.cut[id] = person
+			}
+		}
 	}
 }
 
@@ -121,7 +136,7 @@ func (w *world) restore(s Step) {
 			r.gone = false
 			r.modified = w.clock(contact.HubSpot)
 			delete(w.deleted, person)
-			delete(w.cut, person)
+			maps.DeleteFunc(w.cut, func(_ string, of int) bool { return w.same(of) == person })
 			w.restored[person] = true
 			w.lifecycle(r, contact.Restored, nil)
 			for _, records := range w.records {

@@ -129,6 +129,9 @@ func (b *batch) judgeMessage(d people.Delivery, version contact.Version) {
 			if s.Rule == "chosen" {
 				b.chosen(decided.EventID)
 			}
+			if s.Rule == "answered" && s.Value == "" {
+				b.world.blanked[cell{0, b.ownerOf(decided.Key), fieldNamed(s.Field)}] = true
+			}
 			if s.Rule == "write" {
 				b.wants = append(b.wants, want{decided.Key, s.Version, s.Side, s.Field, s.At})
 			}

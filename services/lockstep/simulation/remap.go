@@ -131,6 +131,11 @@ func (w *world) checkCleared(person, field int, pair [2]*record) {
 
 // cleared reports whether somebody ever cleared a field of a person.
 func (w *world) cleared(person, field int) bool {
+	for c := range w.blanked {
+		if c.field == field && c.person >= 0 && w.same(c.person) == person {
+			return true
+		}
+	}
 	places := []int{field}
 	if spare, ok := spares[field]; ok {
 		places = append(places, spare)

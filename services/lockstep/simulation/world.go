@@ -43,8 +43,8 @@ type world struct {
 	// The truth.
 	merged     []int // person by person: who he turned out to be
 	deleted    map[int]bool
-	cut        map[int]bool // of them, who was known in both systems by then
-	restored   map[int]bool // who can have been made anew in the meantime
+	cut        map[string]int // of them, who was known in both systems by then: ids in Aloware
+	restored   map[int]bool   // who can have been made anew in the meantime
 	erasedOf   map[int]bool
 	archived   map[int]bool // whose counterpart we put away
 	spoken     []spoken
@@ -62,6 +62,7 @@ type world struct {
 	toldTotals map[*record][4]int64 // highest counters that reached us
 	choices    map[string]choice
 	apart      map[[2]string]bool // ids in HubSpot and Aloware that are different people
+	blanked    map[cell]bool      // where somebody said that a blank stands; of no system
 	asked      bool               // somebody asked for something to be done again
 	gone       bool               // some contact was deleted, refused as a whole, or not found
 	failure    *Failure
@@ -78,8 +79,8 @@ func newWorld() *world {
 	w := &world{
 		now:     1_700_000_000_000,
 		refuses: [2]map[int]string{{}, {}}, refusesPerson: [2]map[int]bool{{}, {}},
-		deleted: map[int]bool{}, cut: map[int]bool{}, restored: map[int]bool{}, erasedOf: map[int]bool{}, archived: map[int]bool{}, writes: map[cell][]*write{}, refused: map[refusedValue]int{},
-		known: map[string]contact.Key{}, choices: map[string]choice{}, counters: map[*record]contact.Counters{}, toldTotals: map[*record][4]int64{}, apart: map[[2]string]bool{},
+		deleted: map[int]bool{}, cut: map[string]int{}, restored: map[int]bool{}, erasedOf: map[int]bool{}, archived: map[int]bool{}, writes: map[cell][]*write{}, refused: map[refusedValue]int{},
+		known: map[string]contact.Key{}, choices: map[string]choice{}, blanked: map[cell]bool{}, counters: map[*record]contact.Counters{}, toldTotals: map[*record][4]int64{}, apart: map[[2]string]bool{},
 	}
 	w.catalogue = catalogue
 	for i := range w.directions {
