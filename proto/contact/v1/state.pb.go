@@ -345,7 +345,11 @@ type FieldState struct {
 	Renewed int64 `protobuf:"varint,11,opt,name=renewed,proto3" json:"renewed,omitempty"`
 	// What is known of somebody else who keeps rewriting the field; unset while
 	// nobody does.
-	Tug           *FieldTug `protobuf:"bytes,12,opt,name=tug,proto3" json:"tug,omitempty"`
+	Tug *FieldTug `protobuf:"bytes,12,opt,name=tug,proto3" json:"tug,omitempty"`
+	// What each side's newest intent replaced: it counts again where that turns
+	// out to be a write of ours.
+	HubspotFormer *Edit `protobuf:"bytes,13,opt,name=hubspot_former,json=hubspotFormer,proto3" json:"hubspot_former,omitempty"`
+	AlowareFormer *Edit `protobuf:"bytes,14,opt,name=aloware_former,json=alowareFormer,proto3" json:"aloware_former,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -460,6 +464,20 @@ func (x *FieldState) GetRenewed() int64 {
 func (x *FieldState) GetTug() *FieldTug {
 	if x != nil {
 		return x.Tug
+	}
+	return nil
+}
+
+func (x *FieldState) GetHubspotFormer() *Edit {
+	if x != nil {
+		return x.HubspotFormer
+	}
+	return nil
+}
+
+func (x *FieldState) GetAlowareFormer() *Edit {
+	if x != nil {
+		return x.AlowareFormer
 	}
 	return nil
 }
@@ -1431,7 +1449,7 @@ const file_contact_v1_state_proto_rawDesc = "" +
 	"\n" +
 	"leaving_ms\x18\x15 \x01(\x03R\tleavingMs\x12\x12\n" +
 	"\x04left\x18\x16 \x01(\bR\x04left\x12\x1c\n" +
-	"\tarchiving\x18\x17 \x01(\x03R\tarchiving\"\xd2\x03\n" +
+	"\tarchiving\x18\x17 \x01(\x03R\tarchiving\"\xc4\x04\n" +
 	"\n" +
 	"FieldState\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x123\n" +
@@ -1446,7 +1464,9 @@ const file_contact_v1_state_proto_rawDesc = "" +
 	"\x06formed\x18\n" +
 	" \x01(\x03R\x06formed\x12\x18\n" +
 	"\arenewed\x18\v \x01(\x03R\arenewed\x12&\n" +
-	"\x03tug\x18\f \x01(\v2\x14.contact.v1.FieldTugR\x03tug\"\x97\x01\n" +
+	"\x03tug\x18\f \x01(\v2\x14.contact.v1.FieldTugR\x03tug\x127\n" +
+	"\x0ehubspot_former\x18\r \x01(\v2\x10.contact.v1.EditR\rhubspotFormer\x127\n" +
+	"\x0ealoware_former\x18\x0e \x01(\v2\x10.contact.v1.EditR\ralowareFormer\"\x97\x01\n" +
 	"\bFieldTug\x12/\n" +
 	"\ahubspot\x18\x01 \x01(\v2\x15.contact.v1.RewritingR\ahubspot\x12/\n" +
 	"\aaloware\x18\x02 \x01(\v2\x15.contact.v1.RewritingR\aaloware\x12)\n" +
@@ -1575,24 +1595,26 @@ var file_contact_v1_state_proto_depIdxs = []int32{
 	6,  // 8: contact.v1.FieldState.aloware_edit:type_name -> contact.v1.Edit
 	6,  // 9: contact.v1.FieldState.approved:type_name -> contact.v1.Edit
 	3,  // 10: contact.v1.FieldState.tug:type_name -> contact.v1.FieldTug
-	4,  // 11: contact.v1.FieldTug.hubspot:type_name -> contact.v1.Rewriting
-	4,  // 12: contact.v1.FieldTug.aloware:type_name -> contact.v1.Rewriting
-	5,  // 13: contact.v1.FieldTug.rest:type_name -> contact.v1.FieldRest
-	14, // 14: contact.v1.FieldRest.side:type_name -> contact.v1.System
-	14, // 15: contact.v1.Edit.side:type_name -> contact.v1.System
-	8,  // 16: contact.v1.FieldSide.past:type_name -> contact.v1.PastValue
-	9,  // 17: contact.v1.FieldSide.writes:type_name -> contact.v1.FieldWrite
-	10, // 18: contact.v1.FieldSide.rejected:type_name -> contact.v1.FieldRejection
-	13, // 19: contact.v1.FieldRejection.error:type_name -> contact.v1.Error
-	12, // 20: contact.v1.ActivityState.inbound_calls:type_name -> contact.v1.ActivityLine
-	12, // 21: contact.v1.ActivityState.outbound_calls:type_name -> contact.v1.ActivityLine
-	12, // 22: contact.v1.ActivityState.inbound_texts:type_name -> contact.v1.ActivityLine
-	12, // 23: contact.v1.ActivityState.outbound_texts:type_name -> contact.v1.ActivityLine
-	24, // [24:24] is the sub-list for method output_type
-	24, // [24:24] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	6,  // 11: contact.v1.FieldState.hubspot_former:type_name -> contact.v1.Edit
+	6,  // 12: contact.v1.FieldState.aloware_former:type_name -> contact.v1.Edit
+	4,  // 13: contact.v1.FieldTug.hubspot:type_name -> contact.v1.Rewriting
+	4,  // 14: contact.v1.FieldTug.aloware:type_name -> contact.v1.Rewriting
+	5,  // 15: contact.v1.FieldTug.rest:type_name -> contact.v1.FieldRest
+	14, // 16: contact.v1.FieldRest.side:type_name -> contact.v1.System
+	14, // 17: contact.v1.Edit.side:type_name -> contact.v1.System
+	8,  // 18: contact.v1.FieldSide.past:type_name -> contact.v1.PastValue
+	9,  // 19: contact.v1.FieldSide.writes:type_name -> contact.v1.FieldWrite
+	10, // 20: contact.v1.FieldSide.rejected:type_name -> contact.v1.FieldRejection
+	13, // 21: contact.v1.FieldRejection.error:type_name -> contact.v1.Error
+	12, // 22: contact.v1.ActivityState.inbound_calls:type_name -> contact.v1.ActivityLine
+	12, // 23: contact.v1.ActivityState.outbound_calls:type_name -> contact.v1.ActivityLine
+	12, // 24: contact.v1.ActivityState.inbound_texts:type_name -> contact.v1.ActivityLine
+	12, // 25: contact.v1.ActivityState.outbound_texts:type_name -> contact.v1.ActivityLine
+	26, // [26:26] is the sub-list for method output_type
+	26, // [26:26] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_contact_v1_state_proto_init() }

@@ -17,6 +17,8 @@ func decided(h postgres.HistoryRow) string {
 		return "was set to " + value + " in " + system
 	case "stale":
 		return "an older " + value + " from " + system + " came late and changes nothing"
+	case "retracted":
+		return value + " in " + system + " was nobody's edit"
 	case "write":
 		return "is to be written to " + system + ": " + value
 	case "settled":

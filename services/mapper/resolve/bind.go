@@ -61,7 +61,7 @@ func (j *Judge) rebind(s *State, m *mapping.Mapping, f *Field, now mapping.Bindi
 	if other == [2]bool{} {
 		return
 	}
-	f.Asked, f.Approved = false, Edit{}
+	f.Asked, f.Approved, f.Former = false, Edit{}, [2]Edit{}
 	for at, system := range contact.Systems {
 		// What the other side holds is as at a first sync: it fills a blank, and
 		// nobody meant it.
@@ -87,6 +87,7 @@ func (j *Judge) again(s *State, m *mapping.Mapping, system contact.System) {
 // reform takes over what an edit of transforms or options makes of the values.
 // What was refused in the former form is tried again.
 func (j *Judge) reform(m *mapping.Mapping, f *Field) {
+	f.Former = [2]Edit{}
 	for at, system := range contact.Systems {
 		fs, edit := &f.Sides[at], &f.Edits[at]
 		fs.Rejected = nil

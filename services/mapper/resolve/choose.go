@@ -52,7 +52,7 @@ func (j *Judge) Unlink(system contact.System) *Activity {
 	side.Refused = refusal(somebodyElse, "its counterpart in "+system.String()+" was given to another contact, as somebody chose")
 	side.Sought = j.sought(system)
 	for key, f := range j.state.Fields {
-		f.Sides[index(system)], f.Edits[index(system)] = FieldSide{}, Edit{}
+		f.Sides[index(system)], f.Edits[index(system)], f.Former = FieldSide{}, Edit{}, [2]Edit{}
 		left, edit := &f.Sides[index(system.Other())], &f.Edits[index(system.Other())]
 		if m := j.rules.Set.ByKey(key); m != nil && edit.Side == 0 && left.Known && left.Value != "" {
 			// What came from there stands, like anything that was there before.

@@ -119,6 +119,7 @@ func (j *Judge) value(m *mapping.Mapping, system contact.System, text string, re
 	first := !fs.Known && fs.unwritten(text, when)
 	always := text == "" && r.whole && (r.created || fs.before(when))
 	intent := false
+	var together contact.Millis // when the value was seen in one tick with the present one
 	switch {
 	case origin == contact.Ours:
 		j.verdict.Echoes++
@@ -143,10 +144,20 @@ func (j *Judge) value(m *mapping.Mapping, system contact.System, text string, re
 	case r.final && fs.Value != text && when.At >= fs.Seen.At && !fs.mayHaveWritten(text, when):
 		// Read after the tick in which another value was seen: it was set again.
 		intent = true
+	case !r.whole && r.precision == 0 && fs.Value == text && fs.Since == when.From && j.field(m).Edits[index(system)].At <= baselineAt && !fs.mayHaveWritten(text, when):
+		// A reading told of it first, as of something that was always there: it was
+		// set at that very time.
+		intent = true
+	case fs.setLater(text, when):
+		intent = true
+		together = fs.seenWith(text)
 	default:
 		intent = fs.Value != text && fs.setSince(text, when) || !fs.mayHaveHeld(text, when) && !(side.Doubt != 0 && fs.doubted(text))
 	}
 	at := r.edited(when)
+	if together != 0 {
+		at = together // it was set then
+	}
 	if intent && when.At == baselineAt {
 		at = baselineAt
 		when = Span{r.occurred, max(r.occurred, baselineAt), r.occurred + r.precision}
@@ -156,7 +167,11 @@ func (j *Judge) value(m *mapping.Mapping, system contact.System, text string, re
 	}
 	changed := !fs.Known || fs.Value != text
 	source := !first && origin == contact.Unknown && !j.flows(m, system)
-	reset, hasReset := fs.setAgain(text, when, origin == contact.Unknown && (intent || source))
+	var reset Edit
+	hasReset := false
+	if origin == contact.Unknown { // else each value is told by an event of its own
+		reset, hasReset = fs.setAgain(text, when, intent || source)
+	}
 	newest := !fs.Known || when.At >= fs.Seen.At
 	current, ambiguous := fs.observe(text, when, r.final)
 	if source && current && !always {
@@ -198,22 +213,32 @@ func (f *FieldSide) named(m *mapping.Mapping, system contact.System, value, nati
 	}
 }
 
-// setAgain recognises that an older observation of another value splits the
-// present one: the side had value X, then this one, and X again when it was
-// last seen. Then X was set again after it, by a person unless a write of ours
-// explains it.
-func (f *FieldSide) setAgain(text string, when Span, intent bool) (Edit, bool) {
-	if !intent || !f.Known || f.Value == text || when.At >= f.Seen.At || f.Since > when.From {
-		return Edit{}, false
+// setAgain recognises that an older observation of another value splits what was
+// believed of the time around it: the side had value X, then this one, and X again
+// when it was last seen. Then X was set again after it, by a person unless a write
+// of ours explains it. Where this one is no intent itself, it must lie in a tick of
+// its own: what it tells may be from before X else.
+func (f *FieldSide) setAgain(text string, when Span, intent bool) (again Edit, ok bool) {
+	apart := func(since, seen contact.Millis) bool {
+		return intent && since <= when.From || since+when.To-when.From < when.From && seen > when.To
 	}
-	f.remember(Past{Value: f.Value, Since: f.Since, Last: f.Since, Until: when.To})
-	f.Since = f.Seen.From
-	for _, w := range f.Writes {
-		if w.Value == f.Value && w.After <= f.Seen.To && (w.Applied == 0 || w.Applied >= when.From) {
-			return Edit{}, false
+	split := func(value string, since, seen contact.Millis) bool {
+		return value != text && apart(since, seen) && !f.mayHaveWritten(value, Span{From: when.From, To: seen})
+	}
+	for i := range f.Past {
+		if p := &f.Past[i]; p.Last > when.To && split(p.Value, p.Since, p.Last) {
+			again, ok = Edit{Value: p.Value, At: p.Last}, true
 		}
 	}
-	return Edit{Value: f.Value, At: f.Seen.At}, true
+	if f.Known && f.Value != text && when.At < f.Seen.At && apart(f.Since, f.Seen.From) {
+		again, ok = Edit{}, split(f.Value, f.Since, f.Seen.To)
+		if ok {
+			again = Edit{Value: f.Value, At: f.Seen.At}
+		}
+		f.remember(Past{Value: f.Value, Since: f.Since, Last: f.Since, Until: when.To})
+		f.Since = f.Seen.From
+	}
+	return again, ok
 }
 
 // setAfter recognises that the present value, which the side had already before
@@ -238,10 +263,7 @@ func (j *Judge) intend(m *mapping.Mapping, f *Field, edit Edit, refused *fault.R
 		return
 	}
 	before := j.desired(m, f)
-	newest := &f.Edits[index(edit.Side)]
-	if edit.later(*newest) {
-		*newest = edit
-	}
+	newest := f.meant(edit)
 	if !j.flows(m, target) {
 		if *newest == edit && edit.At > baselineAt {
 			j.step(Step{Field: m.Key, Side: edit.Side, Rule: "own", Value: edit.Value, At: edit.At, Reason: j.oneWay(m, target)})
@@ -272,6 +294,31 @@ func (j *Judge) intend(m *mapping.Mapping, f *Field, edit Edit, refused *fault.R
 			j.step(Step{Field: m.Key, Side: target, Rule: "kept", Value: edit.Value, At: edit.At, Reason: why})
 		}
 	}
+}
+
+// meant keeps an edit if it is its side's newest, which it gives, or the one
+// before.
+func (f *Field) meant(edit Edit) (newest *Edit) {
+	newest, former := &f.Edits[index(edit.Side)], &f.Former[index(edit.Side)]
+	switch {
+	case edit == *newest:
+	case edit.later(*newest):
+		*newest, *former = edit, *newest
+	case edit.later(*former):
+		*former = edit
+	}
+	return newest
+}
+
+// retract takes back an edit that turns out to be a write of ours, which was
+// carried out once more within a stretch of time.
+func (j *Judge) retract(m *mapping.Mapping, f *Field, system contact.System, value string, after, until contact.Millis) {
+	newest, former := &f.Edits[index(system)], &f.Former[index(system)]
+	if newest.Side == 0 || newest.Value != in(m, system, value) || newest.At <= after || newest.At > until {
+		return
+	}
+	j.step(Step{Field: m.Key, Side: system, Rule: "retracted", Value: newest.Value, At: newest.At, Reason: "it was a write of ours, carried out once more"})
+	*newest, *former = *former, Edit{}
 }
 
 // oneWay says why nothing flows into a system.

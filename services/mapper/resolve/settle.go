@@ -100,7 +100,7 @@ func (j *Judge) accepted(o *contact.Outcome, side *Side) {
 	}
 	if len(o.Holds) > 0 {
 		j.values(o.System, o.Holds, reading{
-			occurred: o.AppliedAt, precision: o.Precision, received: o.AnsweredAt, whole: whole,
+			occurred: o.AppliedAt, precision: o.Precision, received: o.AnsweredAt, whole: whole, created: o.Result == contact.Made,
 			final: whole && o.Result != contact.Made && o.AnsweredAt > o.AppliedAt+o.Precision,
 		})
 		side.Read = side.Read || whole
@@ -141,6 +141,12 @@ func (j *Judge) former(o *contact.Outcome) {
 			}
 		}
 	}
+	if o.Result != contact.Written {
+		// A search's answer: what was to be written with it was, or never will be.
+		for _, f := range j.state.Fields {
+			f.Sides[index(o.System)].unseek(o.Version)
+		}
+	}
 	j.step(Step{Side: o.System, Rule: "stale", Version: o.Version, Reason: "an answer for a former id"})
 }
 
@@ -162,7 +168,14 @@ func (j *Judge) settled(o *contact.Outcome, p *contact.PropertyOutcome, when Spa
 		j.step(Step{Field: m.Key, Side: o.System, Rule: "refused", Value: value, Version: p.Version, At: when.At, Reason: p.Refusal.Reason + ": " + p.Refusal.Message})
 		return
 	}
+	if !ours {
+		fs.recall(Write{Version: p.Version, Value: value, After: when.From})
+	}
+	before := fs.applied(p.Version)
 	fs.settle(p.Version, when.To)
+	if before != 0 && before < when.To {
+		j.retract(m, f, o.System, value, before, when.To)
+	}
 	// The system answered for this value: where another one is believed to be
 	// newer, a read must tell before anything is written again.
 	if fs.observe(value, when, o.AnsweredAt > when.To); fs.Value != value {
@@ -199,6 +212,16 @@ func (f *FieldSide) written(version contact.Version) (string, bool) {
 		}
 	}
 	return "", false
+}
+
+// applied is when a version was known to be applied at the latest; 0 for not yet.
+func (f *FieldSide) applied(version contact.Version) contact.Millis {
+	for i := range f.Writes {
+		if f.Writes[i].Version == version {
+			return f.Writes[i].Applied
+		}
+	}
+	return 0
 }
 
 // refused records that nothing was written.
@@ -246,8 +269,10 @@ func (j *Judge) Refresh() {
 			continue
 		}
 		for at, system := range contact.Systems {
-			if e := &f.Edits[at]; e.Side != 0 {
-				e.Value = j.resolved(m, system, e.Value)
+			for _, e := range []*Edit{&f.Edits[at], &f.Former[at]} {
+				if e.Side != 0 {
+					e.Value = j.resolved(m, system, e.Value)
+				}
 			}
 			fs := &f.Sides[at]
 			fs.Value = j.resolved(m, system, fs.Value)

@@ -59,7 +59,10 @@ type Field struct {
 	// may flow is the desired value; that of the target of a one-way field is
 	// its own affair, left alone until the source changes later.
 	Edits [2]Edit
-	Sides [2]FieldSide
+	// Former are what those replaced, each on its side: it counts again where the
+	// newer one turns out to be a write of ours.
+	Former [2]Edit
+	Sides  [2]FieldSide
 	// Asked tells that a difference waits for a person, under the policy
 	// review; Approved is the edit that a person approved last.
 	Asked    bool
@@ -216,15 +219,32 @@ func (f *FieldSide) setSince(value string, when Span) bool {
 	return false
 }
 
-// cameAfter is when a value came that was not a write of ours and was seen after
-// a span; 0 for none.
+// cameAfter is when a value came that was seen after a span in which another one
+// was there, and that no write of ours has brought since; 0 for none.
 func (f *FieldSide) cameAfter(value string, when Span) (at contact.Millis) {
-	if f.Value == value && f.Seen.From >= when.From && !f.mayHaveWritten(value, f.Seen) {
+	if f.Value == value && f.Seen.From >= when.From && !f.mayHaveWritten(value, Span{From: when.From, To: f.Seen.To}) {
 		at = f.Seen.From
 	}
 	for _, p := range f.Past {
-		if p.Value == value && p.Since >= when.From {
+		if p.Value == value && p.Since >= when.From && !f.mayHaveWritten(value, Span{From: when.From, To: p.Last}) {
 			at = max(at, p.Since)
+		}
+	}
+	return at
+}
+
+// setLater reports whether a value was seen in a later tick than the present one,
+// so that it was surely set after that, and no write of ours can have done it.
+func (f *FieldSide) setLater(value string, when Span) bool {
+	return f.Value != value && when.From > f.Seen.To && !f.mayHaveWritten(value, Span{From: f.Seen.From, To: when.To})
+}
+
+// seenWith is when a value was seen in the tick in which the present one was
+// seen last, while nobody knows which of them it ended with; 0 for never.
+func (f *FieldSide) seenWith(value string) (at contact.Millis) {
+	for _, p := range f.Past {
+		if p.Value == value && p.Last >= f.Seen.From && p.Last <= f.Seen.To && p.Until > f.Seen.To {
+			at = max(at, p.Last)
 		}
 	}
 	return at
@@ -399,6 +419,16 @@ func (f *FieldSide) issue(version contact.Version, value string, sought bool) {
 	}
 }
 
+// recall takes in a write that an answer tells of and that is not known: it was
+// given up, or its decision was never stored.
+func (f *FieldSide) recall(w Write) {
+	at := 0
+	for at < len(f.Writes) && f.Writes[at].Version < w.Version {
+		at++
+	}
+	f.Writes = slices.Insert(f.Writes, at, w)
+}
+
 // found ends the writes for a contact that was to be found or created, which
 // was read whole now: they made it what it is, or will not be written any more.
 func (f *FieldSide) found(read contact.Millis) {
@@ -407,6 +437,12 @@ func (f *FieldSide) found(read contact.Millis) {
 			w.Applied = max(read, 1)
 		}
 	}
+}
+
+// unseek removes the outstanding writes up to a version for a contact that was to
+// be found or created: another one than this.
+func (f *FieldSide) unseek(version contact.Version) {
+	f.Writes = slices.DeleteFunc(f.Writes, func(w Write) bool { return w.Sought && w.Version <= version && w.Applied == 0 })
 }
 
 // unwritten reports whether nothing of ours can have led to the value.
