@@ -36,7 +36,12 @@ type DB struct {
 
 // Tx is one running transaction. The files of this package add what may be
 // done in it.
-type Tx struct{ tx pgx.Tx }
+type Tx struct {
+	tx pgx.Tx
+	// problems are by how many contacts more or less the transaction leaves a
+	// cause with; they are stored with it.
+	problems map[problemCause]int64
+}
 
 // Options tune a pool; the zero value is good for a service.
 type Options struct {
@@ -66,6 +71,7 @@ func Open(ctx context.Context, url string, options Options) (*DB, error) {
 	// A plan that was made while a table was small, or for a small tenant, is
 	// not kept for a large one.
 	parameters["plan_cache_mode"] = "force_custom_plan"
+	parameters["jit"] = "off" // to compile a statement takes longer than any of ours
 	if parameters["application_name"] == "" {
 		parameters["application_name"] = "lockstep"
 	}
@@ -95,7 +101,13 @@ func (db *DB) Ping(ctx context.Context) error {
 // error that is not f's own the transaction may have been committed all the
 // same, if the connection broke at that very moment.
 func (db *DB) InTx(ctx context.Context, f func(*Tx) error) error {
-	return Classify(pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error { return f(&Tx{tx: tx}) }))
+	return Classify(pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
+		running := &Tx{tx: tx}
+		if err := f(running); err != nil {
+			return err
+		}
+		return running.countProblems(ctx)
+	}))
 }
 
 // Classify gives an error the class Permanent where the database refuses the

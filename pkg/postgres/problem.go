@@ -10,8 +10,8 @@ import (
 	"lockstep.internal/pkg/contact"
 )
 
-// The table contact_problem is written by the mapper alone, problem_dismissal
-// by the console alone.
+// The tables contact_problem and problem_count are written by the mapper alone,
+// problem_dismissal by the console alone.
 
 // ProblemRow is one open problem of one contact.
 type ProblemRow struct {
@@ -46,42 +46,35 @@ func (tx *Tx) SaveProblems(ctx context.Context, tenants []contact.Tenant, contac
 		}
 		versions[i], since[i] = int64(p.Version), p.Since
 	}
-	if _, err := tx.tx.Exec(ctx, `
+	// One that gets another reason is another problem.
+	gone, err := tx.tx.Query(ctx, `
 		DELETE FROM contact_problem p USING unnest($1::text[], $2::text[]) AS w(tenant, contact)
 		WHERE p.tenant = w.tenant AND p.contact = w.contact AND NOT EXISTS (
-			SELECT FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[]) AS n(tenant, contact, field, system, kind)
-			WHERE n.tenant = p.tenant AND n.contact = p.contact AND n.field = p.field AND n.system = p.system AND n.kind = p.kind)`,
-		texts(tenants), texts(contacts), columns[0], columns[1], columns[2], columns[3], columns[4]); err != nil {
+			SELECT FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[]) AS n(tenant, contact, field, system, kind, reason)
+			WHERE n.tenant = p.tenant AND n.contact = p.contact AND n.field = p.field AND n.system = p.system AND n.kind = p.kind AND n.reason = p.reason)
+		RETURNING p.tenant, p.kind, p.reason, p.system, p.field`,
+		texts(tenants), texts(contacts), columns[0], columns[1], columns[2], columns[3], columns[4], columns[6])
+	if err := tx.counted(gone, err, -1); err != nil {
 		return fmt.Errorf("remove problems of %d contacts: %w", len(contacts), err)
 	}
 	if len(problems) == 0 {
 		return nil
 	}
-	if _, err := tx.tx.Exec(ctx, `
-		INSERT INTO contact_problem AS p (tenant, contact, field, system, kind, class, reason, message, value, version, since, attempts)
-		SELECT *, 1 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bigint[], $11::timestamptz[])
-		ON CONFLICT (tenant, contact, field, system, kind) DO UPDATE
-		SET class = excluded.class, reason = excluded.reason, message = excluded.message, value = excluded.value, version = excluded.version,
-			since = CASE WHEN p.reason = excluded.reason THEN p.since ELSE excluded.since END,
-			attempts = CASE WHEN p.reason <> excluded.reason THEN 1 WHEN p.version <> excluded.version THEN p.attempts + 1 ELSE p.attempts END`,
-		columns[0], columns[1], columns[2], columns[3], columns[4], columns[5], columns[6], columns[7], columns[8], versions, since); err != nil {
+	// Those that were there already are no news: xmax tells.
+	saved, err := tx.tx.Query(ctx, `
+		WITH saved AS (
+			INSERT INTO contact_problem AS p (tenant, contact, field, system, kind, class, reason, message, value, version, since, attempts)
+			SELECT *, 1 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bigint[], $11::timestamptz[])
+			ON CONFLICT (tenant, contact, field, system, kind) DO UPDATE
+			SET class = excluded.class, message = excluded.message, value = excluded.value, version = excluded.version,
+				attempts = p.attempts + CASE WHEN p.version <> excluded.version THEN 1 ELSE 0 END
+			RETURNING `+problemCauses+`, xmax = 0 AS fresh)
+		SELECT `+problemCauses+` FROM saved WHERE fresh`,
+		columns[0], columns[1], columns[2], columns[3], columns[4], columns[5], columns[6], columns[7], columns[8], versions, since)
+	if err := tx.counted(saved, err, +1); err != nil {
 		return fmt.Errorf("save %d problems: %w", len(problems), err)
 	}
 	return nil
-}
-
-// ProblemGroup are the problems of a tenant with the same cause.
-type ProblemGroup struct {
-	Kind      contact.ProblemKind
-	Reason    string
-	System    contact.System
-	Field     string
-	Class     string
-	Contacts  int
-	Dismissed int
-	Oldest    time.Time
-	Newest    time.Time
-	Example   string // the system's words for one of them
 }
 
 // ProblemFilter chooses problems of a tenant. Empty members choose all.
@@ -98,34 +91,14 @@ type ProblemFilter struct {
 const problemChosen = `p.tenant = $1 AND ($2 = '' OR p.kind = $2) AND ($3 = '' OR p.reason = $3) AND ($4 = 'none' OR p.system = $4)
 	AND ($5::text IS NULL OR p.field = $5) AND ($6 = '' OR p.contact = $6) AND ($7 OR d.author IS NULL)`
 
-const problemJoined = `contact_problem p LEFT JOIN problem_dismissal d
-	ON d.tenant = p.tenant AND d.contact = p.contact AND d.field = p.field AND d.system = p.system AND d.kind = p.kind AND d.since = p.since`
+const (
+	dismissalOf = `d.tenant = p.tenant AND d.contact = p.contact AND d.field = p.field AND d.system = p.system AND d.kind = p.kind AND d.since = p.since`
+
+	problemJoined = `contact_problem p LEFT JOIN problem_dismissal d ON ` + dismissalOf
+)
 
 func (f ProblemFilter) arguments() []any {
 	return []any{string(f.Tenant), string(f.Kind), f.Reason, f.System.String(), f.Field, string(f.Contact), f.Dismissed}
-}
-
-// ProblemGroups gives the groups of a tenant's problems, the largest first.
-func (db *DB) ProblemGroups(ctx context.Context, f ProblemFilter) ([]ProblemGroup, error) {
-	rows, err := db.pool.Query(ctx, `
-		SELECT p.kind, p.reason, p.system, p.field, min(p.class), count(*), count(d.author), min(p.since), max(p.since), min(p.message)
-		FROM `+problemJoined+` WHERE `+problemChosen+`
-		GROUP BY p.kind, p.reason, p.system, p.field ORDER BY count(*) DESC, p.reason, p.system, p.field`, f.arguments()...)
-	if err != nil {
-		return nil, fmt.Errorf("group problems: %w", err)
-	}
-	groups, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (g ProblemGroup, err error) {
-		var system string
-		if err = row.Scan(&g.Kind, &g.Reason, &system, &g.Field, &g.Class, &g.Contacts, &g.Dismissed, &g.Oldest, &g.Newest, &g.Example); err != nil {
-			return g, err
-		}
-		g.System, err = contact.ParseSystem(system)
-		return g, err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("group problems: %w", err)
-	}
-	return groups, nil
 }
 
 // Problems gives problems in the order of contact, field, system and kind,
@@ -160,13 +133,14 @@ func (db *DB) Problems(ctx context.Context, f ProblemFilter, after ProblemRow, l
 }
 
 // Dismiss marks the chosen problems as seen by somebody, and gives their
-// number.
+// number. Those that are being solved at this moment are left out.
 func (db *DB) Dismiss(ctx context.Context, f ProblemFilter, author string, at time.Time) (int, error) {
 	f.Dismissed = false
 	tag, err := db.pool.Exec(ctx, `
-		INSERT INTO problem_dismissal AS old (tenant, contact, field, system, kind, since, author, at)
-		SELECT p.tenant, p.contact, p.field, p.system, p.kind, p.since, $8, $9 FROM `+problemJoined+` WHERE `+problemChosen+`
-		ON CONFLICT (tenant, contact, field, system, kind) DO UPDATE SET since = excluded.since, author = excluded.author, at = excluded.at`,
+		INSERT INTO problem_dismissal AS old (tenant, contact, field, system, kind, reason, since, author, at)
+		SELECT p.tenant, p.contact, p.field, p.system, p.kind, p.reason, p.since, $8, $9 FROM `+problemJoined+` WHERE `+problemChosen+`
+		FOR KEY SHARE OF p SKIP LOCKED
+		ON CONFLICT (tenant, contact, field, system, kind) DO UPDATE SET reason = excluded.reason, since = excluded.since, author = excluded.author, at = excluded.at`,
 		append(f.arguments(), author, at)...)
 	if err != nil {
 		return 0, fmt.Errorf("dismiss problems: %w", err)
@@ -179,8 +153,8 @@ func (db *DB) Dismiss(ctx context.Context, f ProblemFilter, author string, at ti
 func (db *DB) Undismiss(ctx context.Context, f ProblemFilter) (int, error) {
 	f.Dismissed = true
 	tag, err := db.pool.Exec(ctx, `
-		DELETE FROM problem_dismissal x USING `+problemJoined+` WHERE `+problemChosen+`
-		AND x.tenant = p.tenant AND x.contact = p.contact AND x.field = p.field AND x.system = p.system AND x.kind = p.kind`, f.arguments()...)
+		DELETE FROM problem_dismissal WHERE ctid = ANY(ARRAY(
+			SELECT d.ctid FROM contact_problem p JOIN problem_dismissal d ON `+dismissalOf+` WHERE `+problemChosen+` FOR UPDATE OF d SKIP LOCKED))`, f.arguments()...)
 	if err != nil {
 		return 0, fmt.Errorf("take dismissals back: %w", err)
 	}

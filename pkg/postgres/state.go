@@ -169,7 +169,7 @@ func (tx *Tx) DeleteContacts(ctx context.Context, tenants []contact.Tenant, keys
 	if len(keys) == 0 {
 		return nil
 	}
-	tables := []string{"contact_state", "contact_ref", "contact_problem"}
+	tables := []string{"contact_state", "contact_ref"}
 	if history {
 		tables = append(tables, "contact_history", "communication")
 	}
@@ -180,7 +180,7 @@ func (tx *Tx) DeleteContacts(ctx context.Context, tenants []contact.Tenant, keys
 			return fmt.Errorf("delete contacts from %s: %w", table, err)
 		}
 	}
-	return nil
+	return tx.deleteProblems(ctx, tenants, keys)
 }
 
 // MoveKeys makes the former keys of contacts those of the contacts that they

@@ -65,7 +65,11 @@ func BenchmarkPages(b *testing.B) {
 		{"tenants", "/tenants"}, {"tenants-search", "/tenants?q=tenant+77"}, {"connections", "/tenants/demo"}, {"mapping", "/tenants/demo/mapping"},
 		{"versions", "/tenants/demo/mapping/versions"}, {"owners", "/tenants/demo/owners"}, {"dispositions", "/tenants/demo/dispositions"},
 		{"contacts", "/tenants/demo/contacts"}, {"contacts-by-name", "/tenants/demo/contacts?q=copy+4217"}, {"contacts-by-phone", "/tenants/demo/contacts?q=%2B19990004217"},
-		{"card", "/tenants/demo/contacts/copy:4217"}, {"errors", "/tenants/demo/errors"}, {"syncs", "/tenants/demo/syncs"}, {"pipeline", "/pipeline"}, {"audit", "/audit"}, {"access", "/access"},
+		{"card", "/tenants/demo/contacts/copy:4217"}, {"errors", "/tenants/demo/errors"}, {"errors-dismissed-too", "/tenants/demo/errors?dismissed=1"},
+		{"errors-of-a-large-group", "/tenants/demo/errors/group?kind=refused&reason=INVALID_EMAIL&system=hubspot&field=email"},
+		{"errors-of-a-small-group", "/tenants/demo/errors/group?kind=refused&reason=TOO_LONG&system=hubspot&field=zip_code"},
+		{"errors-that-wait", "/tenants/demo/errors/group?kind=waiting&reason=transient+503&system=aloware"},
+		{"syncs", "/tenants/demo/syncs"}, {"pipeline", "/pipeline"}, {"audit", "/audit"}, {"access", "/access"},
 	} {
 		b.Run(p.name, func(b *testing.B) {
 			get(p.path)
@@ -131,7 +135,15 @@ func multiply(b *testing.B, database string, contacts, tenants int) {
 		`INSERT INTO contact_history (tenant, contact, at, field, system, rule, value, edited_ms, version, mapping_version, event_id, reason, traceparent)
 			SELECT 'demo', 'copy:' || n, now() - n * interval '1 second', 'city', 'hubspot', 'intent', 'Reno', 1, 1, 1, 'e', '', '' FROM generate_series(1, ` + strconv.Itoa(contacts) + `) n`,
 		`INSERT INTO contact_problem (tenant, contact, field, system, kind, class, reason, message, value, version, since, attempts)
-			SELECT 'demo', 'copy:' || n, 'email', 'hubspot', 'refused', 'permanent', 'INVALID_EMAIL', 'no address', 'x', 1, now(), 1 FROM generate_series(1, ` + strconv.Itoa(contacts/5) + `) n`,
+			SELECT 'demo', 'copy:' || n, (ARRAY['email', 'city', 'state', 'zip_code'])[1 + n % 4], 'hubspot', 'refused', 'permanent', (ARRAY['INVALID_EMAIL', 'READ_ONLY_VALUE'])[1 + n % 2], 'not this value', 'x', 1, now() - n * interval '1 second', 1
+			FROM generate_series(1, ` + strconv.Itoa(max(contacts/5, 100_000)) + `) n`,
+		// Half of two groups are dismissed, and a small group is among the large ones.
+		`INSERT INTO problem_dismissal (tenant, contact, field, system, kind, reason, since, author, at)
+			SELECT tenant, contact, field, system, kind, reason, since, 'bench', now() FROM contact_problem WHERE field = 'city' AND since > now() - ` + strconv.Itoa(max(contacts/5, 100_000)/2) + ` * interval '1 second'`,
+		`INSERT INTO contact_problem (tenant, contact, field, system, kind, class, reason, message, value, version, since, attempts)
+			SELECT 'demo', 'copy:' || n * 997, 'zip_code', 'hubspot', 'refused', 'permanent', 'TOO_LONG', 'too long', 'x', 1, now(), 1 FROM generate_series(1, 20) n
+			ON CONFLICT (tenant, contact, field, system, kind) DO NOTHING`,
+		`SELECT problem_recount('demo')`,
 		`INSERT INTO lane_row (tenant, system, contact, partition, bulk, version, revision, attempts, first_at, next_at, error, patch)
 			SELECT 'demo', 'aloware', 'copy:' || n, -1, true, 1, n, 1, now(), now() + interval '1 day', 'transient 503', '' FROM generate_series(1, ` + strconv.Itoa(contacts/10) + `) n`,
 		`ANALYZE`,

@@ -100,7 +100,7 @@ func New(config Config) (*Mapper, error) {
 // Run maps until ctx ends, then finishes the running batches and gives the
 // partitions back.
 func (m *Mapper) Run(ctx context.Context) error {
-	m.keepHistory(ctx)
+	m.keep(ctx)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		daily := time.NewTicker(24 * time.Hour)
@@ -110,7 +110,7 @@ func (m *Mapper) Run(ctx context.Context) error {
 			case <-ctx.Done():
 				return nil
 			case <-daily.C:
-				m.keepHistory(ctx)
+				m.keep(ctx)
 			}
 		}
 	})
@@ -131,8 +131,12 @@ func (m *Mapper) Alive() error { return m.status.Alive() }
 // Troubles tells which partitions do not go on, and why.
 func (m *Mapper) Troubles() []string { return m.status.Troubles() }
 
-// keepHistory makes the history's partitions ahead, and drops what is too old.
-func (m *Mapper) keepHistory(ctx context.Context) {
+// keep makes the history's partitions ahead, drops what is too old, and puts
+// right what is counted.
+func (m *Mapper) keep(ctx context.Context) {
+	if err := m.config.DB.RecountProblems(ctx); err != nil && ctx.Err() == nil {
+		m.config.Logger.WarnContext(ctx, "problems were not counted again; the numbers stay as they are", "error", err)
+	}
 	if err := m.config.DB.KeepHistory(ctx, m.config.KeepHistory); err != nil && ctx.Err() == nil {
 		m.config.Logger.WarnContext(ctx, "history partitions were not made; rows go to the default partition", "error", err)
 	}

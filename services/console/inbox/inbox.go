@@ -75,6 +75,12 @@ func (i *Inbox) Groups(ctx context.Context, f postgres.ProblemFilter) ([]postgre
 	return groups, nil
 }
 
+// Numbers gives how many contacts of some tenants have problems that nobody
+// dismissed, by field and kind, without what is tried again by itself.
+func (i *Inbox) Numbers(ctx context.Context, tenants ...contact.Tenant) (map[contact.Tenant][]postgres.ProblemNumber, error) {
+	return i.DB.ProblemNumbers(ctx, tenants)
+}
+
 // Problem is one problem of the list.
 type Problem struct {
 	postgres.ProblemRow

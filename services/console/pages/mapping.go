@@ -200,7 +200,7 @@ func (p *Pages) mappingView(ctx context.Context, r *http.Request, d draft, panel
 	for _, difference := range view.Differences {
 		changed[difference.Key] = true
 	}
-	groups, err := p.Inbox.Groups(ctx, postgres.ProblemFilter{Tenant: id})
+	problems, err := p.Inbox.Numbers(ctx, id)
 	if err != nil {
 		return view, err
 	}
@@ -215,15 +215,15 @@ func (p *Pages) mappingView(ctx context.Context, r *http.Request, d draft, panel
 			field := profile.Field(m.Aloware)
 			row.Note = strings.TrimSpace(field.SetNote + " " + field.ClearNote)
 		}
-		for _, group := range groups {
+		for _, n := range problems[id] {
 			switch {
-			case group.Field != m.Key:
-			case group.Kind == contact.ProblemReview:
-				row.Waiting += group.Contacts
-			case group.Kind == contact.ProblemRewritten:
-				row.Rewritten += group.Contacts
+			case n.Field != m.Key:
+			case n.Kind == contact.ProblemReview:
+				row.Waiting += n.Contacts
+			case n.Kind == contact.ProblemRewritten:
+				row.Rewritten += n.Contacts
 			default:
-				row.Refused += group.Contacts
+				row.Refused += n.Contacts
 			}
 		}
 		for _, direction := range []contact.Direction{contact.ToAloware, contact.Both, contact.ToHubSpot} {

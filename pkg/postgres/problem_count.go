@@ -1,0 +1,198 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"lockstep.internal/pkg/contact"
+)
+
+// Problems are counted by cause in the transaction that changes them, so that
+// pages need not count a hundred thousand of them at each look.
+
+// problemCause is what the problems of a group have in common, and
+// problemCauses are its columns.
+type problemCause struct{ tenant, kind, reason, system, field string }
+
+const problemCauses = `tenant, kind, reason, system, field`
+
+// counted keeps that each cause of a result has so many contacts more.
+func (tx *Tx) counted(causes pgx.Rows, err error, more int64) error {
+	if err != nil {
+		return err
+	}
+	var c problemCause
+	_, err = pgx.ForEachRow(causes, []any{&c.tenant, &c.kind, &c.reason, &c.system, &c.field}, func() error {
+		if tx.problems == nil {
+			tx.problems = make(map[problemCause]int64)
+		}
+		tx.problems[c] += more
+		return nil
+	})
+	return err
+}
+
+// deleteProblems removes all problems of contacts that are gone.
+func (tx *Tx) deleteProblems(ctx context.Context, tenants []contact.Tenant, keys []contact.Key) error {
+	gone, err := tx.tx.Query(ctx, `
+		DELETE FROM contact_problem p USING unnest($1::text[], $2::text[]) AS w(tenant, contact)
+		WHERE p.tenant = w.tenant AND p.contact = w.contact RETURNING p.tenant, p.kind, p.reason, p.system, p.field`, texts(tenants), texts(keys))
+	if err := tx.counted(gone, err, -1); err != nil {
+		return fmt.Errorf("delete the problems of contacts: %w", err)
+	}
+	return nil
+}
+
+// countProblems stores what the transaction has changed, in one order always and
+// as its last statement: two transactions never wait for each other's causes.
+func (tx *Tx) countProblems(ctx context.Context) error {
+	var columns [5][]string
+	var more []int64
+	for c, n := range tx.problems {
+		if n == 0 {
+			continue
+		}
+		for i, text := range []string{c.tenant, c.kind, c.reason, c.system, c.field} {
+			columns[i] = append(columns[i], text)
+		}
+		more = append(more, n)
+	}
+	if len(more) == 0 {
+		return nil
+	}
+	if _, err := tx.tx.Exec(ctx, `
+		INSERT INTO problem_count AS c (tenant, kind, reason, system, field, contacts)
+		SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[]) ORDER BY 1, 2, 3, 4, 5
+		ON CONFLICT (tenant, kind, reason, system, field) DO UPDATE SET contacts = c.contacts + excluded.contacts`,
+		columns[0], columns[1], columns[2], columns[3], columns[4], more); err != nil {
+		return fmt.Errorf("count problems: %w", err)
+	}
+	return nil
+}
+
+// RecountProblems puts the numbers of all tenants right, should anything else
+// than a transaction of ours have changed their problems.
+func (db *DB) RecountProblems(ctx context.Context) error {
+	rows, err := db.pool.Query(ctx, `
+		WITH RECURSIVE t AS (
+			(SELECT tenant FROM contact_problem ORDER BY tenant LIMIT 1)
+			UNION ALL
+			SELECT (SELECT tenant FROM contact_problem WHERE tenant > t.tenant ORDER BY tenant LIMIT 1) FROM t WHERE t.tenant IS NOT NULL)
+		SELECT tenant FROM t WHERE tenant IS NOT NULL UNION SELECT tenant FROM problem_count`)
+	if err != nil {
+		return fmt.Errorf("find tenants with problems: %w", err)
+	}
+	tenants, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return fmt.Errorf("find tenants with problems: %w", err)
+	}
+	for _, tenant := range tenants {
+		if _, err := db.pool.Exec(ctx, `SELECT problem_recount($1)`, tenant); err != nil {
+			return fmt.Errorf("count the problems of %s again: %w", tenant, err)
+		}
+	}
+	return nil
+}
+
+// ProblemGroup are the problems of a tenant with the same cause.
+type ProblemGroup struct {
+	Kind      contact.ProblemKind
+	Reason    string
+	System    contact.System
+	Field     string
+	Class     string
+	Contacts  int
+	Dismissed int
+	Oldest    time.Time
+	Newest    time.Time
+	Example   string // the system's words for one of them
+}
+
+// ProblemGroups gives the groups of a tenant's problems, the largest first.
+func (db *DB) ProblemGroups(ctx context.Context, f ProblemFilter) ([]ProblemGroup, error) {
+	query := countedGroups
+	if f.Contact != "" {
+		query = contactGroups
+	}
+	rows, err := db.pool.Query(ctx, query, f.arguments()...)
+	if err != nil {
+		return nil, fmt.Errorf("group problems: %w", err)
+	}
+	groups, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (g ProblemGroup, err error) {
+		var system string
+		if err = row.Scan(&g.Kind, &g.Reason, &system, &g.Field, &g.Class, &g.Contacts, &g.Dismissed, &g.Oldest, &g.Newest, &g.Example); err != nil {
+			return g, err
+		}
+		g.System, err = contact.ParseSystem(system)
+		return g, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("group problems: %w", err)
+	}
+	slices.SortStableFunc(groups, func(a, b ProblemGroup) int { return b.Contacts - a.Contacts })
+	return groups, nil
+}
+
+// contactGroups goes through the problems of one contact.
+const contactGroups = `
+	SELECT p.kind, p.reason, p.system, p.field, min(p.class), count(*), count(d.author), min(p.since), max(p.since), min(p.message)
+	FROM ` + problemJoined + ` WHERE ` + problemChosen + `
+	GROUP BY p.kind, p.reason, p.system, p.field ORDER BY p.reason, p.system, p.field`
+
+// countedGroups takes the numbers as they are kept, and looks at the first and
+// the last problem of each group that counts. Dismissals are counted in their
+// index: there are as many as somebody pressed for.
+const countedGroups = `
+	SELECT c.kind, c.reason, c.system, c.field, newest.class, c.contacts - CASE WHEN $7 THEN 0 ELSE d.contacts END, CASE WHEN $7 THEN d.contacts ELSE 0 END,
+		oldest.since, newest.since, newest.message
+	FROM problem_count c
+	CROSS JOIN LATERAL (SELECT count(*) AS contacts FROM problem_dismissal d
+		WHERE d.tenant = c.tenant AND d.kind = c.kind AND d.reason = c.reason AND d.system = c.system AND d.field = c.field) d
+	CROSS JOIN LATERAL (SELECT p.since FROM ` + problemOfCause + ` ORDER BY p.since, p.contact LIMIT 1) oldest
+	CROSS JOIN LATERAL (SELECT p.since, p.class, p.message FROM ` + problemOfCause + ` ORDER BY p.since DESC, p.contact DESC LIMIT 1) newest
+	WHERE c.tenant = $1 AND ($2 = '' OR c.kind = $2) AND ($3 = '' OR c.reason = $3) AND ($4 = 'none' OR c.system = $4) AND ($5::text IS NULL OR c.field = $5)
+	AND $6 = '' AND c.contacts > CASE WHEN $7 THEN 0 ELSE d.contacts END
+	ORDER BY c.reason, c.system, c.field`
+
+const problemOfCause = `contact_problem p
+	WHERE p.tenant = c.tenant AND p.kind = c.kind AND p.reason = c.reason AND p.system = c.system AND p.field = c.field
+	AND ($7 OR NOT EXISTS (SELECT FROM problem_dismissal x
+		WHERE x.tenant = p.tenant AND x.kind = p.kind AND x.reason = p.reason AND x.system = p.system AND x.field = p.field AND x.since = p.since AND x.contact = p.contact))`
+
+// ProblemNumber is how many of a tenant's contacts have a problem with a field.
+type ProblemNumber struct {
+	Field    string // mapping key; "" for the contact as a whole
+	System   contact.System
+	Kind     contact.ProblemKind
+	Contacts int // without those that were dismissed
+}
+
+// ProblemNumbers gives the numbers of some tenants' problems that nobody
+// dismissed, by tenant.
+func (db *DB) ProblemNumbers(ctx context.Context, tenants []contact.Tenant) (map[contact.Tenant][]ProblemNumber, error) {
+	rows, err := db.pool.Query(ctx, `
+		SELECT c.tenant, c.field, c.system, c.kind, sum(c.contacts - d.contacts)::bigint
+		FROM problem_count c
+		CROSS JOIN LATERAL (SELECT count(*) AS contacts FROM problem_dismissal d
+			WHERE d.tenant = c.tenant AND d.kind = c.kind AND d.reason = c.reason AND d.system = c.system AND d.field = c.field) d
+		WHERE c.tenant = ANY($1) GROUP BY 1, 2, 3, 4 HAVING sum(c.contacts - d.contacts) > 0 ORDER BY 1, 2, 3, 4`, texts(tenants))
+	if err != nil {
+		return nil, fmt.Errorf("count problems: %w", err)
+	}
+	numbers := make(map[contact.Tenant][]ProblemNumber)
+	var tenant contact.Tenant
+	var system string
+	var n ProblemNumber
+	if _, err := pgx.ForEachRow(rows, []any{&tenant, &n.Field, &system, &n.Kind, &n.Contacts}, func() (err error) {
+		n.System, err = contact.ParseSystem(system)
+		numbers[tenant] = append(numbers[tenant], n)
+		return err
+	}); err != nil {
+		return nil, fmt.Errorf("count problems: %w", err)
+	}
+	return numbers, nil
+}
