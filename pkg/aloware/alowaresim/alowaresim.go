@@ -112,10 +112,13 @@ type Sim struct {
 	limits   limiter
 	stats    statistics
 	faults   []*injected
-	disorder disorder
-	outbox   outbox
-	journal  journal
-	tx       record // what the work under way has changed so far
+	// What automations are there, and what they are about to do.
+	automations []*automation
+	reactions   []reaction
+	disorder    disorder
+	outbox      outbox
+	journal     journal
+	tx          record // what the work under way has changed so far
 }
 
 // New makes an account of the journal, or a fresh one with its users,

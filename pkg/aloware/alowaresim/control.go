@@ -27,6 +27,7 @@ func (s *Sim) control(mux *http.ServeMux) {
 		"disposition-sync": (*Sim).controlDispositionSync,
 		"config":           (*Sim).controlConfig,
 		"lists":            (*Sim).controlLists,
+		"automations":      (*Sim).controlAutomations,
 	} {
 		mux.HandleFunc("POST /_sim/"+path, func(w http.ResponseWriter, r *http.Request) {
 			raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))

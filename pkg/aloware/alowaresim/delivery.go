@@ -111,10 +111,17 @@ func (s *Sim) pump(ctx context.Context, attempts *sync.WaitGroup) time.Duration 
 			s.log.Error("the journal of the Aloware simulator cannot be written", "error", err)
 		}
 	}
+	react := s.react()
+	if err := s.commit(); err != nil {
+		s.log.Error("the journal of the Aloware simulator cannot be written", "error", err)
+	}
 	next := time.Hour
 	soon := func(due int64) { next = min(next, max(0, time.UnixMicro(due).Sub(s.now()))) }
 	if len(s.outbox.steps) > 0 {
 		soon(s.outbox.steps[0].Due)
+	}
+	if !react.IsZero() {
+		soon(react.UnixMicro())
 	}
 	for i, q := range s.outbox.queues {
 		if i >= len(s.set.Webhooks) {

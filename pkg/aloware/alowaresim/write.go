@@ -30,6 +30,9 @@ func (s *Sim) create(settings []setting, by writer, intake string) (*contact, []
 	c.updated = s.store.latest
 	s.store.insert(c)
 	s.tx.contact(c)
+	if by == byForm {
+		s.triggered(c, changed)
+	}
 	return c, changed
 }
 
@@ -59,6 +62,9 @@ func (s *Sim) change(c *contact, settings []setting, by writer) []string {
 	s.authorize(c, s.second())
 	s.store.index(c)
 	s.touch(c)
+	if by == byForm || by == byUpdate {
+		s.triggered(c, changed)
+	}
 	return changed
 }
 

@@ -18,6 +18,7 @@ func (s *Sim) control(w http.ResponseWriter, r *http.Request, name string) {
 		"GET stats": s.controlStats, "POST stats/reset": s.controlReset, "POST webhooks": s.controlWebhooks, "POST merge": s.controlMerge,
 		"POST delete": s.controlDelete, "POST restore": s.controlRestore, "POST privacy-delete": s.controlPrivacy,
 		"POST options": s.controlOptions, "POST config": s.controlConfig, "POST test-event": s.controlTestEvent,
+		"POST workflows": s.controlWorkflows,
 	}
 	h, ok := routes[r.Method+" "+strings.TrimSuffix(name, "/")]
 	if !ok {

@@ -18,6 +18,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"sync"
 	"time"
 )
 
@@ -121,6 +122,8 @@ type Sim struct {
 	stats   *statistics
 	hooks   *courier
 	tokens  *tokenBook
+
+	workflows *workflows
 }
 
 // New makes the account, replaying the journal when one is configured. The
@@ -131,7 +134,7 @@ func New(cfg Config) (*Sim, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Sim{cfg: cfg, started: cfg.Now(), faults: newFaultList(), stats: newStatistics(), tokens: newTokenBook()}
+	s := &Sim{cfg: cfg, started: cfg.Now(), faults: newFaultList(), stats: newStatistics(), tokens: newTokenBook(), workflows: newWorkflows()}
 	s.limits = newLimiter(cfg.WindowLimit, cfg.DailyLimit)
 	s.hooks = newCourier(cfg)
 	s.store, err = newStore(cfg)
@@ -150,9 +153,13 @@ func (s *Sim) Handler() http.Handler {
 	return http.HandlerFunc(s.serve)
 }
 
-// Run delivers webhooks until ctx ends, and returns when every delivery has
-// stopped. What was not delivered stays in the journal for the next start.
+// Run delivers webhooks and lets workflows act until ctx ends, and returns when
+// all of it has stopped. What was not delivered stays in the journal for the next
+// start.
 func (s *Sim) Run(ctx context.Context) error {
+	var working sync.WaitGroup
+	working.Go(func() { s.work(ctx) })
 	s.hooks.run(ctx, s.markSent)
+	working.Wait()
 	return s.store.journal.flush()
 }

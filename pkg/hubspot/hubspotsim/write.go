@@ -152,6 +152,7 @@ func (s *Sim) carry(p *plan, w writer) *contact {
 	}
 	if w.api {
 		s.stats.wrote(len(p.values))
+		s.workflows.triggered(p.target, p.values, s.cfg.Now())
 	}
 	return p.target
 }
