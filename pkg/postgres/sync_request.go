@@ -217,9 +217,9 @@ func (db *DB) SyncHistory(ctx context.Context, s *Sync, rules []string, limit in
 	}
 	rows, err := db.pool.Query(ctx, `
 		SELECT number, tenant, contact, at, field, system, rule, value, edited_ms, version, mapping_version, event_id, reason, traceparent
-		FROM contact_history
+		FROM contact_step
 		WHERE tenant = $1 AND at BETWEEN $2 AND $3 AND starts_with(event_id, $4) AND rule = ANY($5)
-		ORDER BY at DESC LIMIT $6`, string(s.Tenant), s.StartedAt, until, "sync/"+s.ID+"/", rules, limit)
+		ORDER BY at DESC, number DESC LIMIT $6`, string(s.Tenant), s.StartedAt, until, "sync/"+s.ID+"/", rules, limit)
 	if err != nil {
 		return nil, fmt.Errorf("load a job's history: %w", err)
 	}
