@@ -6,6 +6,7 @@ import (
 	"math/big"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nyaruka/phonenumbers"
@@ -184,10 +185,50 @@ func parseInstant(text string) (time.Time, error) {
 // FormatInstant is the canonical text of a datetime.
 func FormatInstant(at Millis) string { return time.UnixMilli(int64(at)).UTC().Format(datetimeForm) }
 
+// phones are numbers that were read lately. The same few are read at every event
+// of a contact, and parsing one costs more than all that is decided about it.
+var phones memo
+
+// canonicalPhone reads a number as it is dialled in a region.
 func canonicalPhone(text, region string) (string, error) {
+	asked := [2]string{text, region}
+	if known, ok := phones.find(asked); ok {
+		return known, nil
+	}
 	number, err := phonenumbers.Parse(text, region)
 	if err != nil || !phonenumbers.IsPossibleNumber(number) {
 		return "", fmt.Errorf("phone: %w", ErrUnreadable)
 	}
-	return phonenumbers.Format(number, phonenumbers.E164), nil
+	canonical := phonenumbers.Format(number, phonenumbers.E164)
+	phones.keep(asked, canonical)
+	return canonical, nil
+}
+
+// memo keeps answers of a function; safe for concurrent use.
+type memo struct {
+	mu     sync.Mutex
+	known  map[[2]string]string
+	former map[[2]string]string // those before, until as many have come again
+}
+
+// mostKept bounds each half of a memo: about a megabyte.
+const mostKept = 4096
+
+func (m *memo) find(asked [2]string) (string, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if answer, ok := m.known[asked]; ok {
+		return answer, true
+	}
+	answer, ok := m.former[asked]
+	return answer, ok
+}
+
+func (m *memo) keep(asked [2]string, answer string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.known == nil || len(m.known) >= mostKept {
+		m.known, m.former = make(map[[2]string]string, mostKept), m.known
+	}
+	m.known[asked] = answer
 }
