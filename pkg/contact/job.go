@@ -7,6 +7,7 @@ import "strings"
 const (
 	jobPrefix     = "sync/"
 	outcomePrefix = "outcome/"
+	bulkPrefix    = "bulk/"
 )
 
 // JobEvent is the id of an event of a job.
@@ -27,6 +28,17 @@ func JobOf(eventID string) string {
 
 // JobOutcome is the id of an outcome that a job led to.
 func JobOutcome(job, id string) string { return outcomePrefix + JobEvent(job, id) }
+
+// BulkOutcome is the id of an outcome of what came over a bulk stream and not of a
+// job.
+func BulkOutcome(id string) string { return outcomePrefix + bulkPrefix + id }
+
+// Bulk reports whether an outcome is of what came over a bulk stream, so that
+// what follows from it goes there too.
+func Bulk(eventID string) bool {
+	rest, ok := strings.CutPrefix(eventID, outcomePrefix)
+	return ok && (strings.HasPrefix(rest, bulkPrefix) || JobOf(rest) != "")
+}
 
 // JobBehind is the job that led to an event, directly or by an outcome; "" for
 // none.

@@ -86,9 +86,11 @@ type SyncCursor struct {
 	// judged and written.
 	Walked bool `json:"walked,omitempty"`
 	// Awaits is what must come before all that follows is known to be done, and
-	// AwaitsSeq the message up to which it must have come.
-	Awaits    SyncAwaits `json:"awaits,omitempty"`
-	AwaitsSeq uint64     `json:"awaits_seq,omitempty"`
+	// AwaitsSeq and AwaitsLive, of the bulk and of the live stream, the messages
+	// up to which it must have come.
+	Awaits     SyncAwaits `json:"awaits,omitempty"`
+	AwaitsSeq  uint64     `json:"awaits_seq,omitempty"`
+	AwaitsLive uint64     `json:"awaits_live,omitempty"`
 }
 
 // SyncAwaits is what a job that has published all waits for.
@@ -285,6 +287,21 @@ func (db *DB) SaveSync(ctx context.Context, owner string, s *Sync, hold, wait ti
 		return "", false, fmt.Errorf("save sync: %w", err)
 	}
 	return wish, others, nil
+}
+
+// Walks gives a tenant's newest jobs that have begun to read the systems.
+func (db *DB) Walks(ctx context.Context, tenant contact.Tenant) ([]Sync, error) {
+	rows, err := db.pool.Query(ctx, `
+		SELECT `+syncColumns+` FROM sync_job j
+		WHERE tenant = $1 AND kind <> $2 AND started_at IS NOT NULL ORDER BY asked_at DESC LIMIT 8`, string(tenant), string(Apply))
+	if err != nil {
+		return nil, fmt.Errorf("load walks: %w", err)
+	}
+	walks, err := pgx.CollectRows(rows, scanSync)
+	if err != nil {
+		return nil, fmt.Errorf("load walks: %w", err)
+	}
+	return walks, nil
 }
 
 // LastReconciled is when the newest finished job that read a tenant's changes

@@ -139,10 +139,16 @@ func (in *Ingest) readOne(ctx context.Context, c postgres.Cursor) {
 		next = max(next, idle)
 	} else {
 		reading, cancel := context.WithTimeout(ctx, readTime)
-		err := in.readTenant(reading, t, &c)
+		var err error
+		if c.Reading == readChanges {
+			err = in.covered(reading, &c)
+		}
+		if err == nil {
+			err = in.readTenant(reading, t, &c)
+		}
 		cancel()
 		switch {
-		case err == nil:
+		case err == nil, errors.Is(err, errCovered):
 			c.Failures = 0
 		case errors.Is(err, aloware.ErrNotCapable):
 			c.Failures, next = 0, max(next, incapable)

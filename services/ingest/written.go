@@ -23,8 +23,9 @@ const awaitEvery = 500 * time.Millisecond
 
 // The stages behind a job, as they name their watermarks.
 var (
-	judging = stage.LeaseName("mapper", bus.ChangesBulk)
-	writing = []string{
+	judging     = stage.LeaseName("mapper", bus.ChangesBulk)
+	judgingLive = stage.LeaseName("mapper", bus.Changes) // where answers come
+	writing     = []string{
 		stage.LeaseName("writer-"+contact.HubSpot.String(), bus.PatchesBulk),
 		stage.LeaseName("writer-"+contact.Aloware.String(), bus.PatchesBulk),
 	}
@@ -42,10 +43,17 @@ func (in *Ingest) writtenStep(ctx context.Context, job *postgres.Sync) (bool, er
 		if err != nil {
 			return false, err
 		}
-		c.Awaits, c.AwaitsSeq = postgres.AwaitsMapper, last
+		live, _, err := in.config.Bus.Last(ctx, bus.Changes, partition)
+		if err != nil {
+			return false, err
+		}
+		c.Awaits, c.AwaitsSeq, c.AwaitsLive = postgres.AwaitsMapper, last, live
 		return false, nil
 	case postgres.AwaitsMapper:
 		applied, err := in.applied(ctx, partition, bus.ChangesBulk, c.AwaitsSeq, judging)
+		if err == nil && applied {
+			applied, err = in.applied(ctx, partition, bus.Changes, c.AwaitsLive, judgingLive)
+		}
 		if err != nil || !applied {
 			return false, err
 		}

@@ -52,7 +52,7 @@ func (s *stage) catchUp(effects func(*postgres.Tx) error) {
 func TestAJobIsDoneWhenAllIsWritten(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 250, "full")
-	mapper := w.stage("mapper-bulk", bus.ChangesBulk)
+	mapper, live := w.stage("mapper-bulk", bus.ChangesBulk), w.stage("mapper", bus.Changes)
 	hubspot, aloware := w.stage("writer-hubspot-bulk", bus.PatchesBulk), w.stage("writer-aloware-bulk", bus.PatchesBulk)
 	w.request("job1", postgres.FirstSync, walkHubSpot)
 	w.ingest("first", nil)
@@ -75,6 +75,7 @@ func TestAJobIsDoneWhenAllIsWritten(t *testing.T) {
 		mapper.catchUp(func(tx *postgres.Tx) error {
 			return tx.CountSyncEffects(t.Context(), map[postgres.SyncEffect]int64{{Tenant: acme, Job: "job1", Cause: "judged"}: 250})
 		})
+		live.catchUp(nil) // the answers
 	}
 	take := func(rows ...postgres.LaneRow) {
 		t.Helper()
@@ -85,7 +86,7 @@ func TestAJobIsDoneWhenAllIsWritten(t *testing.T) {
 		return postgres.LaneRow{Tenant: acme, Contact: key, Partition: w.bus.PartitionOf(acme), Bulk: true, Version: 1, Job: job, Patch: []byte("p")}
 	}
 	// As a writer does: an outcome is durable before its row is removed.
-	outcomes := w.bus.Publisher(bus.ChangesBulk, w.bus.PartitionOf(acme))
+	outcomes := w.bus.Publisher(bus.Changes, w.bus.PartitionOf(acme))
 	finish := func(id string) {
 		t.Helper()
 		outcome := contact.Outcome{System: contact.Aloware, Contact: "hubspot:1", Version: 1, TargetID: "9", Result: contact.Written, EventID: id}

@@ -69,6 +69,7 @@ type handling struct {
 type run struct {
 	tenant  contact.Tenant
 	system  contact.System
+	bulk    bool // though the message was not
 	patches []contact.Patch
 	context context.Context
 }
@@ -143,12 +144,12 @@ func (h *handling) delivery(ctx context.Context, d *bus.Delivery) error {
 
 // outputs are the messages to publish, one run per tenant and system.
 func (h *handling) outputs(b stage.Batch) []stage.Output {
-	stream := bus.Patches
-	if b.Stream == bus.ChangesBulk {
-		stream = bus.PatchesBulk
-	}
 	outputs := make([]stage.Output, len(h.runs))
 	for i, r := range h.runs {
+		stream := bus.Patches
+		if r.bulk || b.Stream == bus.ChangesBulk {
+			stream = bus.PatchesBulk
+		}
 		outputs[i] = stage.Output{Stream: stream, Message: bus.Message{
 			Tenant: r.tenant, System: r.system, Patches: r.patches, Context: r.context,
 			ID: fmt.Sprintf("%s-%02d/%d/%d", b.Stream, b.Partition, h.version, i),

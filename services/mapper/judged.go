@@ -63,6 +63,7 @@ func (j *judged) conclude(ctx context.Context) error {
 		return err
 	}
 	j.stale += j.message.Stale
+	j.echoes += j.message.Echoes
 	for _, outcome := range j.message.Written {
 		j.written = append(j.written, written{outcome, j.context})
 	}
@@ -77,7 +78,7 @@ func (j *judged) conclude(ctx context.Context) error {
 			continue
 		}
 		for _, patch := range decided.Patches {
-			j.add(patch)
+			j.add(patch, contact.Bulk(decided.EventID))
 		}
 		j.keep(decided)
 		j.count(decided)
@@ -85,16 +86,17 @@ func (j *judged) conclude(ctx context.Context) error {
 	return nil
 }
 
-// add appends a patch to the run of its system.
-func (j *judged) add(patch contact.Patch) {
+// add appends a patch to the run of its system. What an answer of the bulk
+// streams led to is bulk.
+func (j *judged) add(patch contact.Patch, bulk bool) {
 	j.patches++
 	for i := range j.runs {
-		if r := &j.runs[i]; r.tenant == j.tenant && r.system == patch.System {
+		if r := &j.runs[i]; r.tenant == j.tenant && r.system == patch.System && r.bulk == bulk {
 			r.patches = append(r.patches, patch)
 			return
 		}
 	}
-	j.runs = append(j.runs, run{tenant: j.tenant, system: patch.System, patches: []contact.Patch{patch}, context: j.context})
+	j.runs = append(j.runs, run{tenant: j.tenant, system: patch.System, bulk: bulk, patches: []contact.Patch{patch}, context: j.context})
 }
 
 // keep turns what was decided into history.

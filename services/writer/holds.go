@@ -56,6 +56,20 @@ func (l *lanes) resters() []contact.Tenant {
 // withheld reports whether a tenant is one of these.
 func (l *lanes) withheld(id contact.Tenant) bool { return slices.Contains(l.resters(), id) }
 
+// standing are the rows without those of cancelled jobs, which are about to be
+// withdrawn.
+func (l *lanes) standing(id contact.Tenant, rows []postgres.LaneRow) []postgres.LaneRow {
+	l.mu.Lock()
+	cancelled := l.holds.Cancelled
+	l.mu.Unlock()
+	if len(cancelled) == 0 {
+		return rows
+	}
+	return slices.DeleteFunc(rows, func(r postgres.LaneRow) bool {
+		return r.Job != "" && slices.Contains(cancelled, postgres.CancelledSync{Tenant: id, Job: r.Job})
+	})
+}
+
 // withdraw takes back what waits of a cancelled job, page by page, and tells the
 // mapper, which would count on it else.
 func (l *lanes) withdraw(ctx context.Context, job postgres.CancelledSync) error {
@@ -107,7 +121,7 @@ func (l *lane) drop(ctx context.Context, rows []postgres.LaneRow) error {
 	d := &delivery{lane: l}
 	var stay []postgres.LaneRow
 	var done []int
-	events := [2][]contact.Incoming{}
+	var events []contact.Incoming
 	for _, r := range rows {
 		patch, err := bus.DecodePatch(r.Patch, config.System)
 		if err != nil || r.Attempts > 0 || patch.Archive || patch.TargetID != "" && patch.Fetch != nil {
@@ -118,12 +132,12 @@ func (l *lane) drop(ctx context.Context, rows []postgres.LaneRow) error {
 		d.rows, d.patches, d.whole = append(d.rows, r), append(d.patches, patch), append(d.whole, true)
 		d.answers = append(d.answers, contact.Delivery{Outcome: outcome})
 		done = append(done, len(done))
-		events[1] = append(events[1], contact.Incoming{Outcome: &outcome})
+		events = append(events, contact.Incoming{Outcome: &outcome})
 	}
 	if err := config.DB.FreeLaneRows(ctx, l.tenant, config.System, stay); err != nil {
 		return err
 	}
-	if err := d.report(ctx, events); err != nil {
+	if err := d.report(ctx, bus.ChangesBulk, events); err != nil {
 		return err
 	}
 	config.Observer.Delivered(ctx, config.System, resultName(contact.Dropped), len(done))

@@ -103,6 +103,7 @@ func (l *lane) run() {
 		}
 		l.live.Store(false)
 		rows, err := config.DB.DueRows(p.begin, l.tenant, config.System, p.number, l.busy(), l.lanes.withheld(l.tenant), batch)
+		rows = l.lanes.standing(l.tenant, rows)
 		if err != nil || len(rows) == 0 {
 			release()
 			if err != nil && p.begin.Err() == nil {

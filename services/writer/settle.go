@@ -46,7 +46,7 @@ func (d *delivery) settle(ctx context.Context) {
 	config := d.lanes.config
 	var done []int
 	var misled []int
-	events := [2][]contact.Incoming{} // live and bulk
+	var events []contact.Incoming
 	for i := range d.patches {
 		outcome := d.answers[i].Outcome
 		if err := d.answers[i].Err; err != nil {
@@ -64,22 +64,24 @@ func (d *delivery) settle(ctx context.Context) {
 		}
 		outcome.Attempts += d.rows[i].Attempts
 		outcome.EditedAt, outcome.ReceivedAt = d.patches[i].EditedAt, d.patches[i].ReceivedAt
-		if job := d.rows[i].Job; job != "" {
+		switch job := d.rows[i].Job; {
+		case job != "":
 			outcome.EventID = contact.JobOutcome(job, rand.Text()) // what follows is the job's too
+		case d.rows[i].Bulk:
+			outcome.EventID = contact.BulkOutcome(rand.Text()) // what follows is no more urgent
 		}
 		d.answers[i].Outcome = outcome
 		config.Observer.Delivered(ctx, config.System, resultName(outcome.Result), 1)
 		done = append(done, i)
-		lane := 0
-		if d.rows[i].Bulk {
-			lane = 1
-		}
-		events[lane] = append(events[lane], contact.Incoming{Outcome: &outcome})
+		events = append(events, contact.Incoming{Outcome: &outcome})
 	}
 	if len(done) > 0 {
 		d.works(ctx)
 	}
-	if err := d.report(ctx, events); err != nil {
+	// They all go to the live stream, where the systems' own news of what was
+	// written come too: who was created is known before these are judged. It is
+	// one message for a call.
+	if err := d.report(ctx, bus.Changes, events); err != nil {
 		config.Logger.WarnContext(ctx, "outcomes could not be published; the calls are repeated", "tenant", d.tenant, "outcomes", len(done), "error", err)
 		done, misled = nil, nil
 	}
@@ -98,41 +100,39 @@ func storing(ctx context.Context) (context.Context, context.CancelFunc) {
 
 // report publishes outcomes and waits for their acknowledgement. While the bus
 // takes nothing it waits: repeating the calls would be worse.
-func (d *delivery) report(ctx context.Context, events [2][]contact.Incoming) error {
-	for i, stream := range []bus.Stream{bus.Changes, bus.ChangesBulk} {
-		if len(events[i]) == 0 {
-			continue
+func (d *delivery) report(ctx context.Context, stream bus.Stream, events []contact.Incoming) error {
+	if len(events) == 0 {
+		return nil
+	}
+	message := bus.Message{Tenant: d.tenant, Incoming: events, ID: "outcome/" + rand.Text(), Context: ctx}
+	publisher := d.lanes.config.Bus.Publisher(stream, d.partition.number)
+	publish := func() error {
+		ctx, cancel := storing(ctx)
+		defer cancel()
+		err := publisher.Publish(ctx, message)
+		if err == nil || fault.Is(err, fault.Permanent) {
+			return backoff.Permanent(err)
 		}
-		message := bus.Message{Tenant: d.tenant, Incoming: events[i], ID: "outcome/" + rand.Text(), Context: ctx}
-		publisher := d.lanes.config.Bus.Publisher(stream, d.partition.number)
-		publish := func() error {
-			ctx, cancel := storing(ctx)
-			defer cancel()
-			err := publisher.Publish(ctx, message)
-			if err == nil || fault.Is(err, fault.Permanent) {
-				return backoff.Permanent(err)
-			}
-			return err
+		return err
+	}
+	pause := backoff.NewExponentialBackOff(backoff.WithInitialInterval(100*time.Millisecond), backoff.WithMaxInterval(5*time.Second), backoff.WithMaxElapsedTime(0))
+	err := backoff.RetryNotify(publish, backoff.WithContext(pause, ctx), func(err error, wait time.Duration) {
+		d.lanes.config.Logger.WarnContext(ctx, "outcomes wait for the bus", "tenant", d.tenant, "outcomes", len(events), "again_in", wait, "error", err)
+	})
+	if fault.Is(err, fault.Permanent) && (errors.Is(err, bus.ErrTooLarge) || errors.Is(err, bus.ErrInvalid)) {
+		// The others are stored. One that cannot travel goes without what
+		// was read, or the mapper would wait for it for ever.
+		d.lanes.config.Logger.ErrorContext(ctx, "an outcome is too large and is reported without what was read", "tenant", d.tenant, "error", err)
+		message.ID += "-bare"
+		for k := range message.Incoming {
+			bare := *message.Incoming[k].Outcome
+			bare.Holds, bare.Candidates = nil, nil
+			message.Incoming[k].Outcome = &bare
 		}
-		pause := backoff.NewExponentialBackOff(backoff.WithInitialInterval(100*time.Millisecond), backoff.WithMaxInterval(5*time.Second), backoff.WithMaxElapsedTime(0))
-		err := backoff.RetryNotify(publish, backoff.WithContext(pause, ctx), func(err error, wait time.Duration) {
-			d.lanes.config.Logger.WarnContext(ctx, "outcomes wait for the bus", "tenant", d.tenant, "outcomes", len(events[i]), "again_in", wait, "error", err)
-		})
-		if fault.Is(err, fault.Permanent) && (errors.Is(err, bus.ErrTooLarge) || errors.Is(err, bus.ErrInvalid)) {
-			// The others are stored. One that cannot travel goes without what
-			// was read, or the mapper would wait for it for ever.
-			d.lanes.config.Logger.ErrorContext(ctx, "an outcome is too large and is reported without what was read", "tenant", d.tenant, "error", err)
-			message.ID += "-bare"
-			for k := range message.Incoming {
-				bare := *message.Incoming[k].Outcome
-				bare.Holds, bare.Candidates = nil, nil
-				message.Incoming[k].Outcome = &bare
-			}
-			err = publisher.Publish(ctx, message)
-		}
-		if err != nil {
-			return fmt.Errorf("publish %d outcomes: %w", len(events[i]), err)
-		}
+		err = publisher.Publish(ctx, message)
+	}
+	if err != nil {
+		return fmt.Errorf("publish %d outcomes: %w", len(events), err)
 	}
 	return nil
 }

@@ -101,9 +101,11 @@ func (b *batch) judgeMessage(d people.Delivery, version contact.Version) {
 	repeats := make(map[*people.Entry]int)
 	for i := range d.Incoming {
 		in := &d.Incoming[i]
+		heard := message.Echoes
 		e := message.Take(in)
 		switch {
 		case e == nil:
+		case message.Echoes > heard: // it changed nothing, and would not again
 		case in.Outcome != nil:
 			b.answers = append(b.answers, answer{in.Outcome, e.Key})
 		case in.Change != nil:

@@ -20,8 +20,9 @@ type Message struct {
 	order  []*Entry          // contacts in the order in which they were touched
 	events map[*Entry]string // id of each contact's newest event
 
-	// Stale counts events about what is not known or was forgotten.
-	Stale int
+	// Stale counts events about what is not known or was forgotten, Echoes those
+	// of our own writes that told nothing new.
+	Stale, Echoes int
 	// Written are the answers that tell of a write.
 	Written []*contact.Outcome
 }
@@ -97,6 +98,10 @@ func (j *Message) change(c *contact.Change) *Entry {
 		return nil
 	}
 	e := j.byID(j.tenant, c.System, c.ID)
+	if e != nil && resolve.Heard(j.rules, e.State, c) {
+		j.Echoes++
+		return e
+	}
 	if c.Event == contact.Merged {
 		e = j.gather(e, c)
 	}
