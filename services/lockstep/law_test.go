@@ -74,6 +74,7 @@ var (
 		"go.opentelemetry.io/otel/exporters": {"pkg/telemetry"},
 		"github.com/tink-crypto/tink-go":     {"pkg/seal"},
 		"github.com/coreos/go-oidc":          {"services/console/access"},
+		"github.com/wneessen/go-mail":        {"services/console/alerts"},
 	}
 )
 
