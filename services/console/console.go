@@ -19,6 +19,7 @@ import (
 	"lockstep.internal/pkg/roster"
 	"lockstep.internal/pkg/seal"
 	"lockstep.internal/services/console/access"
+	"lockstep.internal/services/console/alerts"
 	"lockstep.internal/services/console/api"
 	"lockstep.internal/services/console/contacts"
 	"lockstep.internal/services/console/inbox"
@@ -53,6 +54,8 @@ type Config struct {
 	// OIDC is how people sign in by their organisation's provider; without an
 	// issuer they do not.
 	OIDC access.OIDC
+	// Alerts say how tenants are told of changes of state.
+	Alerts alerts.Settings
 	// Links are shown on the page, such as the simulators' addresses.
 	Links []Link
 }
@@ -68,6 +71,7 @@ type Console struct {
 	tenants  *tenants.Tenants
 	mappings *mappings.Mappings
 	pipeline *pipeline.Pipeline
+	alerts   *alerts.Alerts
 }
 
 // Access is the room of people, tokens and the audit.
@@ -79,6 +83,7 @@ func (c *Console) Run(ctx context.Context) error {
 	group.Go(func() error { return c.access.Run(ctx) })
 	group.Go(func() error { return c.pipeline.Run(ctx) })
 	group.Go(func() error { return c.tenants.Run(ctx) })
+	group.Go(func() error { return c.alerts.Run(ctx) })
 	return group.Wait()
 }
 
@@ -118,16 +123,19 @@ func New(config Config) (*Console, error) {
 	c.pipeline = pipeline.New(pipeline.Config{Bus: config.Bus, DB: config.DB, Health: config.Health, Logger: config.Logger})
 	config.Health.Note("stages", c.pipeline.Troubles)
 	problems := inbox.New(inbox.Config{Bus: config.Bus, DB: config.DB})
+	c.alerts = alerts.New(alerts.Config{
+		DB: config.DB, Roster: config.Roster, Seal: config.Seal, Logger: config.Logger, ConsoleURL: strings.TrimRight(config.ConsoleURL, "/"), Settings: config.Alerts,
+	})
 	calling := api.Handler(api.Config{
 		Access: who, Roster: config.Roster, Logger: config.Logger, Tenants: c.tenants, Mappings: c.mappings,
-		Syncs: jobs, Contacts: people, Inbox: problems, Pipeline: c.pipeline,
+		Syncs: jobs, Contacts: people, Inbox: problems, Alerts: c.alerts, Pipeline: c.pipeline,
 	})
 	for _, prefix := range api.Prefixes() {
 		c.mux.Handle(prefix, calling)
 	}
 	shown, err := pages.New(pages.Config{
 		Roster: config.Roster, Logger: config.Logger, Guard: who.Browsers(), Access: who, Tenants: c.tenants, Mappings: c.mappings,
-		Syncs: jobs, Contacts: people, Inbox: problems, Pipeline: c.pipeline, Links: config.Links, TraceURL: config.TraceURL,
+		Syncs: jobs, Contacts: people, Inbox: problems, Alerts: c.alerts, Pipeline: c.pipeline, Links: config.Links, TraceURL: config.TraceURL,
 	})
 	if err != nil {
 		return nil, err

@@ -2,13 +2,16 @@ package console
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"lockstep.internal/pkg/daemon"
 	"lockstep.internal/pkg/tenant"
 	"lockstep.internal/services/console/access"
+	"lockstep.internal/services/console/alerts"
 )
 
 // OIDCFromEnv reads how people sign in by their organisation's provider, with
@@ -22,6 +25,22 @@ func OIDCFromEnv(env *daemon.Env, publicURL string) access.OIDC {
 		c.Redirect = strings.TrimRight(publicURL, "/") + "/oidc/callback"
 	}
 	return c
+}
+
+// AlertsFromEnv reads how tenants are told of changes of state.
+func AlertsFromEnv(env *daemon.Env) alerts.Settings {
+	mail, err := alerts.ParseMail(env.String("LOCKSTEP_SMTP_URL", ""), env.String("LOCKSTEP_MAIL_FROM", ""))
+	if err != nil {
+		env.Fault(err)
+	}
+	s := alerts.Settings{
+		Mail: mail, Reach: alerts.Reach{Private: env.Bool("LOCKSTEP_ALERT_PRIVATE", false)},
+		Hold: env.Duration("LOCKSTEP_ALERT_HOLD", 30*time.Second), Paused: env.Duration("LOCKSTEP_ALERT_PAUSED", 5*time.Minute),
+	}
+	if s.Hold <= 0 || s.Paused <= 0 {
+		env.Fault(errors.New("LOCKSTEP_ALERT_HOLD and LOCKSTEP_ALERT_PAUSED are lengths of time above zero, such as 30s"))
+	}
+	return s
 }
 
 // FirstStart makes the first operator of a new installation, and prints how to

@@ -26,6 +26,7 @@ import (
 	"lockstep.internal/pkg/tenant"
 	"lockstep.internal/services/console"
 	"lockstep.internal/services/console/access"
+	"lockstep.internal/services/console/alerts"
 	"lockstep.internal/services/console/tenants"
 	"lockstep.internal/services/ingest"
 	"lockstep.internal/services/mapper"
@@ -42,6 +43,7 @@ type settings struct {
 	oidc        access.OIDC
 	consoleURL  string
 	traceURL    string
+	alerts      alerts.Settings
 	pollEvery   time.Duration
 	listsEvery  time.Duration
 	historyDays int
@@ -63,6 +65,8 @@ func readSettings(demo bool) (settings, error) {
 	s.consoleURL = env.URL("LOCKSTEP_CONSOLE_URL", "http://"+s.console)
 	s.oidc = console.OIDCFromEnv(&env, s.consoleURL)
 	s.traceURL = env.String("LOCKSTEP_TRACE_URL", "")
+	s.alerts = console.AlertsFromEnv(&env)
+	s.alerts.Reach.Loopback = demo
 	if demo {
 		s.demo = readDemoSettings(&env)
 	}
@@ -273,7 +277,7 @@ func newServices(p *platform.Platform, s settings, demo bool) (*services, error)
 	}
 	c, err := console.New(console.Config{
 		Bus: p.Bus, DB: p.DB, Roster: p.Roster, Health: p.Health, Logger: p.Logger, Links: links, Token: access.Token(token),
-		Seal: p.Seal, PublicURL: s.publicURL, ConsoleURL: s.consoleURL, OIDC: s.oidc, TraceURL: s.traceURL,
+		Seal: p.Seal, PublicURL: s.publicURL, ConsoleURL: s.consoleURL, OIDC: s.oidc, TraceURL: s.traceURL, Alerts: s.alerts,
 	})
 	if err != nil {
 		return nil, err

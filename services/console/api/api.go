@@ -13,6 +13,7 @@ import (
 	"lockstep.internal/pkg/roster"
 	"lockstep.internal/proto/console/v1/consolev1connect"
 	"lockstep.internal/services/console/access"
+	"lockstep.internal/services/console/alerts"
 	"lockstep.internal/services/console/contacts"
 	"lockstep.internal/services/console/inbox"
 	"lockstep.internal/services/console/mappings"
@@ -32,6 +33,7 @@ type Config struct {
 	Syncs    *syncs.Syncs
 	Contacts *contacts.Contacts
 	Inbox    *inbox.Inbox
+	Alerts   *alerts.Alerts
 	Pipeline *pipeline.Pipeline
 }
 
@@ -41,7 +43,7 @@ func Prefixes() []string {
 	for _, name := range []string{
 		consolev1connect.TenantServiceName, consolev1connect.MappingServiceName, consolev1connect.SyncServiceName,
 		consolev1connect.ContactServiceName, consolev1connect.InboxServiceName, consolev1connect.AccessServiceName,
-		consolev1connect.PipelineServiceName,
+		consolev1connect.PipelineServiceName, consolev1connect.AlertServiceName,
 	} {
 		all = append(all, "/"+name+"/")
 	}
@@ -62,5 +64,6 @@ func Handler(config Config) http.Handler {
 	mux.Handle(consolev1connect.NewContactServiceHandler(&people{config, config.Contacts}, options))
 	mux.Handle(consolev1connect.NewInboxServiceHandler(&errorInbox{config, config.Inbox}, options))
 	mux.Handle(consolev1connect.NewPipelineServiceHandler(&pipelineService{config}, options))
+	mux.Handle(consolev1connect.NewAlertServiceHandler(&alertService{config.Alerts}, options))
 	return mux
 }

@@ -90,6 +90,12 @@ var needs = map[string]need{
 	consolev1connect.SyncServiceGetScheduleProcedure:         {access.Viewer, false},
 	consolev1connect.SyncServiceSetScheduleProcedure:         {access.Operator, false},
 
+	consolev1connect.AlertServiceListAlertTargetsProcedure:  {role: access.Viewer},
+	consolev1connect.AlertServiceListAlertsProcedure:        {role: access.Viewer},
+	consolev1connect.AlertServiceSaveAlertTargetProcedure:   {role: access.Administrator},
+	consolev1connect.AlertServiceRemoveAlertTargetProcedure: {role: access.Administrator},
+	consolev1connect.AlertServiceTestAlertTargetProcedure:   {role: access.Administrator},
+
 	consolev1connect.PipelineServiceGetPipelineProcedure:   {access.Viewer, true},
 	consolev1connect.PipelineServiceWatchPipelineProcedure: {access.Viewer, true},
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"html/template"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -55,6 +56,7 @@ var functions = template.FuncMap{
 	},
 	"category": func(c mapping.Category) string { return categories[c] },
 	"duration": func(d time.Duration) string { return ago(d) },
+	"wants":    func(kinds []string, kind string) bool { return len(kinds) == 0 || slices.Contains(kinds, kind) },
 }
 
 // systemName is how people call a system.

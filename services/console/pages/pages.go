@@ -14,6 +14,7 @@ import (
 
 	"lockstep.internal/pkg/roster"
 	"lockstep.internal/services/console/access"
+	"lockstep.internal/services/console/alerts"
 	"lockstep.internal/services/console/contacts"
 	"lockstep.internal/services/console/inbox"
 	"lockstep.internal/services/console/mappings"
@@ -36,6 +37,7 @@ type Config struct {
 	Syncs    *syncs.Syncs
 	Contacts *contacts.Contacts
 	Inbox    *inbox.Inbox
+	Alerts   *alerts.Alerts
 	Pipeline *pipeline.Pipeline
 
 	// TraceURL is where a trace is shown, with {trace} where its id goes; ""

@@ -22,6 +22,7 @@ func run(ctx context.Context) error {
 	token := env.String("LOCKSTEP_OPERATOR_TOKEN", "")
 	consoleURL := env.URL("LOCKSTEP_CONSOLE_URL", "")
 	oidc := console.OIDCFromEnv(&env, consoleURL)
+	alerts := console.AlertsFromEnv(&env)
 	traceURL := env.String("LOCKSTEP_TRACE_URL", "")
 	if err := env.Err(); err != nil {
 		return err
@@ -32,7 +33,7 @@ func run(ctx context.Context) error {
 	}
 	defer p.Close(ctx)
 	service, err := console.New(console.Config{Bus: p.Bus, DB: p.DB, Roster: p.Roster, Health: p.Health, Logger: p.Logger, Token: access.Token(token),
-		Seal: p.Seal, PublicURL: publicURL, ConsoleURL: consoleURL, OIDC: oidc, TraceURL: traceURL,
+		Seal: p.Seal, PublicURL: publicURL, ConsoleURL: consoleURL, OIDC: oidc, TraceURL: traceURL, Alerts: alerts,
 	})
 	if err != nil {
 		return err
