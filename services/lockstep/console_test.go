@@ -15,7 +15,7 @@ import (
 // be refused, sync, repair, decide, restore; then looks at every page that the
 // router has, in all four looks.
 func TestPeopleWorkInTheConsole(t *testing.T) {
-	d := startDemo(t, "LOCKSTEP_DEMO_CONTACTS=6", "LOCKSTEP_ALOWARE_SIM_RATE=50", "LOCKSTEP_ALOWARE_SIM_BURST=50", "LOCKSTEP_POLL_EVERY=-1s")
+	d := startDemo(t, "LOCKSTEP_DEMO_CONTACTS=6", "LOCKSTEP_ALOWARE_SIM_RATE=50", "LOCKSTEP_ALOWARE_SIM_BURST=50", "LOCKSTEP_POLL_EVERY=-1s", "LOCKSTEP_ALERT_HOLD=1s")
 	b := openBrowser(t, d)
 	b.signIn()
 	d.settle(60 * time.Second)

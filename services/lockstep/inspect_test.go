@@ -33,7 +33,7 @@ func (l traces) addresses() map[string]string {
 		"/tenants/{tenant}/contacts": "/tenants/demo/contacts", "/tenants/{tenant}/contacts/{contact}": "/tenants/demo/contacts/" + l.refused,
 		"/tenants/{tenant}/contacts/{contact}/timeline": "/tenants/demo/contacts/" + l.refused + "/timeline",
 		"/tenants/{tenant}/errors":                      "/tenants/demo/errors", "/tenants/{tenant}/errors/group": "/tenants/demo/errors/group?" + group.Encode(),
-		"/tenants/{tenant}/syncs": "/tenants/demo/syncs", "/tenants/{tenant}/syncs/{job}": "/tenants/demo/syncs/" + l.job,
+		"/tenants/{tenant}/alerts": "/tenants/demo/alerts", "/tenants/{tenant}/syncs": "/tenants/demo/syncs", "/tenants/{tenant}/syncs/{job}": "/tenants/demo/syncs/" + l.job,
 	}
 }
 
@@ -51,6 +51,7 @@ func (b *browser) leaveTraces() {
 	d.mustPost(d.aloware, "/_sim/edit", map[string]any{"id": who[1], "fields": map[string]any{"email": "looked@example.com"}}, nil)
 	d.mustPost(d.hubspot, "/_sim/edit", map[string]any{"id": who[0], "properties": map[string]any{"company": "Looked At"}}, nil)
 	d.mustPost(d.hubspot, "/_sim/edit", map[string]any{"properties": map[string]any{"firstname": "Third", "phone": d.one(d.aloware, who[1])["phone_number"]}}, nil)
+	d.mustCLI(nil, "alert", "add-webhook", "demo", "http://"+d.console+"/nowhere", "--name", "Nobody who listens")
 	b.left.refused = who[0]
 	for _, want := range []string{"The request was refused", "A difference to decide", "Several contacts fit"} {
 		b.reload("/tenants/demo/errors", "main", want)
