@@ -313,7 +313,7 @@ func (w *world) checkWinner(person, field int, got string, pair [2]*record) {
 				continue
 			}
 			for i, c := range r.past[field] {
-				if c.ours {
+				if c.ours && !c.moved {
 					continue
 				}
 				from, to := w.interval(c)

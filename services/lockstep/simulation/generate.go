@@ -2,6 +2,7 @@ package simulation
 
 import (
 	"math/rand/v2"
+	"slices"
 
 	"lockstep.internal/pkg/contact"
 )
@@ -31,7 +32,45 @@ func Generate(seed uint64) Script {
 		g.step("wait", 0, "", 1+g.IntN(waits[g.IntN(len(waits))]))
 		g.pick(kind)
 	}
+	if seed%5 == 2 {
+		g.cancel(seed)
+	}
 	return g.script
+}
+
+// cancel puts jobs into a schedule that are cancelled: what is read for them is
+// withdrawn before all of it is written. It draws its own numbers.
+func (g *generator) cancel(seed uint64) {
+	whole := g.script
+	own := generator{Rand: rand.New(rand.NewPCG(seed, 0xcab)), persons: g.persons}
+	for range 1 + own.IntN(3) {
+		own.script = nil
+		into := own.system()
+		own.step("poll", into.Other(), "", bulk)
+		if own.one(2) {
+			own.step("poll", into, "", bulk)
+		}
+		own.step("map", 0, "", bulk, 9)
+		own.step("read", into, "", bulk, own.IntN(10))
+		switch own.IntN(6) {
+		case 0:
+			own.step("call", into, "", own.IntN(4), own.IntN(endings))
+		case 1:
+			own.step("send", into, "", own.IntN(4))
+			own.step("handover", into, "")
+		case 2:
+			own.step("deliver", 0, "", own.IntN(4), own.IntN(9), 0)
+			own.step("map", 0, "", live, own.IntN(4))
+			own.step("read", into, "", live, own.IntN(4))
+		}
+		own.step("withdraw", into, "")
+		if own.one(2) {
+			own.step("map", 0, "", bulk, 9)
+		}
+		at := len(whole)/3 + own.IntN(len(whole)-len(whole)/3)
+		whole = slices.Insert(whole, at, own.script...)
+	}
+	g.script = whole
 }
 
 var waits = []int{5, 300, 900, 3000}

@@ -48,6 +48,7 @@ func (w *world) merge(s Step) {
 		}
 		moved := *from
 		moved.record, moved.shown, moved.doubt = survivor, 0, ""
+		moved.moved, moved.latest = true, survivor.modified // who merged them chose it over what was there
 		survivor.cells[field] = &moved
 		survivor.past[field] = append(survivor.past[field], &moved)
 	}

@@ -102,6 +102,9 @@ func (b *batch) judgeMessage(d people.Delivery, version contact.Version) {
 	for i := range d.Incoming {
 		in := &d.Incoming[i]
 		heard := message.Echoes
+		if in.Change != nil && b.tracing {
+			b.trace("  heard: %s", changeText(in.Change))
+		}
 		e := message.Take(in)
 		switch {
 		case e == nil:
@@ -145,11 +148,12 @@ func (b *batch) judgeMessage(d people.Delivery, version contact.Version) {
 }
 
 // repeated notes an event that is judged, and reports whether it was before.
-// The rules remember the newest 64 ids of a contact.
+// The rules remember the newest 64 ids of a contact, and nothing of one that was
+// given up and came anew.
 func (b *batch) repeated(e *people.Entry, id string) bool {
 	key, known := b.known[id]
 	b.judged = append(b.judged, judgedEvent{id, e.Key})
-	return known && len(e.State.Seen) < 60 && b.contacts.ByKey(tenant, key) == e && len(b.erasedOf) == 0
+	return known && e.Revision > 0 && len(e.State.Seen) < 60 && b.contacts.ByKey(tenant, key) == e && len(b.erasedOf) == 0
 }
 
 // publish appends the first so many patches of the batch to the streams; what

@@ -71,6 +71,7 @@ func init() {
 		},
 		"send":     func(w *world, s Step) { w.send(s) },
 		"land":     (*world).land,
+		"withdraw": (*world).withdraw,
 		"handover": func(w *world, s Step) { w.replace(&w.writers[index(s.System)]) },
 		"throttle": (*world).throttle,
 		// All of it, until nothing is to be done.

@@ -39,6 +39,7 @@ type change struct {
 	real   contact.Millis
 	ours   bool
 	write  *write // of ours, where it is ours
+	moved  bool   // a merge has brought it here
 
 	shown  contact.Millis // when the mapper was first told of it, real time; 0 never
 	upTo   contact.Millis // latest time by its own clock that it can be taken for

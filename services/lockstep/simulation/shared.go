@@ -168,8 +168,8 @@ func (b *batch) checkMatch(message people.Delivery, judgements []people.Judgemen
 func (w *world) checkCrossed() {
 	for _, records := range w.records {
 		for _, r := range records {
-			if !r.alive() || !w.crossed(w.personOf(r)) || w.mapper.erased(r.system, r.id) || w.documented && !r.told {
-				continue
+			if !r.alive() || !w.crossed(w.personOf(r)) || w.mapper.erased(r.system, r.id) || !r.told && (w.documented || w.erasedOf[r.person]) {
+				continue // or nothing that arrived tells of it
 			}
 			var held []*entry
 			left := false // beside the one that is linked, after a merge
@@ -219,6 +219,11 @@ func (w *world) checkLinked(r *record, e *entry) {
 			}
 		}
 		return
+	}
+	for i := range e.state.Sides {
+		if side := &e.state.Sides[i]; slices.Contains(side.Candidates, side.ID) {
+			return // it is found as somebody else, and somebody is asked
+		}
 	}
 	other := w.find(there, side.ID)
 	if other == nil || !other.alive() {

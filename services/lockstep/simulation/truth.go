@@ -2,6 +2,7 @@ package simulation
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"lockstep.internal/pkg/contact"
@@ -127,7 +128,7 @@ func (w *world) landed(r *record, c *change) {
 			}
 			w.stats.Regressions++
 		}
-	case c.field != phone && !w.crossed(w.personOf(r)) && before.shown != 0 && w.oneWayInto(r.system, c.field) && before.shown < c.write.decided && w.unsure(before) == "" && c.write.version != 0:
+	case c.field != phone && !w.crossed(w.personOf(r)) && before.shown != 0 && w.oneWayInto(r.system, c.field) && w.knownAt(before) < c.write.decided && w.unsure(before) == "" && c.write.version != 0:
 		// Somebody's own edit of the target was known when this was decided.
 		if !c.write.sought && c.write.at < w.tickOf(r.system, before.clock) && !w.underWay(c, before) && !before.first && !w.remapped && !r.mixed && !r.busy[w.tickOf(r.system, before.clock)] {
 			w.fail("own edit", "%s: the target's own edit %q at %d was overwritten with %q of %d", cell{r.system, r.person, c.field}, before.value, before.clock, c.value, c.write.at)
@@ -135,11 +136,28 @@ func (w *world) landed(r *record, c *change) {
 	}
 }
 
+// knownAt is when a change that was told was known to be one: where the value had
+// been there before, once something in between was told.
+func (w *world) knownAt(c *change) contact.Millis {
+	past := c.record.past[c.field]
+	at := slices.Index(past, c)
+	var between contact.Millis
+	for i := at - 1; i >= 0 && past[i].value != c.value; i-- {
+		if past[i].shown != 0 && (between == 0 || past[i].shown < between) {
+			between = past[i].shown
+		}
+		if i == 0 && c.value != "" {
+			return c.shown // it is there for the first time
+		}
+	}
+	return max(c.shown, between)
+}
+
 // underWay reports whether an earlier write was on its way over an own edit
 // before it was heard: then the source's value is what the target is to get.
 func (w *world) underWay(c, own *change) bool {
 	for _, other := range w.writes[cell{c.record.system, w.personOf(c.record), c.field}] {
-		if other != c.write && other.decided <= own.shown && (other.settled == 0 || other.settled >= own.shown) {
+		if other != c.write && other.decided <= w.knownAt(own) && (other.settled == 0 || other.settled >= w.knownAt(own)) {
 			return true
 		}
 	}

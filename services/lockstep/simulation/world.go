@@ -231,7 +231,23 @@ func (w *world) idle() bool {
 }
 
 func resultName(o *contact.Outcome) string {
-	return [...]string{"", "written", "made", "fetched", "absent", "rejected", "gone", "conflict", "archived"}[o.Result]
+	return [...]string{"", "written", "made", "fetched", "absent", "rejected", "gone", "conflict", "archived", "dropped"}[o.Result]
+}
+
+func eventName(e contact.Event) string {
+	return [...]string{"", "changed", "created", "snapshot", "deleted", "merged", "restored", "erased"}[e]
+}
+
+func changeText(c *contact.Change) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s of %s %s@%d", eventName(c.Event), c.System, c.ID, c.OccurredAt-1_700_000_000_000)
+	for _, v := range c.Values {
+		fmt.Fprintf(&b, " %s=%q", v.Name, v.Text)
+		if v.OccurredAt != 0 && v.OccurredAt != c.OccurredAt {
+			fmt.Fprintf(&b, "@%d", v.OccurredAt-1_700_000_000_000)
+		}
+	}
+	return b.String()
 }
 
 func outcomeText(o *contact.Outcome) string {

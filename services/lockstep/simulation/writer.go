@@ -14,6 +14,8 @@ type lane struct {
 	revision int
 	next     contact.Millis
 	busy     bool // a call of the present owner is under way
+	bulk     bool // all of it came on the bulk stream: a job's
+	tried    bool // a call may have been carried out
 }
 
 // writer stands for the service around the rows of one system: rows are
@@ -70,7 +72,7 @@ func (w *world) read(wr *writer, stream, count int) {
 		}
 		taken := p.Unfetch
 		if l == nil {
-			l = &lane{key: p.Contact, patch: p}
+			l = &lane{key: p.Contact, patch: p, bulk: true}
 			wr.lanes = append(wr.lanes, l)
 		} else {
 			l.patch = row.Merge(l.patch, p)
@@ -80,6 +82,7 @@ func (w *world) read(wr *writer, stream, count int) {
 			wr.drop(l)
 			continue
 		}
+		l.bulk = l.bulk && stream == bulk
 		w.keep(l, l.patch)
 	}
 	wr.position[stream] = until
@@ -150,6 +153,9 @@ func (w *world) end(wr *writer, c *call, how int) {
 	if !c.former {
 		c.lane.busy = false
 	}
+	if how == unsent || how == unanswered {
+		c.lane.tried = c.lane.tried || !c.former // who ended with the call has not stored it
+	}
 	if how == unsent {
 		if !c.former {
 			c.lane.next = w.now + putOff
@@ -187,6 +193,29 @@ func (w *world) end(wr *writer, c *call, how int) {
 		return
 	}
 	w.keep(l, left)
+}
+
+// withdraw system: a job is cancelled. Its rows are withdrawn, but for those that
+// were tried, and what is read or archived.
+func (w *world) withdraw(s Step) {
+	if s.System == 0 || w.documented {
+		return // what it would have written is not heard of again under that profile
+	}
+	wr := &w.writers[index(s.System)]
+	for _, l := range slices.Clone(wr.lanes) {
+		p := l.patch
+		if !l.bulk || l.busy || l.tried || p.Archive || p.TargetID != "" && p.Fetch != nil {
+			continue
+		}
+		o := &contact.Outcome{System: p.System, Contact: p.Contact, Version: p.Version, TargetID: p.TargetID, Result: contact.Dropped, AnsweredAt: w.now, EventID: w.id("o")}
+		for _, property := range p.Properties {
+			o.Properties = append(o.Properties, contact.PropertyOutcome{Name: property.Name, Version: property.Version, Value: property.Value})
+		}
+		w.trace("  %s withdraws %v of %s", wr.system, p.Properties, p.Contact)
+		w.changes[bulk] = append(w.changes[bulk], message{&event{in: contact.Incoming{Outcome: o}, received: w.now}})
+		w.disturbed = true
+		wr.drop(l)
+	}
 }
 
 // replace gives the lanes to a new owner: what was sent last is forgotten, and
