@@ -27,6 +27,7 @@ func encodeState(s *resolve.State) ([]byte, error) {
 			Key: key, HubspotEdit: editToProto(f.Edits[0]), AlowareEdit: editToProto(f.Edits[1]),
 			Hubspot: fieldSideToProto(&f.Sides[0]), Aloware: fieldSideToProto(&f.Sides[1]),
 			HubspotFormer: editToProto(f.Former[0]), AlowareFormer: editToProto(f.Former[1]),
+			HubspotGuessed: f.Guessed[0], AlowareGuessed: f.Guessed[1],
 			Asked: f.Asked, Approved: editToProto(f.Approved),
 			HubspotSince: f.Binding.Since[0], AlowareSince: f.Binding.Since[1], Formed: f.Binding.Formed, Renewed: f.Binding.Renewed,
 			Tug: tugToProto(f.Tug),
@@ -58,10 +59,11 @@ func decodeState(raw []byte) (*resolve.State, error) {
 	}
 	for _, f := range in.Fields {
 		s.Fields[f.Key] = &resolve.Field{
-			Edits:  [2]resolve.Edit{editFromProto(f.HubspotEdit), editFromProto(f.AlowareEdit)},
-			Former: [2]resolve.Edit{editFromProto(f.HubspotFormer), editFromProto(f.AlowareFormer)},
-			Sides:  [2]resolve.FieldSide{fieldSideFromProto(f.Hubspot), fieldSideFromProto(f.Aloware)},
-			Asked:  f.Asked, Approved: editFromProto(f.Approved),
+			Edits:   [2]resolve.Edit{editFromProto(f.HubspotEdit), editFromProto(f.AlowareEdit)},
+			Former:  [2]resolve.Edit{editFromProto(f.HubspotFormer), editFromProto(f.AlowareFormer)},
+			Guessed: [2]bool{f.HubspotGuessed, f.AlowareGuessed},
+			Sides:   [2]resolve.FieldSide{fieldSideFromProto(f.Hubspot), fieldSideFromProto(f.Aloware)},
+			Asked:   f.Asked, Approved: editFromProto(f.Approved),
 			Binding: mapping.Binding{Since: [2]int64{f.HubspotSince, f.AlowareSince}, Formed: f.Formed, Renewed: f.Renewed},
 			Tug:     tugFromProto(f.Tug),
 		}

@@ -37,9 +37,10 @@ func TestStateIsStoredWhole(t *testing.T) {
 	want := &resolve.State{
 		Version: 42, Sides: [2]resolve.Side{contactSide, contactSide}, Seen: []uint64{1, 2},
 		Fields: map[string]*resolve.Field{"k": {
-			Edits:  [2]resolve.Edit{{Value: "a", At: 1, Side: contact.HubSpot}, {Value: "b", At: 2, Side: contact.Aloware}},
-			Former: [2]resolve.Edit{{Value: "f", At: 1, Side: contact.HubSpot}, {Value: "g", At: 1, Side: contact.Aloware}},
-			Sides:  [2]resolve.FieldSide{side, side}, Asked: true, Approved: resolve.Edit{Value: "c", At: 3, Side: contact.HubSpot},
+			Edits:   [2]resolve.Edit{{Value: "a", At: 1, Side: contact.HubSpot}, {Value: "b", At: 2, Side: contact.Aloware}},
+			Former:  [2]resolve.Edit{{Value: "f", At: 1, Side: contact.HubSpot}, {Value: "g", At: 1, Side: contact.Aloware}},
+			Guessed: [2]bool{true, true},
+			Sides:   [2]resolve.FieldSide{side, side}, Asked: true, Approved: resolve.Edit{Value: "c", At: 3, Side: contact.HubSpot},
 			Binding: mapping.Binding{Since: [2]int64{1, 2}, Formed: 3, Renewed: 4},
 			Tug:     &resolve.Tug{Sides: [2]resolve.Rewriting{rewriting, rewriting}, Rest: &rest},
 		}},

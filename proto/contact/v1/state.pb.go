@@ -350,8 +350,11 @@ type FieldState struct {
 	// out to be a write of ours.
 	HubspotFormer *Edit `protobuf:"bytes,13,opt,name=hubspot_former,json=hubspotFormer,proto3" json:"hubspot_former,omitempty"`
 	AlowareFormer *Edit `protobuf:"bytes,14,opt,name=aloware_former,json=alowareFormer,proto3" json:"aloware_former,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// True where the side's system did not tell who made its newest intent.
+	HubspotGuessed bool `protobuf:"varint,15,opt,name=hubspot_guessed,json=hubspotGuessed,proto3" json:"hubspot_guessed,omitempty"`
+	AlowareGuessed bool `protobuf:"varint,16,opt,name=aloware_guessed,json=alowareGuessed,proto3" json:"aloware_guessed,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *FieldState) Reset() {
@@ -480,6 +483,20 @@ func (x *FieldState) GetAlowareFormer() *Edit {
 		return x.AlowareFormer
 	}
 	return nil
+}
+
+func (x *FieldState) GetHubspotGuessed() bool {
+	if x != nil {
+		return x.HubspotGuessed
+	}
+	return false
+}
+
+func (x *FieldState) GetAlowareGuessed() bool {
+	if x != nil {
+		return x.AlowareGuessed
+	}
+	return false
 }
 
 // FieldTug is what is known of values of ours that somebody keeps rewriting.
@@ -1449,7 +1466,7 @@ const file_contact_v1_state_proto_rawDesc = "" +
 	"\n" +
 	"leaving_ms\x18\x15 \x01(\x03R\tleavingMs\x12\x12\n" +
 	"\x04left\x18\x16 \x01(\bR\x04left\x12\x1c\n" +
-	"\tarchiving\x18\x17 \x01(\x03R\tarchiving\"\xc4\x04\n" +
+	"\tarchiving\x18\x17 \x01(\x03R\tarchiving\"\x96\x05\n" +
 	"\n" +
 	"FieldState\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x123\n" +
@@ -1466,7 +1483,9 @@ const file_contact_v1_state_proto_rawDesc = "" +
 	"\arenewed\x18\v \x01(\x03R\arenewed\x12&\n" +
 	"\x03tug\x18\f \x01(\v2\x14.contact.v1.FieldTugR\x03tug\x127\n" +
 	"\x0ehubspot_former\x18\r \x01(\v2\x10.contact.v1.EditR\rhubspotFormer\x127\n" +
-	"\x0ealoware_former\x18\x0e \x01(\v2\x10.contact.v1.EditR\ralowareFormer\"\x97\x01\n" +
+	"\x0ealoware_former\x18\x0e \x01(\v2\x10.contact.v1.EditR\ralowareFormer\x12'\n" +
+	"\x0fhubspot_guessed\x18\x0f \x01(\bR\x0ehubspotGuessed\x12'\n" +
+	"\x0faloware_guessed\x18\x10 \x01(\bR\x0ealowareGuessed\"\x97\x01\n" +
 	"\bFieldTug\x12/\n" +
 	"\ahubspot\x18\x01 \x01(\v2\x15.contact.v1.RewritingR\ahubspot\x12/\n" +
 	"\aaloware\x18\x02 \x01(\v2\x15.contact.v1.RewritingR\aaloware\x12)\n" +

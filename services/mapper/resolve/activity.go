@@ -215,7 +215,7 @@ func (j *Judge) publish(c *contact.Communication) {
 		}
 		at := max(f.Edits[index(contact.Aloware)].At, c.UpdatedAt)
 		fs.Known, fs.Value, fs.Since, fs.Seen = true, value, at, Span{at, at, at}
-		j.intend(m, f, Edit{Value: value, At: at, Side: contact.Aloware}, nil, c.ReceivedAt)
+		j.intend(m, f, Edit{Value: value, At: at, Side: contact.Aloware}, false, nil, c.ReceivedAt)
 	}
 }
 

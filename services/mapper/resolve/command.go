@@ -155,6 +155,9 @@ func (j *Judge) retry(c *contact.Command) {
 	}
 	for _, system := range contact.Systems {
 		side := j.state.Side(system)
+		if side.ambiguous() && (c.System == 0 || c.System == system) {
+			side.Candidates = nil // it is tried once more
+		}
 		if side.Refused != nil && (c.System == 0 || c.System == system) && len(c.Fields) == 0 {
 			j.step(Step{Side: system, Rule: "retried", Reason: c.Author})
 			side.Refused, side.Sought = nil, ""

@@ -27,6 +27,8 @@ func (j *Judge) Conclude() Verdict {
 		switch {
 		case j.rests[index(system)]:
 		case side.Linked() && side.Archiving != 0:
+		case side.Linked() && side.ambiguous():
+			// It would be found as somebody else: a person says who it is.
 		case side.Linked():
 			j.update(system, side)
 			if (!side.Read || j.rebound[index(system)]) && side.Fetching == 0 {
@@ -202,8 +204,8 @@ func (j *Judge) write(m *mapping.Mapping, f *Field, system contact.System, want 
 	if fs.Rejected != nil && fs.Rejected.Value == text {
 		return contact.Property{}, false
 	}
-	if j.state.Side(system).Doubt != 0 && fs.justWrote(text) {
-		return contact.Property{}, false // it may be there already: a read is on its way
+	if side := j.state.Side(system); side.Doubt != 0 && (fs.justWrote(text) || side.Fetching != 0 && fs.inDoubt()) {
+		return contact.Property{}, false // it may be there already, or set later than what is known: a read is on its way
 	}
 	native, refused := j.rules.native(m, system, text)
 	if refused != nil {

@@ -173,7 +173,7 @@ func (j *Judge) Conflict(system contact.System, candidates []string) {
 // the name that the writer knows the other by.
 func (j *Judge) Join(other *State, key contact.Key) {
 	for i, system := range contact.Systems {
-		if theirs := &other.Sides[i]; theirs.Fetching != 0 && theirs.Creating == 0 && !other.writes(i) {
+		if theirs := &other.Sides[i]; theirs.Fetching != 0 && theirs.Creating == 0 && theirs.Doubt == 0 && !other.writes(i) {
 			// What it would tell is asked for again where it is not known. A writer
 			// that does not know how to take it back reads at once.
 			j.verdict.Patches = append(j.verdict.Patches, contact.Patch{Contact: key, System: system, Version: j.next(), Unfetch: true, Wake: true})
@@ -197,17 +197,18 @@ func (j *Judge) Join(other *State, key contact.Key) {
 	for key, theirs := range other.Fields {
 		m := j.rules.Set.ByKey(key)
 		ours := j.field(m)
-		for i, system := range contact.Systems {
+		for i := range contact.Systems {
 			if apart[i] {
 				ours.Sides[i].joinWrites(&theirs.Sides[i]) // they may land where the link leads now
-				if !j.flows(m, system.Other()) {
-					continue // an own edit of another contact is none of this one
+				if !j.flows(m, contact.HubSpot) || !j.flows(m, contact.Aloware) {
+					continue // where one side follows alone, an edit of another contact is none of this one
 				}
 			}
-			for _, edit := range []Edit{theirs.Former[i], theirs.Edits[i]} {
-				if edit.Side != 0 {
-					ours.meant(edit)
-				}
+			if theirs.Former[i].Side != 0 {
+				ours.meant(theirs.Former[i], false)
+			}
+			if theirs.Edits[i].Side != 0 {
+				ours.meant(theirs.Edits[i], theirs.Guessed[i])
 			}
 			if !apart[i] {
 				joinFieldSide(&ours.Sides[i], &theirs.Sides[i])

@@ -141,7 +141,7 @@ func (j *Judge) value(m *mapping.Mapping, system contact.System, text string, re
 		intent, when.At = true, baselineAt
 	case first:
 		intent = true
-	case r.final && fs.Value != text && when.At >= fs.Seen.At && !fs.mayHaveWritten(text, when):
+	case r.final && when.At >= fs.Seen.At && (fs.Value != text || j.meantWithin(m, system, text, when)) && !fs.mayHaveWritten(text, when):
 		// Read after the tick in which another value was seen: it was set again.
 		intent = true
 	case !r.whole && r.precision == 0 && fs.Value == text && fs.Since == when.From && j.field(m).Edits[index(system)].At <= baselineAt && !fs.mayHaveWritten(text, when):
@@ -182,7 +182,7 @@ func (j *Judge) value(m *mapping.Mapping, system contact.System, text string, re
 	if ambiguous {
 		j.confirm(system, when)
 	}
-	if origin != contact.Others { // else each observation is an edit of its own
+	if origin == contact.Unknown { // else each observation is an edit of its own, or none
 		f.date(m, system, text, when, at)
 	}
 	if earlier := f.Edits[index(system)]; current && newest && earlier.Side != 0 {
@@ -193,11 +193,11 @@ func (j *Judge) value(m *mapping.Mapping, system contact.System, text string, re
 		edit.At = max(edit.At, fs.cameAfter(m.Out(system, edit.Value), when))
 	}
 	if intent {
-		j.intend(m, f, Edit{Value: in(m, system, text), At: at, Side: system}, refused, r.received)
+		j.intend(m, f, Edit{Value: in(m, system, text), At: at, Side: system}, origin != contact.Others, refused, r.received)
 	}
 	if hasReset {
 		reset.Value = in(m, system, reset.Value)
-		j.intend(m, f, Edit{Value: reset.Value, At: reset.At, Side: system}, nil, r.received)
+		j.intend(m, f, Edit{Value: reset.Value, At: reset.At, Side: system}, true, nil, r.received)
 	}
 }
 
@@ -256,14 +256,14 @@ func (f *FieldSide) setAfter(applied Span) (Edit, bool) {
 }
 
 // intend is rule 5.
-func (j *Judge) intend(m *mapping.Mapping, f *Field, edit Edit, refused *fault.Refusal, received contact.Millis) {
+func (j *Judge) intend(m *mapping.Mapping, f *Field, edit Edit, guessed bool, refused *fault.Refusal, received contact.Millis) {
 	target := edit.Side.Other()
 	if edit.Value == "" && m.IgnoreBlank {
 		j.step(Step{Field: m.Key, Side: edit.Side, Rule: "ignored", At: edit.At, Reason: "in this mapping a blank clears nothing"})
 		return
 	}
 	before := j.desired(m, f)
-	newest := f.meant(edit)
+	newest := f.meant(edit, guessed)
 	if !j.flows(m, target) {
 		if *newest == edit && edit.At > baselineAt {
 			j.step(Step{Field: m.Key, Side: edit.Side, Rule: "own", Value: edit.Value, At: edit.At, Reason: j.oneWay(m, target)})
@@ -298,12 +298,14 @@ func (j *Judge) intend(m *mapping.Mapping, f *Field, edit Edit, refused *fault.R
 
 // meant keeps an edit if it is its side's newest, which it gives, or the one
 // before.
-func (f *Field) meant(edit Edit) (newest *Edit) {
-	newest, former := &f.Edits[index(edit.Side)], &f.Former[index(edit.Side)]
+func (f *Field) meant(edit Edit, guessed bool) (newest *Edit) {
+	at := index(edit.Side)
+	newest, former := &f.Edits[at], &f.Former[at]
 	switch {
 	case edit == *newest:
+		f.Guessed[at] = f.Guessed[at] && guessed
 	case edit.later(*newest):
-		*newest, *former = edit, *newest
+		*newest, *former, f.Guessed[at] = edit, *newest, guessed
 	case edit.later(*former):
 		*former = edit
 	}
@@ -314,11 +316,18 @@ func (f *Field) meant(edit Edit) (newest *Edit) {
 // carried out once more within a stretch of time.
 func (j *Judge) retract(m *mapping.Mapping, f *Field, system contact.System, value string, after, until contact.Millis) {
 	newest, former := &f.Edits[index(system)], &f.Former[index(system)]
-	if newest.Side == 0 || newest.Value != in(m, system, value) || newest.At <= after || newest.At > until {
+	if newest.Side == 0 || !f.Guessed[index(system)] || newest.Value != in(m, system, value) || newest.At <= after || newest.At > until {
 		return
 	}
 	j.step(Step{Field: m.Key, Side: system, Rule: "retracted", Value: newest.Value, At: newest.At, Reason: "it was a write of ours, carried out once more"})
-	*newest, *former = *former, Edit{}
+	*newest, *former, f.Guessed[index(system)] = *former, Edit{}, false
+}
+
+// meantWithin reports whether the newest intent of a side is another value and lies
+// within a span.
+func (j *Judge) meantWithin(m *mapping.Mapping, system contact.System, text string, when Span) bool {
+	edit := j.field(m).Edits[index(system)]
+	return edit.Side != 0 && edit.Value != in(m, system, text) && edit.At >= when.From && edit.At <= when.To
 }
 
 // oneWay says why nothing flows into a system.
@@ -418,6 +427,12 @@ const confirmAfter contact.Millis = 1200
 
 // matchKey keeps the numbers and the e-mail by which the contact is found.
 func (j *Judge) matchKey(side *Side, system contact.System, value contact.Value) {
+	before := [...]string{side.Phone, side.Mobile, side.Email}
+	defer func() {
+		if side.ambiguous() && before != [...]string{side.Phone, side.Mobile, side.Email} {
+			side.Candidates = nil // it is found by something else now
+		}
+	}()
 	switch {
 	case value.Name == j.property("email", system):
 		side.Email, _ = contact.Canonical(contact.Email, value.Text, j.rules.Region)

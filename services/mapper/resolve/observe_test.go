@@ -319,7 +319,7 @@ func TestAValueThatWasLeftIsSetAgain(t *testing.T) {
 	var side FieldSide
 	side.observe("mine", at(0), false)
 	side.issue(2, "theirs", false)
-	side.settle(2, at(5).To)
+	side.settle(2, "theirs", at(5).To)
 	side.observe("theirs", at(5), true)
 	if !side.mayHaveHeld("mine", at(3)) {
 		t.Error("before anything else is known, the value may have been there until our write")

@@ -66,8 +66,10 @@ func (j *Judge) Settle(o *contact.Outcome) {
 // dropped takes back what was withdrawn before it was sent. It is not sent again
 // now: whatever is heard of the contact next leads to it.
 func (j *Judge) dropped(o *contact.Outcome, side *Side) {
-	for _, f := range j.state.Fields {
-		f.Sides[index(o.System)].drop(o.Version)
+	for _, p := range o.Properties {
+		if m := j.rules.Set.ByProperty(o.System, p.Name); m != nil {
+			j.field(m).Sides[index(o.System)].drop(p.Version)
+		}
 	}
 	if !side.Linked() {
 		side.Sought = ""
@@ -136,7 +138,7 @@ func (j *Judge) former(o *contact.Outcome) {
 	for _, p := range o.Properties {
 		if m := j.rules.Set.ByProperty(o.System, p.Name); m != nil {
 			fs := &j.field(m).Sides[index(o.System)]
-			if _, ours := fs.written(p.Version); ours {
+			if _, ours := fs.written(p.Version, ""); ours {
 				fs.drop(p.Version)
 			}
 		}
@@ -158,8 +160,9 @@ func (j *Judge) settled(o *contact.Outcome, p *contact.PropertyOutcome, when Spa
 	}
 	f := j.field(m)
 	fs := &f.Sides[index(o.System)]
-	value, ours := fs.written(p.Version)
-	if now, refused := j.rules.canonical(m, o.System, m.Read(o.System, p.Value)); !ours || m.Type == contact.Option && refused == nil {
+	now, refused := j.rules.canonical(m, o.System, m.Read(o.System, p.Value))
+	value, ours := fs.written(p.Version, now)
+	if !ours || m.Type == contact.Option && refused == nil {
 		value = now // options can be paired otherwise since it was written
 	}
 	if p.Refusal != nil {
@@ -168,11 +171,12 @@ func (j *Judge) settled(o *contact.Outcome, p *contact.PropertyOutcome, when Spa
 		j.step(Step{Field: m.Key, Side: o.System, Rule: "refused", Value: value, Version: p.Version, At: when.At, Reason: p.Refusal.Reason + ": " + p.Refusal.Message})
 		return
 	}
+	before := fs.applied(p.Version)
 	if !ours {
 		fs.recall(Write{Version: p.Version, Value: value, After: when.From})
+		before = when.From - 1
 	}
-	before := fs.applied(p.Version)
-	fs.settle(p.Version, when.To)
+	fs.settle(p.Version, value, when.To)
 	if before != 0 && before < when.To {
 		j.retract(m, f, o.System, value, before, when.To)
 	}
@@ -183,7 +187,7 @@ func (j *Judge) settled(o *contact.Outcome, p *contact.PropertyOutcome, when Spa
 		again, ok := fs.setAfter(when)
 		edit := Edit{Value: in(m, o.System, again.Value), At: again.At, Side: o.System}
 		if known := f.Edits[index(o.System)]; ok && (known.Value != edit.Value || known.At < fs.Since) {
-			j.intend(m, f, edit, nil, o.AnsweredAt)
+			j.intend(m, f, edit, true, nil, o.AnsweredAt)
 		}
 	}
 	fs.named(m, o.System, value, p.Value)
@@ -204,14 +208,15 @@ func (j *Judge) keepMatchKey(system contact.System, property, value string) {
 	j.matchKey(j.state.Side(system), system, contact.Value{Name: property, Text: value})
 }
 
-// written is the value that a version wrote.
-func (f *FieldSide) written(version contact.Version) (string, bool) {
-	for i := len(f.Writes) - 1; i >= 0; i-- {
-		if f.Writes[i].Version == version {
-			return f.Writes[i].Value, true
+// written is the value that a version wrote: the one that the answer names, where
+// contacts that were joined had the same version.
+func (f *FieldSide) written(version contact.Version, named string) (value string, ok bool) {
+	for _, w := range f.Writes {
+		if w.Version == version && (!ok || value != named) {
+			value, ok = w.Value, true
 		}
 	}
-	return "", false
+	return value, ok
 }
 
 // applied is when a version was known to be applied at the latest; 0 for not yet.

@@ -53,6 +53,10 @@ type Side struct {
 // Linked reports whether the contact exists in the system and is not deleted.
 func (s *Side) Linked() bool { return s.ID != "" && !s.Gone }
 
+// ambiguous reports whether the contact that is linked was looked for by what it
+// is found by, and others were found as well.
+func (s *Side) ambiguous() bool { return s.ID != "" && slices.Contains(s.Candidates, s.ID) }
+
 // Field is what is known of one mapped field.
 type Field struct {
 	// Edits are the newest intent of each side. The later one of those that
@@ -62,7 +66,9 @@ type Field struct {
 	// Former are what those replaced, each on its side: it counts again where the
 	// newer one turns out to be a write of ours.
 	Former [2]Edit
-	Sides  [2]FieldSide
+	// Guessed are the sides whose system did not tell who made the newest edit.
+	Guessed [2]bool
+	Sides   [2]FieldSide
 	// Asked tells that a difference waits for a person, under the policy
 	// review; Approved is the edit that a person approved last.
 	Asked    bool
@@ -223,7 +229,9 @@ func (f *FieldSide) setSince(value string, when Span) bool {
 // was there, and that no write of ours has brought since; 0 for none.
 func (f *FieldSide) cameAfter(value string, when Span) (at contact.Millis) {
 	if f.Value == value && f.Seen.From >= when.From && !f.mayHaveWritten(value, Span{From: when.From, To: f.Seen.To}) {
-		at = f.Seen.From
+		if at = f.Seen.From; f.Since >= when.From {
+			at = f.Since
+		}
 	}
 	for _, p := range f.Past {
 		if p.Value == value && p.Since >= when.From && !f.mayHaveWritten(value, Span{From: when.From, To: p.Last}) {
@@ -248,6 +256,12 @@ func (f *FieldSide) seenWith(value string) (at contact.Millis) {
 		}
 	}
 	return at
+}
+
+// inDoubt reports whether another value was seen in the tick in which the present
+// one came, and nobody knows yet which of them it ended with.
+func (f *FieldSide) inDoubt() bool {
+	return slices.ContainsFunc(f.Past, func(p Past) bool { return p.Until >= f.Since+doubtFor })
 }
 
 // doubted reports whether a value and the present one were seen in one tick, so
@@ -456,10 +470,15 @@ func (f *FieldSide) justWrote(value string) bool {
 	return n > 0 && f.Writes[n-1].Applied != 0 && f.Writes[n-1].Value == value
 }
 
-// settle marks the writes up to a version as applied at the latest at a time.
-func (f *FieldSide) settle(version contact.Version, applied contact.Millis) {
+// settle marks the writes up to a version, which is of a value, as applied at the
+// latest at a time.
+func (f *FieldSide) settle(version contact.Version, value string, applied contact.Millis) {
+	exact := slices.ContainsFunc(f.Writes, func(w Write) bool { return w.Version == version && w.Value == value })
 	for i := range f.Writes {
 		w := &f.Writes[i]
+		if exact && w.Version == version && w.Value != value {
+			continue // of a contact that was joined
+		}
 		if w.Version <= version && w.Applied == 0 || w.Version == version { // the same write can be repeated
 			w.Applied = max(w.Applied, applied, 1)
 		}

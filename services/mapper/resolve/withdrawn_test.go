@@ -29,7 +29,11 @@ func TestWhatIsWithdrawnIsNotSentAgainByItself(t *testing.T) {
 	}
 	withdrawn := func(p contact.Patch) func(*Judge) {
 		return func(j *Judge) {
-			j.Settle(&contact.Outcome{System: p.System, Contact: p.Contact, Version: p.Version, TargetID: p.TargetID, Result: contact.Dropped, AnsweredAt: at})
+			o := &contact.Outcome{System: p.System, Contact: p.Contact, Version: p.Version, TargetID: p.TargetID, Result: contact.Dropped, AnsweredAt: at}
+			for _, property := range p.Properties {
+				o.Properties = append(o.Properties, contact.PropertyOutcome{Name: property.Name, Version: property.Version, Value: property.Value})
+			}
+			j.Settle(o)
 		}
 	}
 	linked := &State{Sides: [2]Side{{ID: "501", Read: true}, {ID: "9", Read: true}}}
