@@ -254,9 +254,13 @@ func decodeWord(what string, n int32, first, last uint8) (uint8, error) {
 }
 
 func decodeCommand(c *contactv1.ContactCommand) (*contact.Command, error) {
-	kind, err := decodeWord("command", int32(c.GetCommandKind()), 1, uint8(contact.Answer))
+	kind, err := decodeWord("command", int32(c.GetCommandKind()), 1, uint8(contact.Release))
 	if err != nil {
 		return nil, err
+	}
+	answer := contact.HoldAnswer(c.GetAnswer())
+	if (contact.CommandKind(kind) == contact.Release) != answer.Known() {
+		return nil, fmt.Errorf("answer %q about a hold is not known to command %d", answer, kind)
 	}
 	system, err := decodeWord("system", int32(c.GetSystem()), 0, uint8(contact.Aloware))
 	if err != nil {
@@ -265,5 +269,6 @@ func decodeCommand(c *contactv1.ContactCommand) (*contact.Command, error) {
 	return &contact.Command{
 		EventID: c.GetEventId(), Contact: contact.Key(c.GetContact()), System: contact.System(system), ID: c.GetContactId(),
 		Kind: contact.CommandKind(kind), Fields: c.GetFields(), Author: c.GetAuthor(), AskedAt: contact.Millis(c.GetAskedMs()),
+		Hold: c.GetHold(), Answer: answer,
 	}, nil
 }

@@ -258,7 +258,7 @@ func encodeDirectory(d *contact.Directory) (*contactv1.DirectoryListed, error) {
 }
 
 func encodeCommand(c *contact.Command) (*contactv1.ContactCommand, error) {
-	if err := known("command", uint8(c.Kind), 1, uint8(contact.Answer)); err != nil {
+	if err := known("command", uint8(c.Kind), 1, uint8(contact.Release)); err != nil {
 		return nil, err
 	}
 	if err := known("system", uint8(c.System), 0, uint8(contact.Aloware)); err != nil {
@@ -267,6 +267,7 @@ func encodeCommand(c *contact.Command) (*contactv1.ContactCommand, error) {
 	return &contactv1.ContactCommand{
 		EventId: c.EventID, Contact: string(c.Contact), System: contactv1.System(c.System), ContactId: c.ID,
 		CommandKind: contactv1.CommandKind(c.Kind), Fields: c.Fields, Author: c.Author, AskedMs: int64(c.AskedAt),
+		Hold: c.Hold, Answer: string(c.Answer),
 	}, nil
 }
 

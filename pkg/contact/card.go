@@ -47,6 +47,7 @@ const (
 	FieldWaiting FieldState = "waiting" // a write is under way
 	FieldRefused FieldState = "refused" // a side refused the value
 	FieldReview  FieldState = "review"  // a person must say which side's value stands
+	FieldHeld    FieldState = "held"    // part of a burst that somebody must answer about
 	FieldOwn     FieldState = "own"     // the target's own edit stands until the source changes
 	FieldUnread  FieldState = "unread"  // a side is not known
 	FieldDiffers FieldState = "differs" // the sides differ, and nothing is to be written

@@ -137,7 +137,21 @@ const (
 	Pull    CommandKind = 3
 	Choose  CommandKind = 4
 	Answer  CommandKind = 5
+	Release CommandKind = 6
 )
+
+// HoldAnswer is what becomes of the edits of a burst that was held.
+type HoldAnswer string
+
+// The answers.
+const (
+	AnswerGo   HoldAnswer = "go"   // they are written
+	AnswerDrop HoldAnswer = "drop" // the other side keeps what it has
+	AnswerUndo HoldAnswer = "undo" // their own side gets back what it had
+)
+
+// Known reports whether an answer is one.
+func (a HoldAnswer) Known() bool { return a == AnswerGo || a == AnswerDrop || a == AnswerUndo }
 
 // Command asks the mapper to do something with one contact, for a person or a
 // job.
@@ -150,4 +164,7 @@ type Command struct {
 	Fields  []string // mapping keys; none means all
 	Author  string   // who asked
 	AskedAt Millis   // our clock
+	// Hold and Answer are of Release: what becomes of the edits that a hold keeps.
+	Hold   string
+	Answer HoldAnswer
 }

@@ -226,6 +226,8 @@ const (
 	CommandKind_COMMAND_KIND_CHOOSE CommandKind = 4
 	// Answer a review: the values of system stand.
 	CommandKind_COMMAND_KIND_ANSWER CommandKind = 5
+	// Carry out the answer about a burst that was held, for this contact.
+	CommandKind_COMMAND_KIND_RELEASE CommandKind = 6
 )
 
 // Enum value maps for CommandKind.
@@ -237,6 +239,7 @@ var (
 		3: "COMMAND_KIND_PULL",
 		4: "COMMAND_KIND_CHOOSE",
 		5: "COMMAND_KIND_ANSWER",
+		6: "COMMAND_KIND_RELEASE",
 	}
 	CommandKind_value = map[string]int32{
 		"COMMAND_KIND_UNSPECIFIED": 0,
@@ -245,6 +248,7 @@ var (
 		"COMMAND_KIND_PULL":        3,
 		"COMMAND_KIND_CHOOSE":      4,
 		"COMMAND_KIND_ANSWER":      5,
+		"COMMAND_KIND_RELEASE":     6,
 	}
 )
 
@@ -1104,7 +1108,10 @@ type ContactCommand struct {
 	// Who asked, for explanations.
 	Author string `protobuf:"bytes,7,opt,name=author,proto3" json:"author,omitempty"`
 	// When, by our clock, milliseconds since 1970 UTC.
-	AskedMs       int64 `protobuf:"varint,8,opt,name=asked_ms,json=askedMs,proto3" json:"asked_ms,omitempty"`
+	AskedMs int64 `protobuf:"varint,8,opt,name=asked_ms,json=askedMs,proto3" json:"asked_ms,omitempty"`
+	// With RELEASE: the hold whose edits are released, and how: go, drop or undo.
+	Hold          string `protobuf:"bytes,9,opt,name=hold,proto3" json:"hold,omitempty"`
+	Answer        string `protobuf:"bytes,10,opt,name=answer,proto3" json:"answer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1195,6 +1202,20 @@ func (x *ContactCommand) GetAskedMs() int64 {
 	return 0
 }
 
+func (x *ContactCommand) GetHold() string {
+	if x != nil {
+		return x.Hold
+	}
+	return ""
+}
+
+func (x *ContactCommand) GetAnswer() string {
+	if x != nil {
+		return x.Answer
+	}
+	return ""
+}
+
 var File_contact_v1_change_proto protoreflect.FileDescriptor
 
 const file_contact_v1_change_proto_rawDesc = "" +
@@ -1273,7 +1294,7 @@ const file_contact_v1_change_proto_rawDesc = "" +
 	"\x05value\x18\x01 \x01(\tR\x05value\x12\x14\n" +
 	"\x05match\x18\x02 \x01(\tR\x05match\x12\x14\n" +
 	"\x05label\x18\x03 \x01(\tR\x05label\x12\x16\n" +
-	"\x06active\x18\x04 \x01(\bR\x06active\"\x97\x02\n" +
+	"\x06active\x18\x04 \x01(\bR\x06active\"\xc3\x02\n" +
 	"\x0eContactCommand\x12\x19\n" +
 	"\bevent_id\x18\x01 \x01(\tR\aeventId\x12\x18\n" +
 	"\acontact\x18\x02 \x01(\tR\acontact\x12*\n" +
@@ -1283,7 +1304,10 @@ const file_contact_v1_change_proto_rawDesc = "" +
 	"\fcommand_kind\x18\x05 \x01(\x0e2\x17.contact.v1.CommandKindR\vcommandKind\x12\x16\n" +
 	"\x06fields\x18\x06 \x03(\tR\x06fields\x12\x16\n" +
 	"\x06author\x18\a \x01(\tR\x06author\x12\x19\n" +
-	"\basked_ms\x18\b \x01(\x03R\aaskedMs*\xea\x01\n" +
+	"\basked_ms\x18\b \x01(\x03R\aaskedMs\x12\x12\n" +
+	"\x04hold\x18\t \x01(\tR\x04hold\x12\x16\n" +
+	"\x06answer\x18\n" +
+	" \x01(\tR\x06answer*\xea\x01\n" +
 	"\fContactEvent\x12\x1d\n" +
 	"\x19CONTACT_EVENT_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15CONTACT_EVENT_CHANGED\x10\x01\x12\x19\n" +
@@ -1302,14 +1326,15 @@ const file_contact_v1_change_proto_rawDesc = "" +
 	"\x11CommunicationKind\x12\"\n" +
 	"\x1eCOMMUNICATION_KIND_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17COMMUNICATION_KIND_CALL\x10\x01\x12\x1b\n" +
-	"\x17COMMUNICATION_KIND_TEXT\x10\x02*\xa6\x01\n" +
+	"\x17COMMUNICATION_KIND_TEXT\x10\x02*\xc0\x01\n" +
 	"\vCommandKind\x12\x1c\n" +
 	"\x18COMMAND_KIND_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14COMMAND_KIND_RECHECK\x10\x01\x12\x16\n" +
 	"\x12COMMAND_KIND_RETRY\x10\x02\x12\x15\n" +
 	"\x11COMMAND_KIND_PULL\x10\x03\x12\x17\n" +
 	"\x13COMMAND_KIND_CHOOSE\x10\x04\x12\x17\n" +
-	"\x13COMMAND_KIND_ANSWER\x10\x05B.Z,lockstep.internal/proto/contact/v1;contactv1b\x06proto3"
+	"\x13COMMAND_KIND_ANSWER\x10\x05\x12\x18\n" +
+	"\x14COMMAND_KIND_RELEASE\x10\x06B.Z,lockstep.internal/proto/contact/v1;contactv1b\x06proto3"
 
 var (
 	file_contact_v1_change_proto_rawDescOnce sync.Once

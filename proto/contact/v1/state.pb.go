@@ -353,8 +353,16 @@ type FieldState struct {
 	// True where the side's system did not tell who made its newest intent.
 	HubspotGuessed bool `protobuf:"varint,15,opt,name=hubspot_guessed,json=hubspotGuessed,proto3" json:"hubspot_guessed,omitempty"`
 	AlowareGuessed bool `protobuf:"varint,16,opt,name=aloware_guessed,json=alowareGuessed,proto3" json:"aloware_guessed,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// The edit that waits for the answer about a burst; unset for none.
+	Held *HeldEdit `protobuf:"bytes,30,opt,name=held,proto3" json:"held,omitempty"`
+	// An edit of which somebody said that the other side keeps what it has.
+	LetBe *Edit `protobuf:"bytes,31,opt,name=let_be,json=letBe,proto3" json:"let_be,omitempty"`
+	// An edit by which its side got its former value back.
+	Undone *Edit `protobuf:"bytes,32,opt,name=undone,proto3" json:"undone,omitempty"`
+	// Time of the last edit that counted as a change of the field.
+	CountedMs     int64 `protobuf:"varint,33,opt,name=counted_ms,json=countedMs,proto3" json:"counted_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *FieldState) Reset() {
@@ -497,6 +505,34 @@ func (x *FieldState) GetAlowareGuessed() bool {
 		return x.AlowareGuessed
 	}
 	return false
+}
+
+func (x *FieldState) GetHeld() *HeldEdit {
+	if x != nil {
+		return x.Held
+	}
+	return nil
+}
+
+func (x *FieldState) GetLetBe() *Edit {
+	if x != nil {
+		return x.LetBe
+	}
+	return nil
+}
+
+func (x *FieldState) GetUndone() *Edit {
+	if x != nil {
+		return x.Undone
+	}
+	return nil
+}
+
+func (x *FieldState) GetCountedMs() int64 {
+	if x != nil {
+		return x.CountedMs
+	}
+	return 0
 }
 
 // FieldTug is what is known of values of ours that somebody keeps rewriting.
@@ -758,6 +794,78 @@ func (x *FieldRest) GetForm() uint64 {
 	return 0
 }
 
+// HeldEdit is an edit of a burst that is not written.
+type HeldEdit struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the hold.
+	Hold string `protobuf:"bytes,1,opt,name=hold,proto3" json:"hold,omitempty"`
+	Edit *Edit  `protobuf:"bytes,2,opt,name=edit,proto3" json:"edit,omitempty"`
+	// What would be written.
+	Text string `protobuf:"bytes,3,opt,name=text,proto3" json:"text,omitempty"`
+	// What the side of the edit had before the burst.
+	Former        string `protobuf:"bytes,4,opt,name=former,proto3" json:"former,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HeldEdit) Reset() {
+	*x = HeldEdit{}
+	mi := &file_contact_v1_state_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HeldEdit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HeldEdit) ProtoMessage() {}
+
+func (x *HeldEdit) ProtoReflect() protoreflect.Message {
+	mi := &file_contact_v1_state_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HeldEdit.ProtoReflect.Descriptor instead.
+func (*HeldEdit) Descriptor() ([]byte, []int) {
+	return file_contact_v1_state_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *HeldEdit) GetHold() string {
+	if x != nil {
+		return x.Hold
+	}
+	return ""
+}
+
+func (x *HeldEdit) GetEdit() *Edit {
+	if x != nil {
+		return x.Edit
+	}
+	return nil
+}
+
+func (x *HeldEdit) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *HeldEdit) GetFormer() string {
+	if x != nil {
+		return x.Former
+	}
+	return ""
+}
+
 // Edit is a value that somebody meant.
 type Edit struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -771,7 +879,7 @@ type Edit struct {
 
 func (x *Edit) Reset() {
 	*x = Edit{}
-	mi := &file_contact_v1_state_proto_msgTypes[6]
+	mi := &file_contact_v1_state_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -783,7 +891,7 @@ func (x *Edit) String() string {
 func (*Edit) ProtoMessage() {}
 
 func (x *Edit) ProtoReflect() protoreflect.Message {
-	mi := &file_contact_v1_state_proto_msgTypes[6]
+	mi := &file_contact_v1_state_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -796,7 +904,7 @@ func (x *Edit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Edit.ProtoReflect.Descriptor instead.
 func (*Edit) Descriptor() ([]byte, []int) {
-	return file_contact_v1_state_proto_rawDescGZIP(), []int{6}
+	return file_contact_v1_state_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Edit) GetValue() string {
@@ -850,7 +958,7 @@ type FieldSide struct {
 
 func (x *FieldSide) Reset() {
 	*x = FieldSide{}
-	mi := &file_contact_v1_state_proto_msgTypes[7]
+	mi := &file_contact_v1_state_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -862,7 +970,7 @@ func (x *FieldSide) String() string {
 func (*FieldSide) ProtoMessage() {}
 
 func (x *FieldSide) ProtoReflect() protoreflect.Message {
-	mi := &file_contact_v1_state_proto_msgTypes[7]
+	mi := &file_contact_v1_state_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -875,7 +983,7 @@ func (x *FieldSide) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FieldSide.ProtoReflect.Descriptor instead.
 func (*FieldSide) Descriptor() ([]byte, []int) {
-	return file_contact_v1_state_proto_rawDescGZIP(), []int{7}
+	return file_contact_v1_state_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *FieldSide) GetKnown() bool {
@@ -978,7 +1086,7 @@ type PastValue struct {
 
 func (x *PastValue) Reset() {
 	*x = PastValue{}
-	mi := &file_contact_v1_state_proto_msgTypes[8]
+	mi := &file_contact_v1_state_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -990,7 +1098,7 @@ func (x *PastValue) String() string {
 func (*PastValue) ProtoMessage() {}
 
 func (x *PastValue) ProtoReflect() protoreflect.Message {
-	mi := &file_contact_v1_state_proto_msgTypes[8]
+	mi := &file_contact_v1_state_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1003,7 +1111,7 @@ func (x *PastValue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PastValue.ProtoReflect.Descriptor instead.
 func (*PastValue) Descriptor() ([]byte, []int) {
-	return file_contact_v1_state_proto_rawDescGZIP(), []int{8}
+	return file_contact_v1_state_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *PastValue) GetValue() string {
@@ -1054,7 +1162,7 @@ type FieldWrite struct {
 
 func (x *FieldWrite) Reset() {
 	*x = FieldWrite{}
-	mi := &file_contact_v1_state_proto_msgTypes[9]
+	mi := &file_contact_v1_state_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1066,7 +1174,7 @@ func (x *FieldWrite) String() string {
 func (*FieldWrite) ProtoMessage() {}
 
 func (x *FieldWrite) ProtoReflect() protoreflect.Message {
-	mi := &file_contact_v1_state_proto_msgTypes[9]
+	mi := &file_contact_v1_state_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1079,7 +1187,7 @@ func (x *FieldWrite) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FieldWrite.ProtoReflect.Descriptor instead.
 func (*FieldWrite) Descriptor() ([]byte, []int) {
-	return file_contact_v1_state_proto_rawDescGZIP(), []int{9}
+	return file_contact_v1_state_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *FieldWrite) GetVersion() int64 {
@@ -1138,7 +1246,7 @@ type FieldRejection struct {
 
 func (x *FieldRejection) Reset() {
 	*x = FieldRejection{}
-	mi := &file_contact_v1_state_proto_msgTypes[10]
+	mi := &file_contact_v1_state_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1150,7 +1258,7 @@ func (x *FieldRejection) String() string {
 func (*FieldRejection) ProtoMessage() {}
 
 func (x *FieldRejection) ProtoReflect() protoreflect.Message {
-	mi := &file_contact_v1_state_proto_msgTypes[10]
+	mi := &file_contact_v1_state_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1163,7 +1271,7 @@ func (x *FieldRejection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FieldRejection.ProtoReflect.Descriptor instead.
 func (*FieldRejection) Descriptor() ([]byte, []int) {
-	return file_contact_v1_state_proto_rawDescGZIP(), []int{10}
+	return file_contact_v1_state_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *FieldRejection) GetValue() string {
@@ -1210,7 +1318,7 @@ type ActivityState struct {
 
 func (x *ActivityState) Reset() {
 	*x = ActivityState{}
-	mi := &file_contact_v1_state_proto_msgTypes[11]
+	mi := &file_contact_v1_state_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1222,7 +1330,7 @@ func (x *ActivityState) String() string {
 func (*ActivityState) ProtoMessage() {}
 
 func (x *ActivityState) ProtoReflect() protoreflect.Message {
-	mi := &file_contact_v1_state_proto_msgTypes[11]
+	mi := &file_contact_v1_state_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1235,7 +1343,7 @@ func (x *ActivityState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ActivityState.ProtoReflect.Descriptor instead.
 func (*ActivityState) Descriptor() ([]byte, []int) {
-	return file_contact_v1_state_proto_rawDescGZIP(), []int{11}
+	return file_contact_v1_state_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ActivityState) GetInboundCalls() *ActivityLine {
@@ -1304,7 +1412,7 @@ type ActivityLine struct {
 
 func (x *ActivityLine) Reset() {
 	*x = ActivityLine{}
-	mi := &file_contact_v1_state_proto_msgTypes[12]
+	mi := &file_contact_v1_state_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1316,7 +1424,7 @@ func (x *ActivityLine) String() string {
 func (*ActivityLine) ProtoMessage() {}
 
 func (x *ActivityLine) ProtoReflect() protoreflect.Message {
-	mi := &file_contact_v1_state_proto_msgTypes[12]
+	mi := &file_contact_v1_state_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1329,7 +1437,7 @@ func (x *ActivityLine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ActivityLine.ProtoReflect.Descriptor instead.
 func (*ActivityLine) Descriptor() ([]byte, []int) {
-	return file_contact_v1_state_proto_rawDescGZIP(), []int{12}
+	return file_contact_v1_state_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ActivityLine) GetCount() int64 {
@@ -1466,7 +1574,7 @@ const file_contact_v1_state_proto_rawDesc = "" +
 	"\n" +
 	"leaving_ms\x18\x15 \x01(\x03R\tleavingMs\x12\x12\n" +
 	"\x04left\x18\x16 \x01(\bR\x04left\x12\x1c\n" +
-	"\tarchiving\x18\x17 \x01(\x03R\tarchiving\"\x96\x05\n" +
+	"\tarchiving\x18\x17 \x01(\x03R\tarchiving\"\xb2\x06\n" +
 	"\n" +
 	"FieldState\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x123\n" +
@@ -1485,7 +1593,12 @@ const file_contact_v1_state_proto_rawDesc = "" +
 	"\x0ehubspot_former\x18\r \x01(\v2\x10.contact.v1.EditR\rhubspotFormer\x127\n" +
 	"\x0ealoware_former\x18\x0e \x01(\v2\x10.contact.v1.EditR\ralowareFormer\x12'\n" +
 	"\x0fhubspot_guessed\x18\x0f \x01(\bR\x0ehubspotGuessed\x12'\n" +
-	"\x0faloware_guessed\x18\x10 \x01(\bR\x0ealowareGuessed\"\x97\x01\n" +
+	"\x0faloware_guessed\x18\x10 \x01(\bR\x0ealowareGuessed\x12(\n" +
+	"\x04held\x18\x1e \x01(\v2\x14.contact.v1.HeldEditR\x04held\x12'\n" +
+	"\x06let_be\x18\x1f \x01(\v2\x10.contact.v1.EditR\x05letBe\x12(\n" +
+	"\x06undone\x18  \x01(\v2\x10.contact.v1.EditR\x06undone\x12\x1d\n" +
+	"\n" +
+	"counted_ms\x18! \x01(\x03R\tcountedMs\"\x97\x01\n" +
 	"\bFieldTug\x12/\n" +
 	"\ahubspot\x18\x01 \x01(\v2\x15.contact.v1.RewritingR\ahubspot\x12/\n" +
 	"\aaloware\x18\x02 \x01(\v2\x15.contact.v1.RewritingR\aaloware\x12)\n" +
@@ -1506,7 +1619,12 @@ const file_contact_v1_state_proto_rawDesc = "" +
 	"\raloware_value\x18\b \x01(\tR\falowareValue\x12\x14\n" +
 	"\x05apart\x18\t \x01(\bR\x05apart\x12\x12\n" +
 	"\x04form\x18\n" +
-	" \x01(\x06R\x04form\"Y\n" +
+	" \x01(\x06R\x04form\"p\n" +
+	"\bHeldEdit\x12\x12\n" +
+	"\x04hold\x18\x01 \x01(\tR\x04hold\x12$\n" +
+	"\x04edit\x18\x02 \x01(\v2\x10.contact.v1.EditR\x04edit\x12\x12\n" +
+	"\x04text\x18\x03 \x01(\tR\x04text\x12\x16\n" +
+	"\x06former\x18\x04 \x01(\tR\x06former\"Y\n" +
 	"\x04Edit\x12\x14\n" +
 	"\x05value\x18\x01 \x01(\tR\x05value\x12\x13\n" +
 	"\x05at_ms\x18\x02 \x01(\x03R\x04atMs\x12&\n" +
@@ -1584,7 +1702,7 @@ func file_contact_v1_state_proto_rawDescGZIP() []byte {
 	return file_contact_v1_state_proto_rawDescData
 }
 
-var file_contact_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_contact_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_contact_v1_state_proto_goTypes = []any{
 	(*ContactState)(nil),   // 0: contact.v1.ContactState
 	(*ContactSide)(nil),    // 1: contact.v1.ContactSide
@@ -1592,48 +1710,53 @@ var file_contact_v1_state_proto_goTypes = []any{
 	(*FieldTug)(nil),       // 3: contact.v1.FieldTug
 	(*Rewriting)(nil),      // 4: contact.v1.Rewriting
 	(*FieldRest)(nil),      // 5: contact.v1.FieldRest
-	(*Edit)(nil),           // 6: contact.v1.Edit
-	(*FieldSide)(nil),      // 7: contact.v1.FieldSide
-	(*PastValue)(nil),      // 8: contact.v1.PastValue
-	(*FieldWrite)(nil),     // 9: contact.v1.FieldWrite
-	(*FieldRejection)(nil), // 10: contact.v1.FieldRejection
-	(*ActivityState)(nil),  // 11: contact.v1.ActivityState
-	(*ActivityLine)(nil),   // 12: contact.v1.ActivityLine
-	(*Error)(nil),          // 13: contact.v1.Error
-	(System)(0),            // 14: contact.v1.System
+	(*HeldEdit)(nil),       // 6: contact.v1.HeldEdit
+	(*Edit)(nil),           // 7: contact.v1.Edit
+	(*FieldSide)(nil),      // 8: contact.v1.FieldSide
+	(*PastValue)(nil),      // 9: contact.v1.PastValue
+	(*FieldWrite)(nil),     // 10: contact.v1.FieldWrite
+	(*FieldRejection)(nil), // 11: contact.v1.FieldRejection
+	(*ActivityState)(nil),  // 12: contact.v1.ActivityState
+	(*ActivityLine)(nil),   // 13: contact.v1.ActivityLine
+	(*Error)(nil),          // 14: contact.v1.Error
+	(System)(0),            // 15: contact.v1.System
 }
 var file_contact_v1_state_proto_depIdxs = []int32{
 	1,  // 0: contact.v1.ContactState.hubspot:type_name -> contact.v1.ContactSide
 	1,  // 1: contact.v1.ContactState.aloware:type_name -> contact.v1.ContactSide
 	2,  // 2: contact.v1.ContactState.fields:type_name -> contact.v1.FieldState
-	11, // 3: contact.v1.ContactState.activity:type_name -> contact.v1.ActivityState
-	13, // 4: contact.v1.ContactSide.refused:type_name -> contact.v1.Error
-	6,  // 5: contact.v1.FieldState.hubspot_edit:type_name -> contact.v1.Edit
-	7,  // 6: contact.v1.FieldState.hubspot:type_name -> contact.v1.FieldSide
-	7,  // 7: contact.v1.FieldState.aloware:type_name -> contact.v1.FieldSide
-	6,  // 8: contact.v1.FieldState.aloware_edit:type_name -> contact.v1.Edit
-	6,  // 9: contact.v1.FieldState.approved:type_name -> contact.v1.Edit
+	12, // 3: contact.v1.ContactState.activity:type_name -> contact.v1.ActivityState
+	14, // 4: contact.v1.ContactSide.refused:type_name -> contact.v1.Error
+	7,  // 5: contact.v1.FieldState.hubspot_edit:type_name -> contact.v1.Edit
+	8,  // 6: contact.v1.FieldState.hubspot:type_name -> contact.v1.FieldSide
+	8,  // 7: contact.v1.FieldState.aloware:type_name -> contact.v1.FieldSide
+	7,  // 8: contact.v1.FieldState.aloware_edit:type_name -> contact.v1.Edit
+	7,  // 9: contact.v1.FieldState.approved:type_name -> contact.v1.Edit
 	3,  // 10: contact.v1.FieldState.tug:type_name -> contact.v1.FieldTug
-	6,  // 11: contact.v1.FieldState.hubspot_former:type_name -> contact.v1.Edit
-	6,  // 12: contact.v1.FieldState.aloware_former:type_name -> contact.v1.Edit
-	4,  // 13: contact.v1.FieldTug.hubspot:type_name -> contact.v1.Rewriting
-	4,  // 14: contact.v1.FieldTug.aloware:type_name -> contact.v1.Rewriting
-	5,  // 15: contact.v1.FieldTug.rest:type_name -> contact.v1.FieldRest
-	14, // 16: contact.v1.FieldRest.side:type_name -> contact.v1.System
-	14, // 17: contact.v1.Edit.side:type_name -> contact.v1.System
-	8,  // 18: contact.v1.FieldSide.past:type_name -> contact.v1.PastValue
-	9,  // 19: contact.v1.FieldSide.writes:type_name -> contact.v1.FieldWrite
-	10, // 20: contact.v1.FieldSide.rejected:type_name -> contact.v1.FieldRejection
-	13, // 21: contact.v1.FieldRejection.error:type_name -> contact.v1.Error
-	12, // 22: contact.v1.ActivityState.inbound_calls:type_name -> contact.v1.ActivityLine
-	12, // 23: contact.v1.ActivityState.outbound_calls:type_name -> contact.v1.ActivityLine
-	12, // 24: contact.v1.ActivityState.inbound_texts:type_name -> contact.v1.ActivityLine
-	12, // 25: contact.v1.ActivityState.outbound_texts:type_name -> contact.v1.ActivityLine
-	26, // [26:26] is the sub-list for method output_type
-	26, // [26:26] is the sub-list for method input_type
-	26, // [26:26] is the sub-list for extension type_name
-	26, // [26:26] is the sub-list for extension extendee
-	0,  // [0:26] is the sub-list for field type_name
+	7,  // 11: contact.v1.FieldState.hubspot_former:type_name -> contact.v1.Edit
+	7,  // 12: contact.v1.FieldState.aloware_former:type_name -> contact.v1.Edit
+	6,  // 13: contact.v1.FieldState.held:type_name -> contact.v1.HeldEdit
+	7,  // 14: contact.v1.FieldState.let_be:type_name -> contact.v1.Edit
+	7,  // 15: contact.v1.FieldState.undone:type_name -> contact.v1.Edit
+	4,  // 16: contact.v1.FieldTug.hubspot:type_name -> contact.v1.Rewriting
+	4,  // 17: contact.v1.FieldTug.aloware:type_name -> contact.v1.Rewriting
+	5,  // 18: contact.v1.FieldTug.rest:type_name -> contact.v1.FieldRest
+	15, // 19: contact.v1.FieldRest.side:type_name -> contact.v1.System
+	7,  // 20: contact.v1.HeldEdit.edit:type_name -> contact.v1.Edit
+	15, // 21: contact.v1.Edit.side:type_name -> contact.v1.System
+	9,  // 22: contact.v1.FieldSide.past:type_name -> contact.v1.PastValue
+	10, // 23: contact.v1.FieldSide.writes:type_name -> contact.v1.FieldWrite
+	11, // 24: contact.v1.FieldSide.rejected:type_name -> contact.v1.FieldRejection
+	14, // 25: contact.v1.FieldRejection.error:type_name -> contact.v1.Error
+	13, // 26: contact.v1.ActivityState.inbound_calls:type_name -> contact.v1.ActivityLine
+	13, // 27: contact.v1.ActivityState.outbound_calls:type_name -> contact.v1.ActivityLine
+	13, // 28: contact.v1.ActivityState.inbound_texts:type_name -> contact.v1.ActivityLine
+	13, // 29: contact.v1.ActivityState.outbound_texts:type_name -> contact.v1.ActivityLine
+	30, // [30:30] is the sub-list for method output_type
+	30, // [30:30] is the sub-list for method input_type
+	30, // [30:30] is the sub-list for extension type_name
+	30, // [30:30] is the sub-list for extension extendee
+	0,  // [0:30] is the sub-list for field type_name
 }
 
 func init() { file_contact_v1_state_proto_init() }
@@ -1648,7 +1771,7 @@ func file_contact_v1_state_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_contact_v1_state_proto_rawDesc), len(file_contact_v1_state_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   13,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
