@@ -30,7 +30,8 @@ func encodeState(s *resolve.State) ([]byte, error) {
 			HubspotGuessed: f.Guessed[0], AlowareGuessed: f.Guessed[1],
 			Asked: f.Asked, Approved: editToProto(f.Approved),
 			HubspotSince: f.Binding.Since[0], AlowareSince: f.Binding.Since[1], Formed: f.Binding.Formed, Renewed: f.Binding.Renewed,
-			Tug: tugToProto(f.Tug),
+			Tug:  tugToProto(f.Tug),
+			Held: heldToProto(f.Held), LetBe: editToProto(f.LetBe), Undone: editToProto(f.Undone), CountedMs: int64(f.Counted),
 		})
 	}
 	if a := s.Activity; a != nil {
@@ -66,6 +67,7 @@ func decodeState(raw []byte) (*resolve.State, error) {
 			Asked:   f.Asked, Approved: editFromProto(f.Approved),
 			Binding: mapping.Binding{Since: [2]int64{f.HubspotSince, f.AlowareSince}, Formed: f.Formed, Renewed: f.Renewed},
 			Tug:     tugFromProto(f.Tug),
+			Held:    heldFromProto(f.Held), LetBe: editFromProto(f.LetBe), Undone: editFromProto(f.Undone), Counted: contact.Millis(f.CountedMs),
 		}
 	}
 	if a := in.Activity; a != nil {
@@ -112,6 +114,20 @@ func editFromProto(e *contactv1.Edit) resolve.Edit {
 		return resolve.Edit{}
 	}
 	return resolve.Edit{Value: e.Value, At: contact.Millis(e.AtMs), Side: contact.System(e.Side)}
+}
+
+func heldToProto(h *resolve.Held) *contactv1.HeldEdit {
+	if h == nil {
+		return nil
+	}
+	return &contactv1.HeldEdit{Hold: h.Hold, Edit: editToProto(h.Edit), Text: h.Text, Former: h.Former}
+}
+
+func heldFromProto(h *contactv1.HeldEdit) *resolve.Held {
+	if h == nil {
+		return nil
+	}
+	return &resolve.Held{Hold: h.Hold, Edit: editFromProto(h.Edit), Text: h.Text, Former: h.Former}
 }
 
 func fieldSideToProto(f *resolve.FieldSide) *contactv1.FieldSide {

@@ -41,13 +41,17 @@ func TestStateIsStoredWhole(t *testing.T) {
 			Former:  [2]resolve.Edit{{Value: "f", At: 1, Side: contact.HubSpot}, {Value: "g", At: 1, Side: contact.Aloware}},
 			Guessed: [2]bool{true, true},
 			Sides:   [2]resolve.FieldSide{side, side}, Asked: true, Approved: resolve.Edit{Value: "c", At: 3, Side: contact.HubSpot},
+			Held:    &resolve.Held{Hold: "h", Edit: resolve.Edit{Value: "d", At: 4, Side: contact.HubSpot}, Text: "e", Former: "f"},
+			LetBe:   resolve.Edit{Value: "g", At: 5, Side: contact.HubSpot},
+			Undone:  resolve.Edit{Value: "h", At: 6, Side: contact.Aloware},
+			Counted: 7,
 			Binding: mapping.Binding{Since: [2]int64{1, 2}, Formed: 3, Renewed: 4},
 			Tug:     &resolve.Tug{Sides: [2]resolve.Rewriting{rewriting, rewriting}, Rest: &rest},
 		}},
 		Outside:  true,
 		Activity: &resolve.Activity{InboundCalls: line, OutboundCalls: line, InboundTexts: line, OutboundTexts: line},
 	}
-	for _, part := range []any{side, line, contactSide, refusal, side.Past[0], side.Writes[0], *side.Rejected, rewriting, rest, *want, *want.Fields["k"]} {
+	for _, part := range []any{side, line, contactSide, refusal, side.Past[0], side.Writes[0], *side.Rejected, rewriting, rest, *want, *want.Fields["k"], *want.Fields["k"].Held} {
 		v := reflect.ValueOf(part)
 		for i := range v.NumField() {
 			if v.Field(i).IsZero() {

@@ -19,6 +19,7 @@ type Entry struct {
 	State    *resolve.State
 	Revision int64                   // as it was loaded; 0 for a new one
 	Problems []resolve.Problem       // as they were loaded
+	Held     []resolve.HeldValue     // as they were loaded
 	Seen     resolve.SeenDisposition // as it was loaded
 	Stored   map[contact.Ref]bool    // what it is found by in the store
 	Changed  bool

@@ -43,6 +43,7 @@ func (j *Judge) rebind(s *State, m *mapping.Mapping, f *Field, now mapping.Bindi
 	f.Binding = now
 	if before.Formed != now.Formed {
 		j.reform(m, f)
+		f.reformHold(m)
 	}
 	other := [2]bool{before.Since[0] != now.Since[0], before.Since[1] != now.Since[1]}
 	for at, system := range contact.Systems {
@@ -62,6 +63,7 @@ func (j *Judge) rebind(s *State, m *mapping.Mapping, f *Field, now mapping.Bindi
 		return
 	}
 	f.Asked, f.Approved, f.Former = false, Edit{}, [2]Edit{}
+	f.Held, f.LetBe, f.Undone = nil, Edit{}, Edit{}
 	for at, system := range contact.Systems {
 		// What the other side holds is as at a first sync: it fills a blank, and
 		// nobody meant it.

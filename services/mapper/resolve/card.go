@@ -65,6 +65,8 @@ func (j *Judge) fieldState(m *mapping.Mapping, f *Field) contact.FieldState {
 		return contact.FieldRefused
 	case f.Asked:
 		return contact.FieldReview
+	case f.Held != nil && j.rules.Watch.Hold(f.Held.Hold) != nil:
+		return contact.FieldHeld
 	case a.outstanding() != nil || b.outstanding() != nil:
 		return contact.FieldWaiting
 	case a.Known && b.Known && (a.Value == b.Value || in(m, contact.HubSpot, a.Value) == in(m, contact.Aloware, b.Value)):

@@ -22,6 +22,8 @@ func (j *Judge) Command(c *contact.Command) {
 		j.pull(c)
 	case contact.Answer:
 		j.answer(c)
+	case contact.Release:
+		j.releaseHeld(c)
 	}
 }
 

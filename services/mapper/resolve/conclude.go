@@ -19,6 +19,7 @@ func (j *Judge) Conclude() Verdict {
 	}
 	j.reopen()
 	j.tugs()
+	j.marks()
 	j.redirect()
 	j.explainBar()
 	j.carryDeletions()
@@ -177,7 +178,13 @@ func (j *Judge) due(system contact.System, also []string, side *Side) (propertie
 // alone.
 func (j *Judge) wanted(m *mapping.Mapping, f *Field, system contact.System) (Edit, bool) {
 	desired := j.desired(m, f)
+	if edit, ok := f.taken(system, desired); ok {
+		return edit, true
+	}
 	if desired.Side == 0 || !j.flows(m, system) {
+		return Edit{}, false
+	}
+	if f.letBe(system, desired) {
 		return Edit{}, false
 	}
 	if j.standing(m, f, system, desired) {
@@ -211,6 +218,9 @@ func (j *Judge) write(m *mapping.Mapping, f *Field, system contact.System, want 
 	if refused != nil {
 		fs.Rejected = j.rejection(system, text, 0, refused)
 		j.step(Step{Field: m.Key, Side: system, Rule: "refused", Value: want.Value, At: want.At, Reason: refused.Reason + ": " + refused.Message})
+		return contact.Property{}, false
+	}
+	if j.holds(m, f, system, want, text) {
 		return contact.Property{}, false
 	}
 	version := j.next()

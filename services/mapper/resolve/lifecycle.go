@@ -217,6 +217,7 @@ func (j *Judge) Join(other *State, key contact.Key) {
 		if ours.Tug == nil {
 			ours.Tug = theirs.Tug
 		}
+		ours.joinHold(theirs)
 		if theirs.Approved.later(ours.Approved) {
 			ours.Approved = theirs.Approved
 		}

@@ -23,6 +23,7 @@ func (j *Judge) Observe(change *contact.Change) {
 		j.verdict.Stale++
 		return
 	}
+	j.heard(change)
 	side := j.state.Side(change.System)
 	if !j.lifecycle(change, side) {
 		return
@@ -173,6 +174,7 @@ func (j *Judge) value(m *mapping.Mapping, system contact.System, text string, re
 		reset, hasReset = fs.setAgain(text, when, intent || source)
 	}
 	newest := !fs.Known || when.At >= fs.Seen.At
+	former, _ := fs.will()
 	current, ambiguous := fs.observe(text, when, r.final)
 	if source && current && !always {
 		// Nothing of ours is written here, but what a new contact needs: what
@@ -193,7 +195,11 @@ func (j *Judge) value(m *mapping.Mapping, system contact.System, text string, re
 		edit.At = max(edit.At, fs.cameAfter(m.Out(system, edit.Value), when))
 	}
 	if intent {
-		j.intend(m, f, Edit{Value: in(m, system, text), At: at, Side: system}, origin != contact.Others, refused, r.received)
+		edit := Edit{Value: in(m, system, text), At: at, Side: system}
+		if current && refused == nil {
+			j.note(m, edit, former)
+		}
+		j.intend(m, f, edit, origin != contact.Others, refused, r.received)
 	}
 	if hasReset {
 		reset.Value = in(m, system, reset.Value)

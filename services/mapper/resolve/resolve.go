@@ -59,6 +59,8 @@ type Rules struct {
 	// Profiles name what the connections can do, in the order of
 	// contact.Systems; "" where that is always the same.
 	Profiles [2]string
+	// Watch counts changes and knows the holds; nil holds nothing.
+	Watch *Watch
 	// Defaults are values, canonical and by mapping key, for contacts that are
 	// created with none: an owner, a lead source.
 	Defaults map[string]string
@@ -116,6 +118,9 @@ type Judge struct {
 	searches []search        // under way for what was joined
 	rests    [2]bool         // sides on which nothing is to follow now
 	barred   bool            // from being made in HubSpot
+	source   string          // of the event that is judged
+	sudden   bool            // it can be part of a burst
+	notes    map[string]note // edits that were heard, by field
 	// By side: what the mapping joins is another, so that it must be read again;
 	// a read was answered; the answer was the whole contact.
 	rebound, answered, told [2]bool

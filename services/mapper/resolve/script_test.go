@@ -33,6 +33,10 @@ import (
 //	ours SYSTEM TIME NAME=V  we did
 //	robot SYSTEM NAME=V ...  something there sets this again whenever we write another value; "+V" adds to ours
 //	robot SYSTEM             not any more
+//	from CAUSE               HubSpot names this cause from now on; "nobody" none
+//	burst KEY SYSTEM SOURCE  a burst into a system is held; "any" is of all sources
+//	release KEY go|drop|undo the answer about it
+//	held KEY | free KEY      its value waits for the answer, or does not
 //	pull TIME | answer SYSTEM TIME | retry KEY ... | recheck KEY ...
 //	refuse SYSTEM NAME       the system refuses this property from now on
 //	accept SYSTEM NAME       it takes it again
@@ -112,6 +116,7 @@ type script struct {
 	made   [2]map[string]string
 	robots [2]map[string]string
 
+	cause   string // of changes in HubSpot
 	steps   []Step // of the last event, and of what followed
 	removed []mapping.Mapping
 }
@@ -236,6 +241,21 @@ func (s *script) step(args []string) {
 		s.change(s.system(args[0]), s.at(args[1]), pairs(args[2:]), contact.Unknown)
 	case "ours":
 		s.change(s.system(args[1]), s.at(args[2]), pairs(args[3:]), contact.Ours)
+	case "from":
+		s.cause = args[1]
+	case "burst":
+		s.burst(FieldInto{args[1], s.system(args[2])}, args[3])
+	case "release":
+		for _, h := range s.rules.Watch.Holds {
+			if h.Field == args[1] {
+				h.Answered = true
+				s.command(contact.Command{Kind: contact.Release, Hold: h.ID, Answer: contact.HoldAnswer(args[2])})
+			}
+		}
+	case "held", "free":
+		if held := s.state.HeldValues(); slices.ContainsFunc(held, func(v HeldValue) bool { return v.Field == args[1] }) != (args[0] == "held") {
+			s.fail("what is held: %+v", held)
+		}
 	case "pull":
 		s.command(contact.Command{Kind: contact.Pull, AskedAt: s.at(args[1])})
 	case "answer":
@@ -267,6 +287,19 @@ func (s *script) step(args []string) {
 	default:
 		s.fail("unknown line")
 	}
+}
+
+// burst opens a hold; another one of the field is over.
+func (s *script) burst(on FieldInto, source string) {
+	if s.rules.Watch == nil {
+		s.rules.Watch = &Watch{Floor: 1000}
+	}
+	if source == "any" {
+		source = ""
+	}
+	s.events++
+	s.rules.Watch.Holds = append(slices.DeleteFunc(s.rules.Watch.Holds, func(h *Hold) bool { return h.Field == on.Field }),
+		&Hold{ID: fmt.Sprint("h", s.events), FieldSource: FieldSource{on, source}})
 }
 
 func (s *script) store(i int, values map[string]string) {
@@ -384,6 +417,12 @@ func (s *script) event(system contact.System, event contact.Event, at contact.Mi
 	c := &contact.Change{
 		System: system, ID: "10" + strconv.Itoa(index(system)), EventID: fmt.Sprint("e", s.events), Event: event,
 		OccurredAt: at, ReceivedAt: at, Origin: origin,
+	}
+	if system == contact.HubSpot && s.cause != "" {
+		c.Origin, c.Channel = contact.Others, contact.Webhook
+		if s.cause != "nobody" {
+			c.Cause = s.cause
+		}
 	}
 	for name, value := range values {
 		c.Values = append(c.Values, contact.Value{Name: name, Text: value})

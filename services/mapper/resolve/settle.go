@@ -288,6 +288,7 @@ func (j *Judge) Refresh() {
 				fs.Rejected = nil
 			}
 		}
+		f.reformHold(m)
 	}
 }
 

@@ -73,6 +73,13 @@ type Field struct {
 	// review; Approved is the edit that a person approved last.
 	Asked    bool
 	Approved Edit
+	// Held is the desired edit while it waits for the answer about a burst; nil
+	// for none. LetBe is an edit of which somebody said that the other side keeps
+	// what it has, and Undone one by which a side got its former value back.
+	Held          *Held
+	LetBe, Undone Edit
+	// Counted is the time of the last edit that counted as a change of the field.
+	Counted contact.Millis
 	// Binding is the mapping's of which all this is known.
 	Binding mapping.Binding
 	// Tug is what is known of somebody else who keeps rewriting the field; nil
