@@ -152,7 +152,7 @@ func (db *DB) loadTenants(ctx context.Context, sealer *seal.Sealer, ids []string
 		db.config.sets = make(map[[sha256.Size]byte]mapping.Set)
 	}
 	rows, err := db.pool.Query(ctx, `
-		SELECT t.tenant, t.revision, t.name, t.region, t.time_zone, t.active, t.creation, t.updates, t.archive, t.default_owner, t.default_lead_source,
+		SELECT t.tenant, t.revision, t.name, t.region, t.time_zone, t.active, t.creation, t.updates, t.archive, t.default_owner, t.default_lead_source, t.burst_floor,
 		       coalesce(h.settings, '{}'), coalesce(h.secrets, '{}'), coalesce(a.settings, '{}'), coalesce(a.secrets, '{}'),
 		       coalesce(m.version, 0), coalesce(m.mappings, '[]'), coalesce(m.filter, 'null'), p.properties, coalesce(p.renewed, '{}')
 		FROM unnest($1::text[]) w(tenant) JOIN tenant t USING (tenant)
@@ -178,7 +178,7 @@ func (db *DB) loadTenants(ctx context.Context, sealer *seal.Sealer, ids []string
 func (c *configCache) scan(row pgx.CollectableRow, sealer *seal.Sealer) (t loaded, err error) {
 	var hubspot, hubspotSecrets, aloware, alowareSecrets, mappings, filter, properties, renewed []byte
 	var version int64
-	if err = row.Scan(&t.ID, &t.Revision, &t.Name, &t.Region, &t.TimeZone, &t.Active, &t.Creation, &t.Updates, &t.Archive, &t.DefaultOwner, &t.DefaultLeadSource,
+	if err = row.Scan(&t.ID, &t.Revision, &t.Name, &t.Region, &t.TimeZone, &t.Active, &t.Creation, &t.Updates, &t.Archive, &t.DefaultOwner, &t.DefaultLeadSource, &t.BurstFloor,
 		&hubspot, &hubspotSecrets, &aloware, &alowareSecrets, &version, &mappings, &filter, &properties, &renewed); err != nil {
 		return t, err
 	}
@@ -281,14 +281,15 @@ var ErrStale = errors.New("somebody else changed this meanwhile")
 func (db *DB) SaveTenant(ctx context.Context, t tenant.Tenant, sealer *seal.Sealer) error {
 	err := db.InTx(ctx, func(tx *Tx) error {
 		tag, err := tx.tx.Exec(ctx, `
-			INSERT INTO tenant AS old (tenant, name, region, time_zone, active, creation, updates, default_owner, default_lead_source, archive)
-			SELECT $1, $2, $3, $4, $5, $6, $7, $9, $10, $11 WHERE $8::bigint = 0 OR EXISTS (SELECT FROM tenant WHERE tenant = $1)
+			INSERT INTO tenant AS old (tenant, name, region, time_zone, active, creation, updates, default_owner, default_lead_source, archive, burst_floor)
+			SELECT $1, $2, $3, $4, $5, $6, $7, $9, $10, $11, $12 WHERE $8::bigint = 0 OR EXISTS (SELECT FROM tenant WHERE tenant = $1)
 			ON CONFLICT (tenant) DO UPDATE SET name = excluded.name, region = excluded.region, time_zone = excluded.time_zone,
 				active = excluded.active, creation = excluded.creation, updates = excluded.updates, archive = excluded.archive,
-				default_owner = excluded.default_owner, default_lead_source = excluded.default_lead_source, revision = old.revision + 1
+				default_owner = excluded.default_owner, default_lead_source = excluded.default_lead_source,
+				burst_floor = excluded.burst_floor, revision = old.revision + 1
 			WHERE $8::bigint = 0 OR old.revision = $8::bigint`,
 			string(t.ID), t.Name, t.Region, t.TimeZone, t.Active, string(t.Creation), string(t.Updates), t.Revision, t.DefaultOwner, t.DefaultLeadSource,
-			string(cmp.Or(t.Archive, tenant.FlowNone)))
+			string(cmp.Or(t.Archive, tenant.FlowNone)), t.BurstFloor)
 		if err != nil {
 			return err
 		}

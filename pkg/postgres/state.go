@@ -169,7 +169,7 @@ func (tx *Tx) DeleteContacts(ctx context.Context, tenants []contact.Tenant, keys
 	if len(keys) == 0 {
 		return nil
 	}
-	tables := []string{"contact_state", "contact_ref"}
+	tables := []string{"contact_state", "contact_ref", "held_value"}
 	if history {
 		tables = append(tables, "contact_history", "communication")
 	}

@@ -60,6 +60,9 @@ type SyncOptions struct {
 	ListsAt contact.Millis `json:"lists_at,omitempty"`
 	// Fields are read anew by an apply, by mapping key.
 	Fields []string `json:"fields,omitempty"`
+	// Hold limits an apply to the contacts of a held burst, which is answered so.
+	Hold   string             `json:"hold,omitempty"`
+	Answer contact.HoldAnswer `json:"answer,omitempty"`
 }
 
 // SyncCursor is how far a job has come: all before it is durably published.
@@ -100,6 +103,7 @@ type SyncAwaits string
 // were found.
 const (
 	AwaitsNothing SyncAwaits = ""
+	AwaitsLive    SyncAwaits = "live"    // the mapper's live batches, which may still add to a hold
 	AwaitsMapper  SyncAwaits = "mapper"  // to judge what was published
 	AwaitsWriters SyncAwaits = "writers" // to take up what was decided
 	AwaitsRows    SyncAwaits = "rows"    // to be written
@@ -242,10 +246,10 @@ func (db *DB) SyncSchedules(ctx context.Context) (map[contact.Tenant]time.Durati
 }
 
 // syncDue holds of a job w that may be claimed now: of one tenant's jobs that read
-// the oldest alone.
+// the oldest alone. Those that carry out an answer read nothing.
 const syncDue = `w.state IN ('queued', 'running') AND w.next_at <= now() AND w.claimed_to <= now()
-	AND NOT EXISTS (SELECT 1 FROM sync_job o WHERE o.tenant = w.tenant AND o.state IN ('queued', 'running')
-	                AND o.cursor->>'walked' IS NULL AND (o.asked_at, o.id) < (w.asked_at, w.id))`
+	AND (w.options->>'hold' IS NOT NULL OR NOT EXISTS (SELECT 1 FROM sync_job o WHERE o.options->>'hold' IS NULL AND o.tenant = w.tenant AND o.state IN ('queued', 'running')
+	                AND o.cursor->>'walked' IS NULL AND (o.asked_at, o.id) < (w.asked_at, w.id)))`
 
 // ClaimSyncs takes due jobs for a process until a time from now; nobody else
 // gets them before it has passed. Those that have waited longest come first.

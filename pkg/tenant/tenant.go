@@ -70,11 +70,17 @@ type Tenant struct {
 	// DefaultOwner (an e-mail) and DefaultLeadSource are given to contacts that
 	// Lockstep creates and that have none; "" gives nothing.
 	DefaultOwner, DefaultLeadSource string
+	// BurstFloor is how many contacts a field may change within ten minutes
+	// before a burst is held, whatever is usual; 0 holds nothing.
+	BurstFloor int64
 
 	HubSpot HubSpot
 	Aloware Aloware
 	Mapping mapping.Set
 }
+
+// UsualBurstFloor is the floor of a tenant that nobody decided about.
+const UsualBurstFloor = 500
 
 // Archives is where counterparts are archived in effect: a connection that
 // reads Aloware's contacts by their numbers only cannot tell a deletion from a
