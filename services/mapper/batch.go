@@ -36,7 +36,7 @@ func (s store) Contacts(ctx context.Context, names []people.Name) ([]*people.Ent
 		if err != nil {
 			return nil, fmt.Errorf("contact %s of %s: %w", row.Key, row.Tenant, err)
 		}
-		entries[i] = &people.Entry{Name: people.Name{Tenant: row.Tenant, Key: row.Key}, State: state, Revision: row.Revision, Problems: state.Problems(), Seen: state.SeenDisposition()}
+		entries[i] = &people.Entry{Name: people.Name{Tenant: row.Tenant, Key: row.Key}, State: state, Revision: row.Revision, Problems: state.Problems(), Held: state.HeldValues(), Seen: state.SeenDisposition()}
 	}
 	return entries, nil
 }
@@ -114,6 +114,9 @@ func commit(ctx context.Context, tx *postgres.Tx, b *people.Batch, now time.Time
 		return err
 	}
 	if err := tx.CountDispositions(ctx, dispositions(b.Entries()), now); err != nil {
+		return err
+	}
+	if err := commitHeld(ctx, tx, b.Entries()); err != nil {
 		return err
 	}
 	return commitProblems(ctx, tx, b.Entries(), now)

@@ -38,7 +38,7 @@ func (m *Mapper) cards(ctx context.Context, question []byte, reply func([]byte) 
 	if err := json.Unmarshal(question, &q); err != nil {
 		return fmt.Errorf("a question for cards: %w", err)
 	}
-	rules, err := m.rules(ctx, q.Tenant)
+	rules, err := m.held(ctx, q.Tenant)
 	if err != nil {
 		return err
 	}

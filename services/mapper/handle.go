@@ -24,7 +24,7 @@ var tracer = otel.Tracer("lockstep.internal/services/mapper")
 func (m *Mapper) Handle(ctx context.Context, b stage.Batch) (stage.Result, error) {
 	h := &handling{
 		Mapper: m, batch: people.NewBatch(store{m.config.DB}), version: m.version(b), now: contact.Millis(m.config.Now().UnixMilli()),
-		rulesOf: make(map[contact.Tenant]*resolve.Rules),
+		rulesOf: make(map[contact.Tenant]*resolve.Rules), live: b.Stream == bus.Changes,
 	}
 	if err := h.prepare(ctx, b.Deliveries); err != nil {
 		return stage.Result{}, err
@@ -39,7 +39,10 @@ func (m *Mapper) Handle(ctx context.Context, b stage.Batch) (stage.Result, error
 }
 
 // Granted starts a partition with nothing remembered of an earlier ownership.
-func (m *Mapper) Granted(context.Context, bus.Stream, int, int64) { m.lists.dropAll() }
+func (m *Mapper) Granted(context.Context, bus.Stream, int, int64) {
+	m.lists.dropAll()
+	m.flows.dropAll()
+}
 
 // Revoked ends a partition; nothing of it is kept in memory.
 func (m *Mapper) Revoked(bus.Stream, int) {}
@@ -51,6 +54,9 @@ type handling struct {
 	version contact.Version
 	now     contact.Millis
 	rulesOf map[contact.Tenant]*resolve.Rules
+	live    bool
+	holds   map[contact.Tenant][]postgres.Hold // that are not over
+	watched watched
 
 	runs    []run // patches by tenant and system, in order
 	history []postgres.HistoryRow
@@ -87,6 +93,9 @@ type listing struct {
 
 // prepare loads all contacts that the batch can be about.
 func (h *handling) prepare(ctx context.Context, deliveries []bus.Delivery) error {
+	if err := h.loadHolds(ctx, deliveries); err != nil {
+		return err
+	}
 	list := make([]people.Delivery, len(deliveries))
 	for i := range deliveries {
 		d := &deliveries[i]
@@ -105,6 +114,9 @@ func (h *handling) tenantRules(ctx context.Context, id contact.Tenant) (*resolve
 	}
 	rules, err := h.rules(ctx, id)
 	if err != nil {
+		return nil, err
+	}
+	if err := h.watch(ctx, id, rules); err != nil {
 		return nil, err
 	}
 	h.rulesOf[id] = rules
@@ -171,6 +183,9 @@ func (h *handling) commitAll(ctx context.Context, tx *postgres.Tx) error {
 			return err
 		}
 	}
+	if err := h.commitWatches(ctx, tx); err != nil {
+		return err
+	}
 	if err := tx.CountSyncEffects(ctx, h.effects); err != nil {
 		return err
 	}
@@ -191,6 +206,7 @@ func (h *handling) after() {
 			h.config.Observer.Rewritten(context.Background(), system, h.stopped[i])
 		}
 	}
+	h.watchedAfter()
 	for _, o := range h.written {
 		applied := time.UnixMilli(int64(o.AnsweredAt))
 		var sinceEdit, sinceReceipt time.Duration

@@ -69,6 +69,7 @@ type Mapper struct {
 	config Config
 	status stage.Status
 	lists  *listCache
+	flows  *flowCache
 
 	mu       sync.Mutex
 	attempts map[string]int64 // batches handled, per stream and partition
@@ -94,7 +95,7 @@ func New(config Config) (*Mapper, error) {
 	if config.Observer == nil {
 		config.Observer = deaf{}
 	}
-	return &Mapper{config: config, lists: newListCache(config.DB), attempts: make(map[string]int64)}, nil
+	return &Mapper{config: config, lists: newListCache(config.DB), flows: newFlowCache(config.DB), attempts: make(map[string]int64)}, nil
 }
 
 // Run maps until ctx ends, then finishes the running batches and gives the
@@ -139,6 +140,9 @@ func (m *Mapper) keep(ctx context.Context) {
 	}
 	if err := m.config.DB.KeepHistory(ctx, m.config.KeepHistory); err != nil && ctx.Err() == nil {
 		m.config.Logger.WarnContext(ctx, "history partitions were not made; rows go to the default partition", "error", err)
+	}
+	if err := m.config.DB.ForgetFlows(ctx, contact.Millis(m.config.Now().Add(-keepFlows).UnixMilli())); err != nil && ctx.Err() == nil {
+		m.config.Logger.WarnContext(ctx, "old counts of changes were not removed; trying again tomorrow", "error", err)
 	}
 }
 

@@ -27,7 +27,7 @@ func (m *Mapper) preview(ctx context.Context, question []byte, reply func([]byte
 	if err := json.Unmarshal(question, &proposal); err != nil || proposal.Set == nil {
 		return fmt.Errorf("the proposal cannot be read")
 	}
-	rules, err := m.rules(ctx, proposal.Tenant)
+	rules, err := m.held(ctx, proposal.Tenant)
 	if err != nil {
 		return err
 	}
