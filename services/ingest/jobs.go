@@ -117,7 +117,7 @@ func (in *Ingest) runJob(ctx context.Context, job *postgres.Sync) {
 			case done:
 				job.State, hold = postgres.SyncDone, 0
 				log.InfoContext(ctx, "a job is done", "hubspot", job.Counts.HubSpotRead, "aloware", job.Counts.AlowareRead, "asked", job.Counts.Asked)
-			case job.Cursor.Walked && job.Cursor.Awaits == awaited && awaited != postgres.AwaitsNothing:
+			case (job.Cursor.Walked || awaited == postgres.AwaitsLive) && job.Cursor.Awaits == awaited && awaited != postgres.AwaitsNothing:
 				// Its place is for those that read.
 				hold, wait = 0, max(awaitEvery, 20*counted.took)
 			}
@@ -168,7 +168,9 @@ func (in *Ingest) step(ctx context.Context, job *postgres.Sync) (bool, error) {
 		return in.writtenStep(ctx, job)
 	}
 	var err error
-	if job.Kind == postgres.Apply {
+	if job.Options.Hold != "" {
+		job.Cursor.Walked, err = in.holdStep(ctx, t, job)
+	} else if job.Kind == postgres.Apply {
 		job.Cursor.Walked, err = in.applyStep(ctx, t, job)
 	} else {
 		w := walk{in: in, tenant: t, job: job}
