@@ -77,6 +77,11 @@ func done(w http.ResponseWriter, body any) error {
 
 // editByPerson makes a person's edit, or a new contact when key is "".
 func (s *Sim) editByPerson(key string, properties map[string]string) (string, error) {
+	return s.editBy(person(), key, properties)
+}
+
+// editBy is the same by somebody else, such as an import.
+func (s *Sim) editBy(by writer, key string, properties map[string]string) (string, error) {
 	var id string
 	var failed *failure
 	s.edit(func(st *store) {
@@ -88,9 +93,9 @@ func (s *Sim) editByPerson(key string, properties map[string]string) (string, er
 				return
 			}
 		}
-		p, f := st.plan(c, properties, person(), nil)
+		p, f := st.plan(c, properties, by, nil)
 		if failed = f; f == nil {
-			id = idText(s.carry(p, person()).id)
+			id = idText(s.carry(p, by).id)
 		}
 	})
 	return id, refused(failed)
@@ -100,11 +105,18 @@ func (s *Sim) controlEdit(w http.ResponseWriter, r *http.Request) error {
 	var in struct {
 		ID         loose `json:"id"`
 		Properties sent  `json:"properties"`
+		// Source is the cause that HubSpot tells, such as "IMPORT 73200441" or
+		// "AUTOMATION_PLATFORM"; "" is a person.
+		Source string `json:"source"`
 	}
 	if err := readControl(r, &in); err != nil {
 		return err
 	}
-	id, err := s.editByPerson(string(in.ID), in.Properties)
+	by := person()
+	if in.Source != "" {
+		by.by.Kind, by.by.ID, _ = strings.Cut(in.Source, " ")
+	}
+	id, err := s.editBy(by, string(in.ID), in.Properties)
 	if err != nil {
 		return err
 	}
