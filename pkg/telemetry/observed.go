@@ -116,3 +116,10 @@ func (m *Metrics) Spool(depth func() (deliveries int, oldest time.Time)) error {
 		o.ObserveFloat64(age, seconds)
 	})
 }
+
+// Holds shows how many bursts of all tenants are held and wait for an answer.
+func (m *Metrics) Holds(open func() int64) error {
+	i := &instruments{Meter: m.meter}
+	waiting := i.gauge("lockstep.holds.open", "{hold}", "Bursts of changes that are held and wait for an answer.")
+	return i.register(func(o metric.Observer) { o.ObserveInt64(waiting, open()) })
+}

@@ -22,6 +22,7 @@ import (
 	"lockstep.internal/services/console/alerts"
 	"lockstep.internal/services/console/api"
 	"lockstep.internal/services/console/contacts"
+	"lockstep.internal/services/console/holds"
 	"lockstep.internal/services/console/inbox"
 	"lockstep.internal/services/console/mappings"
 	"lockstep.internal/services/console/pages"
@@ -72,7 +73,11 @@ type Console struct {
 	mappings *mappings.Mappings
 	pipeline *pipeline.Pipeline
 	alerts   *alerts.Alerts
+	holds    *holds.Holds
 }
+
+// OpenHolds is how many bursts of all tenants are held and wait for an answer.
+func (c *Console) OpenHolds() int64 { return c.holds.Waiting() }
 
 // Access is the room of people, tokens and the audit.
 func (c *Console) Access() *access.Service { return c.access }
@@ -84,6 +89,7 @@ func (c *Console) Run(ctx context.Context) error {
 	group.Go(func() error { return c.pipeline.Run(ctx) })
 	group.Go(func() error { return c.tenants.Run(ctx) })
 	group.Go(func() error { return c.alerts.Run(ctx) })
+	group.Go(func() error { return c.holds.Run(ctx) })
 	return group.Wait()
 }
 
@@ -126,16 +132,17 @@ func New(config Config) (*Console, error) {
 	c.alerts = alerts.New(alerts.Config{
 		DB: config.DB, Roster: config.Roster, Seal: config.Seal, Logger: config.Logger, ConsoleURL: strings.TrimRight(config.ConsoleURL, "/"), Settings: config.Alerts,
 	})
+	c.holds = holds.New(holds.Config{DB: config.DB, Roster: config.Roster, Logger: config.Logger})
 	calling := api.Handler(api.Config{
 		Access: who, Roster: config.Roster, Logger: config.Logger, Tenants: c.tenants, Mappings: c.mappings,
-		Syncs: jobs, Contacts: people, Inbox: problems, Alerts: c.alerts, Pipeline: c.pipeline,
+		Syncs: jobs, Contacts: people, Inbox: problems, Alerts: c.alerts, Holds: c.holds, Pipeline: c.pipeline,
 	})
 	for _, prefix := range api.Prefixes() {
 		c.mux.Handle(prefix, calling)
 	}
 	shown, err := pages.New(pages.Config{
 		Roster: config.Roster, Logger: config.Logger, Guard: who.Browsers(), Access: who, Tenants: c.tenants, Mappings: c.mappings,
-		Syncs: jobs, Contacts: people, Inbox: problems, Alerts: c.alerts, Pipeline: c.pipeline, Links: config.Links, TraceURL: config.TraceURL,
+		Syncs: jobs, Contacts: people, Inbox: problems, Alerts: c.alerts, Holds: c.holds, Pipeline: c.pipeline, Links: config.Links, TraceURL: config.TraceURL,
 	})
 	if err != nil {
 		return nil, err

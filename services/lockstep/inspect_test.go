@@ -33,7 +33,7 @@ func (l traces) addresses() map[string]string {
 		"/tenants/{tenant}/contacts": "/tenants/demo/contacts", "/tenants/{tenant}/contacts/{contact}": "/tenants/demo/contacts/" + l.refused,
 		"/tenants/{tenant}/contacts/{contact}/timeline": "/tenants/demo/contacts/" + l.refused + "/timeline",
 		"/tenants/{tenant}/errors":                      "/tenants/demo/errors", "/tenants/{tenant}/errors/group": "/tenants/demo/errors/group?" + group.Encode(),
-		"/tenants/{tenant}/alerts": "/tenants/demo/alerts", "/tenants/{tenant}/syncs": "/tenants/demo/syncs", "/tenants/{tenant}/syncs/{job}": "/tenants/demo/syncs/" + l.job,
+		"/tenants/{tenant}/holds": "/tenants/demo/holds", "/tenants/{tenant}/alerts": "/tenants/demo/alerts", "/tenants/{tenant}/syncs": "/tenants/demo/syncs", "/tenants/{tenant}/syncs/{job}": "/tenants/demo/syncs/" + l.job,
 	}
 }
 

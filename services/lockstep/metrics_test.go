@@ -70,6 +70,7 @@ func TestMetricsAreThereToAlertOn(t *testing.T) {
 		`lockstep_ingest_refused_total system="hubspot" reason="signature" > 0`,
 		`lockstep_spool_depth = 0`,
 		`lockstep_spool_oldest_age_seconds = 0`,
+		`lockstep_holds_open = 0`,
 		`lockstep_mapper_judged_total > 0`,
 		`lockstep_mapper_echoes_total > 0`,
 		`lockstep_mapper_stale_total >= 0`,

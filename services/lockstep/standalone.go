@@ -282,6 +282,9 @@ func newServices(p *platform.Platform, s settings, demo bool) (*services, error)
 	if err != nil {
 		return nil, err
 	}
+	if err := p.Telemetry.Metrics.Holds(c.OpenHolds); err != nil {
+		return nil, err
+	}
 	mux := http.NewServeMux()
 	p.Health.Register(mux, p.Telemetry.Handler())
 	mux.Handle("/", c.Handler())

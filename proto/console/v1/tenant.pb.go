@@ -790,7 +790,10 @@ type TenantSettings struct {
 	DefaultLeadSource string `protobuf:"bytes,8,opt,name=default_lead_source,json=defaultLeadSource,proto3" json:"default_lead_source,omitempty"`
 	// Where the counterpart of a contact that was deleted is archived: both,
 	// to_aloware, to_hubspot or none; empty is none.
-	Archive       string `protobuf:"bytes,9,opt,name=archive,proto3" json:"archive,omitempty"`
+	Archive string `protobuf:"bytes,9,opt,name=archive,proto3" json:"archive,omitempty"`
+	// How many contacts a field may change within ten minutes before a burst is
+	// held; 0 holds nothing. Unset keeps it, or takes the usual 500.
+	BurstFloor    *int64 `protobuf:"varint,20,opt,name=burst_floor,json=burstFloor,proto3,oneof" json:"burst_floor,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -886,6 +889,13 @@ func (x *TenantSettings) GetArchive() string {
 		return x.Archive
 	}
 	return ""
+}
+
+func (x *TenantSettings) GetBurstFloor() int64 {
+	if x != nil && x.BurstFloor != nil {
+		return *x.BurstFloor
+	}
+	return 0
 }
 
 type SaveTenantRequest struct {
@@ -2365,7 +2375,7 @@ const file_console_v1_tenant_proto_rawDesc = "" +
 	"\x04rate\x18\b \x01(\x01R\x04rate\x12\x14\n" +
 	"\x05burst\x18\t \x01(\x05R\x05burst\x12\x18\n" +
 	"\aceiling\x18\n" +
-	" \x01(\x05R\aceiling\"\x96\x02\n" +
+	" \x01(\x05R\aceiling\"\xcc\x02\n" +
 	"\x0eTenantSettings\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06region\x18\x02 \x01(\tR\x06region\x12\x1b\n" +
@@ -2375,7 +2385,10 @@ const file_console_v1_tenant_proto_rawDesc = "" +
 	"\aupdates\x18\x06 \x01(\tR\aupdates\x12#\n" +
 	"\rdefault_owner\x18\a \x01(\tR\fdefaultOwner\x12.\n" +
 	"\x13default_lead_source\x18\b \x01(\tR\x11defaultLeadSource\x12\x18\n" +
-	"\aarchive\x18\t \x01(\tR\aarchive\"c\n" +
+	"\aarchive\x18\t \x01(\tR\aarchive\x12$\n" +
+	"\vburst_floor\x18\x14 \x01(\x03H\x00R\n" +
+	"burstFloor\x88\x01\x01B\x0e\n" +
+	"\f_burst_floor\"c\n" +
 	"\x11SaveTenantRequest\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x126\n" +
 	"\bsettings\x18\x02 \x01(\v2\x1a.console.v1.TenantSettingsR\bsettings\"@\n" +
@@ -2595,6 +2608,7 @@ func file_console_v1_tenant_proto_init() {
 	if File_console_v1_tenant_proto != nil {
 		return
 	}
+	file_console_v1_tenant_proto_msgTypes[9].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

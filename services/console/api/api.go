@@ -15,6 +15,7 @@ import (
 	"lockstep.internal/services/console/access"
 	"lockstep.internal/services/console/alerts"
 	"lockstep.internal/services/console/contacts"
+	"lockstep.internal/services/console/holds"
 	"lockstep.internal/services/console/inbox"
 	"lockstep.internal/services/console/mappings"
 	"lockstep.internal/services/console/pipeline"
@@ -34,6 +35,7 @@ type Config struct {
 	Contacts *contacts.Contacts
 	Inbox    *inbox.Inbox
 	Alerts   *alerts.Alerts
+	Holds    *holds.Holds
 	Pipeline *pipeline.Pipeline
 }
 
@@ -43,7 +45,7 @@ func Prefixes() []string {
 	for _, name := range []string{
 		consolev1connect.TenantServiceName, consolev1connect.MappingServiceName, consolev1connect.SyncServiceName,
 		consolev1connect.ContactServiceName, consolev1connect.InboxServiceName, consolev1connect.AccessServiceName,
-		consolev1connect.PipelineServiceName, consolev1connect.AlertServiceName,
+		consolev1connect.PipelineServiceName, consolev1connect.AlertServiceName, consolev1connect.HoldServiceName,
 	} {
 		all = append(all, "/"+name+"/")
 	}
@@ -65,5 +67,6 @@ func Handler(config Config) http.Handler {
 	mux.Handle(consolev1connect.NewInboxServiceHandler(&errorInbox{config, config.Inbox}, options))
 	mux.Handle(consolev1connect.NewPipelineServiceHandler(&pipelineService{config}, options))
 	mux.Handle(consolev1connect.NewAlertServiceHandler(&alertService{config.Alerts}, options))
+	mux.Handle(consolev1connect.NewHoldServiceHandler(&holdService{config}, options))
 	return mux
 }

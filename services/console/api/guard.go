@@ -95,6 +95,9 @@ var needs = map[string]need{
 	consolev1connect.AlertServiceSaveAlertTargetProcedure:   {role: access.Administrator},
 	consolev1connect.AlertServiceRemoveAlertTargetProcedure: {role: access.Administrator},
 	consolev1connect.AlertServiceTestAlertTargetProcedure:   {role: access.Administrator},
+	consolev1connect.HoldServiceListHoldsProcedure:          {role: access.Viewer},
+	consolev1connect.HoldServiceGetHoldProcedure:            {role: access.Viewer},
+	consolev1connect.HoldServiceAnswerHoldProcedure:         {role: access.Administrator},
 
 	consolev1connect.PipelineServiceGetPipelineProcedure:   {access.Viewer, true},
 	consolev1connect.PipelineServiceWatchPipelineProcedure: {access.Viewer, true},

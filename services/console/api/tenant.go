@@ -36,7 +36,7 @@ func (s *tenantService) GetTenant(ctx context.Context, r *consolev1.GetTenantReq
 	v := tenants.SettingsOf(t)
 	return &consolev1.GetTenantResponse{Tenant: tenantMessage(t, s.Pipeline.Fresh(ctx).Of(t.ID)), Settings: &consolev1.TenantSettings{
 		Name: v.Name, Region: v.Region, TimeZone: v.TimeZone, Active: v.Active, Creation: string(v.Creation), Updates: string(v.Updates), Archive: string(v.Archive),
-		DefaultOwner: v.DefaultOwner, DefaultLeadSource: v.DefaultLeadSource,
+		DefaultOwner: v.DefaultOwner, DefaultLeadSource: v.DefaultLeadSource, BurstFloor: v.BurstFloor,
 	}, Hubspot: hubspotMessage(&t.HubSpot), Aloware: s.alowareMessage(t)}, nil
 }
 
@@ -71,7 +71,7 @@ func (s *tenantService) SaveTenant(ctx context.Context, r *consolev1.SaveTenantR
 	t, err := s.Tenants.Save(ctx, contact.Tenant(r.GetTenant()), tenants.Settings{
 		Name: v.GetName(), Region: v.GetRegion(), TimeZone: v.GetTimeZone(), Active: v.GetActive(),
 		Creation: tenant.Flow(v.GetCreation()), Updates: tenant.Flow(v.GetUpdates()), Archive: tenant.Flow(v.GetArchive()),
-		DefaultOwner: v.GetDefaultOwner(), DefaultLeadSource: v.GetDefaultLeadSource(),
+		DefaultOwner: v.GetDefaultOwner(), DefaultLeadSource: v.GetDefaultLeadSource(), BurstFloor: burstFloor(v),
 	})
 	if err != nil {
 		return nil, err
@@ -170,4 +170,12 @@ func tenantMessage(t *tenant.Tenant, lanes []pipeline.Lane) *consolev1.Tenant {
 		out.Lanes = append(out.Lanes, laneMessage(&lane))
 	}
 	return out
+}
+
+// burstFloor is nil where the settings say nothing of it.
+func burstFloor(v *consolev1.TenantSettings) *int64 {
+	if v == nil {
+		return nil
+	}
+	return v.BurstFloor
 }

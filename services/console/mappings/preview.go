@@ -54,7 +54,7 @@ func (s *Mappings) Preview(ctx context.Context, id contact.Tenant, basedOn int64
 	defer cancel()
 	var last Preview
 	err = s.ask(ctx, &proposal, func(tally mapping.Tally) error {
-		last = Preview{Tally: tally, Differences: p.Differences, Cost: costs(t, &tally)}
+		last = Preview{Tally: tally, Differences: p.Differences, Cost: Costs(t, &tally)}
 		return heard(last)
 	})
 	if err != nil || len(last.Unread) == 0 {
@@ -80,10 +80,10 @@ func (s *Mappings) ask(ctx context.Context, proposal *mapping.Proposal, heard fu
 	})
 }
 
-// costs are the calls that a tally leads to: HubSpot takes a hundred contacts a
+// Costs are the calls that a tally leads to: HubSpot takes a hundred contacts a
 // call, and a search and a create for those to be created; Aloware takes one a
 // call, after a lookup where contacts are known by their number only.
-func costs(t *tenant.Tenant, tally *mapping.Tally) (cost [2]Cost) {
+func Costs(t *tenant.Tenant, tally *mapping.Tally) (cost [2]Cost) {
 	const batch = 100
 	hundreds := func(n int64) int64 { return (n + batch - 1) / batch }
 	cost[0].Calls = hundreds(tally.Written[0]) + 2*hundreds(tally.Created[0]) + hundreds(2*tally.Reads[0])

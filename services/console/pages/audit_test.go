@@ -58,7 +58,7 @@ var shows = map[string]string{
 	"GET /tenants/{tenant}/syncs/{job}": "GetSync ListRepairs", "GET /tenants/{tenant}/mapping": "GetMapping ListProperties",
 	"POST /tenants/{tenant}/mapping/edit": "EditMapping", "POST /tenants/{tenant}/mapping/preview": "PreviewMapping",
 	"GET /tenants/{tenant}/mapping/versions": "ListVersions CompareVersions", "GET /tenants/{tenant}/owners": "ListUsers",
-	"GET /tenants/{tenant}/dispositions": "ListDispositions", "GET /tenants/{tenant}/alerts": "ListAlertTargets ListAlerts",
+	"GET /tenants/{tenant}/dispositions": "ListDispositions", "GET /tenants/{tenant}/alerts": "ListAlertTargets ListAlerts", "GET /tenants/{tenant}/holds": "ListHolds GetHold",
 }
 
 // TestWhatPagesDoTheAPIDoes: each action is one of the API's calls, under whose

@@ -41,6 +41,12 @@ func decided(h postgres.HistoryRow) string {
 		return "what was to be written to " + system + " is withdrawn"
 	case "held":
 		return value + " from " + system + " is held back"
+	case "released":
+		return value + " goes on to " + system + ": somebody let the burst go"
+	case "let_be":
+		return value + " is not written to " + system + ": somebody dropped the burst"
+	case "undone":
+		return system + " gets " + value + " back: somebody undid the burst"
 	case "rebound":
 		return "is another property in " + system + " from now on"
 	case "linked":

@@ -69,6 +69,7 @@ type mappingRow struct {
 	Refused      int    // contacts whose value was refused
 	Rewritten    int    // contacts in which somebody else keeps setting it back
 	Waiting      int    // contacts with a question about it
+	Held         int64  // contacts whose value waits for the answer about a burst
 	Note         string // what the connection cannot do with it
 	Ways         []way
 	Open         bool
@@ -204,10 +205,14 @@ func (p *Pages) mappingView(ctx context.Context, r *http.Request, d draft, panel
 	if err != nil {
 		return view, err
 	}
+	held := make(map[string]int64)
+	for _, hold := range p.held(ctx, id) {
+		held[hold.Field] += hold.Contacts
+	}
 	profile := aloware.Profile(now.Tenant.Aloware.Profile)
 	for i := range set.Mappings {
 		m := &set.Mappings[i]
-		row := mappingRow{Mapping: m, Changed: changed[m.Key], Rests: now.Stopped[m.Key], Open: view.Panel == m.Key}
+		row := mappingRow{Mapping: m, Changed: changed[m.Key], Rests: now.Stopped[m.Key], Open: view.Panel == m.Key, Held: held[m.Key]}
 		if property, ok := now.Schema.Property(contact.HubSpot, m.HubSpot); ok {
 			row.HubSpotLabel = property.Label
 		}

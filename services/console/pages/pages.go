@@ -16,6 +16,7 @@ import (
 	"lockstep.internal/services/console/access"
 	"lockstep.internal/services/console/alerts"
 	"lockstep.internal/services/console/contacts"
+	"lockstep.internal/services/console/holds"
 	"lockstep.internal/services/console/inbox"
 	"lockstep.internal/services/console/mappings"
 	"lockstep.internal/services/console/pipeline"
@@ -38,6 +39,7 @@ type Config struct {
 	Contacts *contacts.Contacts
 	Inbox    *inbox.Inbox
 	Alerts   *alerts.Alerts
+	Holds    *holds.Holds
 	Pipeline *pipeline.Pipeline
 
 	// TraceURL is where a trace is shown, with {trace} where its id goes; ""

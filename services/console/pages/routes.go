@@ -70,7 +70,7 @@ func (p *Pages) routes() []route {
 		{pattern: "GET /{$}", need: anywhere, serve: p.home},
 		{pattern: "GET /tenants", need: anywhere, serve: p.tenantList},
 	}
-	return slices.Concat(all, p.accessRoutes(), p.appRoutes(), p.tenantRoutes(), p.pipelineRoutes(), p.contactRoutes(), p.errorRoutes(), p.alertRoutes(), p.syncRoutes(), p.mappingRoutes())
+	return slices.Concat(all, p.accessRoutes(), p.appRoutes(), p.tenantRoutes(), p.pipelineRoutes(), p.contactRoutes(), p.errorRoutes(), p.alertRoutes(), p.syncRoutes(), p.mappingRoutes(), p.holdRoutes())
 }
 
 // Patterns are those of all pages and actions, each with its method.

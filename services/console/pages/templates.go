@@ -14,6 +14,7 @@ import (
 	"lockstep.internal/pkg/contact"
 	"lockstep.internal/pkg/tenant"
 	"lockstep.internal/services/console/access"
+	"lockstep.internal/services/console/holds"
 )
 
 //go:embed all:templates static
@@ -74,6 +75,8 @@ type frame struct {
 	Bad     bool // Flash is about something that went wrong
 	Data    any
 	typed   *typed
+	// Held are the bursts that wait for an answer.
+	Held []holds.Hold
 }
 
 // May reports whether the caller has a role in the page's tenant, or, on a page
@@ -131,6 +134,9 @@ func (p *Pages) frame(r *http.Request, a page) frame {
 	}
 	if t, ok := p.Roster.Tenant(tenantOf(r)); ok && f.Caller.May(t.ID, access.Viewer) {
 		f.Tenant = t
+		if !isPart(r) {
+			f.Held = p.held(r.Context(), t.ID)
+		}
 	}
 	f.Tenants = p.visible(r.Context())
 	return f

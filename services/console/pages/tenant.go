@@ -131,7 +131,7 @@ func settingsOf(r *http.Request) tenants.Settings {
 	return tenants.Settings{
 		Name: r.FormValue("name"), Region: strings.ToUpper(strings.TrimSpace(r.FormValue("region"))), TimeZone: strings.TrimSpace(r.FormValue("time_zone")),
 		Active: r.FormValue("active") != "", Creation: tenant.Flow(r.FormValue("creation")), Updates: tenant.Flow(r.FormValue("updates")), Archive: tenant.Flow(r.FormValue("archive")),
-		DefaultOwner: r.FormValue("default_owner"), DefaultLeadSource: r.FormValue("default_lead_source"),
+		DefaultOwner: r.FormValue("default_owner"), DefaultLeadSource: r.FormValue("default_lead_source"), BurstFloor: floorOf(r),
 	}
 }
 
@@ -332,4 +332,18 @@ func decimal(r *http.Request, name string, most float64) (float64, error) {
 		return 0, invalid(name + ": \"" + text + "\" is no number from 0 to " + strconv.FormatFloat(most, 'f', -1, 64))
 	}
 	return n, nil
+}
+
+// floorOf is from how many contacts on bursts are held; what is no number is
+// refused as one that is too small.
+func floorOf(r *http.Request) *int64 {
+	text := strings.TrimSpace(r.FormValue("burst_floor"))
+	if text == "" {
+		return nil
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		n = -1
+	}
+	return &n
 }

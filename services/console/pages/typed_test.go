@@ -106,7 +106,7 @@ func TestWords(t *testing.T) {
 	}
 	for _, rule := range []string{
 		"intent", "stale", "write", "settled", "refused", "held", "linked", "sought", "joined", "merged", "deleted", "restored", "gone", "pulled", "pull_answered", "retried",
-		"answered", "chosen", "unlinked", "conflict", "review", "lost", "left", "entered", "rewritten", "stopped", "resumed",
+		"answered", "released", "let_be", "undone", "chosen", "unlinked", "conflict", "review", "lost", "left", "entered", "rewritten", "stopped", "resumed",
 	} {
 		if said := decided(postgres.HistoryRow{Rule: rule, Field: "email", System: contact.HubSpot, Value: "v"}); !strings.Contains(said, " ") {
 			t.Errorf("the rule %s is said as %q", rule, said)

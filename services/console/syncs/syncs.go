@@ -206,6 +206,9 @@ func (s *Syncs) List(ctx context.Context, id contact.Tenant, limit int) ([]Job, 
 
 // Wish lets a job pause, go on (also one that failed), or end.
 func (s *Syncs) Wish(ctx context.Context, id contact.Tenant, job string, wish postgres.SyncWish) error {
+	if wish == postgres.WishCancel && strings.HasPrefix(job, postgres.JobOfHold(id, "")) {
+		return refuse("invalid", job, "this job carries out an answer about a held burst, which is not left half done: pause it instead")
+	}
 	return said(s.config.DB.WishSync(ctx, id, job, wish), job)
 }
 

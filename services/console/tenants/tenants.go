@@ -90,11 +90,22 @@ type Settings struct {
 	Creation, Updates               tenant.Flow
 	Archive                         tenant.Flow // "" is none
 	DefaultOwner, DefaultLeadSource string
+	// BurstFloor is how many contacts a field may change within ten minutes
+	// before a burst is held, 0 for holding nothing; nil keeps what is set.
+	BurstFloor *int64
+}
+
+// Floor is from how many contacts on bursts are held.
+func (v Settings) Floor() int64 {
+	if v.BurstFloor == nil {
+		return tenant.UsualBurstFloor
+	}
+	return *v.BurstFloor
 }
 
 // SettingsOf are a tenant's settings.
 func SettingsOf(t *tenant.Tenant) Settings {
-	return Settings{t.Name, t.Region, t.TimeZone, t.Active, t.Creation, t.Updates, t.Archive, t.DefaultOwner, t.DefaultLeadSource}
+	return Settings{t.Name, t.Region, t.TimeZone, t.Active, t.Creation, t.Updates, t.Archive, t.DefaultOwner, t.DefaultLeadSource, &t.BurstFloor}
 }
 
 // Save adds a tenant or changes its settings.
@@ -105,7 +116,7 @@ func (s *Tenants) Save(ctx context.Context, id contact.Tenant, settings Settings
 	if err := settings.check(); err != nil {
 		return nil, err
 	}
-	t := tenant.Tenant{ID: id, HubSpot: tenant.HubSpot{State: tenant.Disconnected}, Aloware: tenant.Aloware{State: tenant.Disconnected, Profile: "documented"}}
+	t := tenant.Tenant{ID: id, BurstFloor: tenant.UsualBurstFloor, HubSpot: tenant.HubSpot{State: tenant.Disconnected}, Aloware: tenant.Aloware{State: tenant.Disconnected, Profile: "documented"}}
 	if known, ok := s.config.Roster.Tenant(id); ok {
 		t = *known
 	}
@@ -122,8 +133,14 @@ func (s *Tenants) Save(ctx context.Context, id contact.Tenant, settings Settings
 	t.Name, t.Region, t.TimeZone, t.Active = strings.TrimSpace(settings.Name), settings.Region, settings.TimeZone, settings.Active
 	t.Creation, t.Updates, t.Archive = settings.Creation, settings.Updates, cmp.Or(settings.Archive, tenant.FlowNone)
 	t.DefaultOwner, t.DefaultLeadSource = owner, strings.TrimSpace(settings.DefaultLeadSource)
+	if settings.BurstFloor != nil {
+		t.BurstFloor = *settings.BurstFloor
+	}
 	return s.save(ctx, t)
 }
+
+// mostFloor bounds Settings.BurstFloor.
+const mostFloor = 1_000_000_000
 
 func (v Settings) check() error {
 	switch {
@@ -133,6 +150,9 @@ func (v Settings) check() error {
 		return refuse(mapping.RuleInvalid, "region", "region %q: want two letters such as US, by which numbers without a country code are read", v.Region)
 	case len(v.DefaultOwner) > 320 || len(v.DefaultLeadSource) > 200:
 		return refuse(mapping.RuleInvalid, "default_owner", "the default owner is an e-mail address, the default lead source has at most 200 bytes")
+	}
+	if v.BurstFloor != nil && (*v.BurstFloor < 0 || *v.BurstFloor > mostFloor) {
+		return refuse(mapping.RuleInvalid, "burst_floor", "want the contacts that a field may change within ten minutes before a burst is held, up to %d, or 0 for holding nothing", mostFloor)
 	}
 	if _, err := time.LoadLocation(v.TimeZone); err != nil || v.TimeZone == "" || v.TimeZone == "Local" {
 		return refuse(mapping.RuleInvalid, "time_zone", "time zone %q: want an IANA name such as America/New_York", v.TimeZone)

@@ -45,7 +45,7 @@ func (c *CLI) Add(root *cobra.Command) {
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json"}, cobra.ShellCompDirectiveNoFileComp))
 	root.AddCommand(
 		c.tenants(), c.apps(), c.mappings(), c.syncs(), c.users(), c.dispositions(),
-		c.contacts(), c.inbox(), c.letters(), c.alerts(), c.access(), c.audit(), c.pipeline(),
+		c.contacts(), c.inbox(), c.holds(), c.letters(), c.alerts(), c.access(), c.audit(), c.pipeline(),
 	)
 }
 

@@ -82,7 +82,8 @@ func (c *CLI) tenantShow() *cobra.Command {
 		rows := append(tenantRows(answer.GetTenant()), []string{""},
 			[]string{"region", v.GetRegion()}, []string{"time zone", v.GetTimeZone()}, []string{"active", fmt.Sprint(v.GetActive())},
 			[]string{"creation", v.GetCreation()}, []string{"updates", v.GetUpdates()}, []string{"archive", v.GetArchive()},
-			[]string{"default owner", v.GetDefaultOwner()}, []string{"default lead source", v.GetDefaultLeadSource()})
+			[]string{"default owner", v.GetDefaultOwner()}, []string{"default lead source", v.GetDefaultLeadSource()},
+			[]string{"bursts are held", burstFloor(v.GetBurstFloor())})
 		rows = append(append(rows, connectionRows(answer)...), []string{""})
 		if lanes := answer.GetTenant().GetLanes(); len(lanes) > 0 {
 			rows = append(rows, laneHead)
@@ -136,7 +137,11 @@ func (c *CLI) tenantConsent() *cobra.Command {
 
 func (c *CLI) tenantSave() *cobra.Command {
 	v := &consolev1.TenantSettings{}
+	var floor int64
 	cmd := c.onTenant("save TENANT", "Add a tenant, or change its settings", 1, func(cmd *cobra.Command, client consolev1connect.TenantServiceClient, args []string) error {
+		if cmd.Flags().Changed("burst-floor") {
+			v.BurstFloor = &floor
+		}
 		if known, err := client.GetTenant(cmd.Context(), &consolev1.GetTenantRequest{Tenant: args[0]}); err == nil {
 			keep := known.GetSettings()
 			changed := cmd.Flags().Changed
@@ -144,6 +149,7 @@ func (c *CLI) tenantSave() *cobra.Command {
 				"name": func() { keep.Name = v.Name }, "region": func() { keep.Region = v.Region }, "time-zone": func() { keep.TimeZone = v.TimeZone },
 				"active": func() { keep.Active = v.Active }, "creation": func() { keep.Creation = v.Creation }, "updates": func() { keep.Updates = v.Updates }, "archive": func() { keep.Archive = v.Archive },
 				"default-owner": func() { keep.DefaultOwner = v.DefaultOwner }, "default-lead-source": func() { keep.DefaultLeadSource = v.DefaultLeadSource },
+				"burst-floor": func() { keep.BurstFloor = v.BurstFloor },
 			} {
 				if changed(flag) {
 					set()
@@ -167,6 +173,7 @@ func (c *CLI) tenantSave() *cobra.Command {
 	f.StringVar(&v.Creation, "creation", "both", "where contacts are created: both, to_aloware, to_hubspot or none")
 	f.StringVar(&v.Updates, "updates", "both", "which way values flow: both, to_aloware, to_hubspot or none")
 	f.StringVar(&v.Archive, "archive", "none", "where the counterpart of a deleted contact is archived: both, to_aloware (which Aloware refuses), to_hubspot or none")
+	f.Int64Var(&floor, "burst-floor", 500, "contacts that a field may change within ten minutes before a burst is held; 0 holds nothing")
 	f.StringVar(&v.DefaultOwner, "default-owner", "", "e-mail of the owner of created contacts that have none")
 	f.StringVar(&v.DefaultLeadSource, "default-lead-source", "", "lead source of created contacts that have none")
 	return cmd
@@ -307,4 +314,11 @@ func (c *CLI) capabilities() *cobra.Command {
 		}
 		return c.print(cmd, answer, rows)
 	})
+}
+
+func burstFloor(contacts int64) string {
+	if contacts == 0 {
+		return "never"
+	}
+	return fmt.Sprintf("from %d contacts in ten minutes on", contacts)
 }

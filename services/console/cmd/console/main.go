@@ -38,6 +38,9 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := p.Telemetry.Metrics.Holds(service.OpenHolds); err != nil {
+		return err
+	}
 	if err := service.FirstStart(ctx, os.Stdout); err != nil {
 		return err
 	}
