@@ -9,6 +9,7 @@ import (
 
 // check holds the world at rest against what must be true of it.
 func (w *world) check() {
+	w.checkReleased()
 	for person := range mostPeople {
 		if w.same(person) != person || w.crossed(person) {
 			continue
@@ -135,6 +136,8 @@ func (w *world) checkField(person, field int, pair [2]*record) {
 		w.stats.Decided++
 		w.stats.Ambiguous++
 		return
+	case w.dropped[field]:
+		return
 	case w.loose[field]:
 		w.checkTerms(person, field, values)
 		return
@@ -151,10 +154,13 @@ func (w *world) checkField(person, field int, pair [2]*record) {
 			w.stats.Ambiguous++
 			return
 		}
-		if !w.rebound[field] { // else what was there then is nobody's edit
+		if !w.rebound[field] && !w.undone[field] { // else what was there then is nobody's edit
 			w.checkWinner(person, field, values[0], pair)
 		}
-	default:
+	case contact.ToAloware, contact.ToHubSpot:
+		if w.undone[field] {
+			return
+		}
 		w.checkTarget(person, field, direction, pair)
 	}
 }

@@ -26,6 +26,10 @@ func clone(s *resolve.State) *resolve.State {
 		for key, f := range s.Fields {
 			fields = append(fields, *f)
 			mine := &fields[len(fields)-1]
+			if f.Held != nil {
+				held := *f.Held
+				mine.Held = &held
+			}
 			for i := range mine.Sides {
 				side := &mine.Sides[i]
 				side.Past, side.Writes = slices.Clone(side.Past), slices.Clone(side.Writes)

@@ -35,6 +35,9 @@ func Generate(seed uint64) Script {
 	if seed%5 == 2 {
 		g.cancel(seed)
 	}
+	if seed%5 == 4 {
+		return withBursts(g.script, seed)
+	}
 	return g.script
 }
 

@@ -57,6 +57,10 @@ func init() {
 		"choose":  (*world).choose,
 		"answer":  (*world).answer,
 		"recheck": (*world).recheck,
+		"burst":   (*world).burst,
+		"go":      answerHold(contact.AnswerGo),
+		"drop":    answerHold(contact.AnswerDrop),
+		"undo":    answerHold(contact.AnswerUndo),
 		// The mapper.
 		"map":     func(w *world, s Step) { w.handle(s.n(0)%2, 1+s.n(1)) },
 		"crash":   (*world).crash,

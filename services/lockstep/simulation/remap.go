@@ -123,7 +123,7 @@ func (w *world) checkRead(b *batch, p contact.Patch, field int, decided *write) 
 // however it came to be mapped.
 func (w *world) checkCleared(person, field int, pair [2]*record) {
 	for _, r := range pair {
-		if c := r.cells[field]; c != nil && c.ours && c.value == "" && !w.cleared(person, field) {
+		if c := r.cells[field]; c != nil && c.ours && c.value == "" && !w.undone[field] && !w.cleared(person, field) {
 			w.fail("cleared", "%s was cleared by us, and by nobody else anywhere", cell{r.system, person, field})
 		}
 	}

@@ -235,7 +235,7 @@ func (w *world) checkLinked(r *record, e *entry) {
 	}
 	for field := range firstComputed {
 		values := [2]string{pair[0].value(field), pair[1].value(field)}
-		if !w.loose[field] && !w.untold(pair[1], field) && w.directionOf(field) == contact.Both && values[0] != values[1] && !w.refusedEver(field, values) {
+		if !w.loose[field] && !w.dropped[field] && !w.untold(pair[1], field) && w.directionOf(field) == contact.Both && values[0] != values[1] && !w.refusedEver(field, values) {
 			w.fail("agreement", "%s of %s is %q in HubSpot and %q in Aloware", fieldKeys[field], e.key, values[0], values[1])
 		}
 	}

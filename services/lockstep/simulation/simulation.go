@@ -102,6 +102,7 @@ func (w *world) play(script Script) {
 		operations[step.Op](w, step)
 	}
 	if w.failure == nil {
+		w.letGo()
 		w.trace("rest")
 		w.rest()
 	}

@@ -80,8 +80,9 @@ func (w *world) decided(b *batch, p contact.Patch) {
 		}
 		w.writes[c] = append(w.writes[c], wr)
 		w.checkRead(b, p, field, wr)
+		w.checkHeld(b, p, field, wr)
 		if m := b.inForce.Set.ByKey(keyOf(field)); !b.inForce.Updates.Into(p.System) || !m.Direction.Into(p.System) {
-			if p.Create == nil || !p.Create.MayCreate || field > lastName {
+			if (p.Create == nil || !p.Create.MayCreate || field > lastName) && !w.undone[field] {
 				w.fail("direction", "a write of %s was decided, where none may flow", c)
 			}
 		}
@@ -122,7 +123,7 @@ func (w *world) landed(r *record, c *change) {
 	before := past[len(past)-2]
 	switch {
 	case before.ours:
-		if before.write.version > c.write.version && before.write.at > c.write.at {
+		if before.write.version > c.write.version && before.write.at > c.write.at && !w.undone[c.field] {
 			if w.handovers == 0 && before.write.key == c.write.key {
 				w.fail("order", "%s was shown %q after the newer %q", cell{r.system, r.person, c.field}, c.value, before.value)
 			}
@@ -130,7 +131,7 @@ func (w *world) landed(r *record, c *change) {
 		}
 	case c.field != phone && !w.crossed(w.personOf(r)) && before.shown != 0 && w.oneWayInto(r.system, c.field) && w.knownAt(before) < c.write.decided && w.unsure(before) == "" && c.write.version != 0:
 		// Somebody's own edit of the target was known when this was decided.
-		if !c.write.sought && c.write.at < w.tickOf(r.system, before.clock) && !w.underWay(c, before) && !before.first && !w.remapped && !r.mixed && !r.busy[w.tickOf(r.system, before.clock)] {
+		if !c.write.sought && c.write.at < w.tickOf(r.system, before.clock) && !w.underWay(c, before) && !before.first && !w.remapped && !w.undone[c.field] && !r.mixed && !r.busy[w.tickOf(r.system, before.clock)] {
 			w.fail("own edit", "%s: the target's own edit %q at %d was overwritten with %q of %d", cell{r.system, r.person, c.field}, before.value, before.clock, c.value, c.write.at)
 		}
 	}
