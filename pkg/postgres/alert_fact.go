@@ -12,17 +12,6 @@ import (
 // What alerts are made of. All of it is read in one pass over all tenants, and
 // costs what is wrong, not how many tenants there are.
 
-// problemGroups steps through the index from group to group, however many
-// problems each has.
-const problemGroups = `
-	WITH RECURSIVE g AS (
-		(SELECT tenant, kind, reason, system, field FROM contact_problem ORDER BY tenant, kind, reason, system, field LIMIT 1)
-		UNION ALL
-		SELECT n.* FROM g CROSS JOIN LATERAL (
-			SELECT p.tenant, p.kind, p.reason, p.system, p.field FROM contact_problem p
-			WHERE (p.tenant, p.kind, p.reason, p.system, p.field) > (g.tenant, g.kind, g.reason, g.system, g.field)
-			ORDER BY p.tenant, p.kind, p.reason, p.system, p.field LIMIT 1) n)`
-
 // problemSeen reports whether somebody dismissed a problem p.
 const problemSeen = `EXISTS (SELECT FROM problem_dismissal d WHERE d.tenant = p.tenant AND d.contact = p.contact AND d.field = p.field
 	AND d.system = p.system AND d.kind = p.kind AND d.since = p.since)`
@@ -35,12 +24,13 @@ const problemsOfGroup = `SELECT p.contact, p.class, p.message, p.value, p.since 
 // dismissed; of kinds whose problems count one by one it gives the oldest of
 // each group, up to most.
 func (tx *Tx) FirstProblems(ctx context.Context, oneByOne []contact.ProblemKind, most int) ([]ProblemRow, error) {
-	rows, err := tx.tx.Query(ctx, problemGroups+`
+	rows, err := tx.tx.Query(ctx, `
+		WITH g AS (SELECT tenant, kind, reason, system, field FROM problem_count WHERE contacts > 0)
 		SELECT g.tenant, f.contact, g.field, g.system, g.kind, f.class, g.reason, f.message, f.value, f.since
-		FROM g CROSS JOIN LATERAL (`+problemsOfGroup+` ORDER BY p.since LIMIT 1) f WHERE g.kind <> ALL($1)
+		FROM g CROSS JOIN LATERAL (`+problemsOfGroup+` ORDER BY p.since, p.contact LIMIT 1) f WHERE g.kind <> ALL($1)
 		UNION ALL
 		SELECT g.tenant, f.contact, g.field, g.system, g.kind, f.class, g.reason, f.message, f.value, f.since
-		FROM g CROSS JOIN LATERAL (`+problemsOfGroup+` ORDER BY p.since LIMIT $2) f WHERE g.kind = ANY($1)`, texts(oneByOne), most)
+		FROM g CROSS JOIN LATERAL (`+problemsOfGroup+` ORDER BY p.since, p.contact LIMIT $2) f WHERE g.kind = ANY($1)`, texts(oneByOne), most)
 	if err != nil {
 		return nil, fmt.Errorf("look for problems to tell: %w", err)
 	}

@@ -26,7 +26,7 @@ func TestFirstProblemsAreThoseOfTheInbox(t *testing.T) {
 	for i := range 400 {
 		p := postgres.ProblemRow{
 			Tenant: tenants[random.IntN(3)], Contact: contact.Key(fmt.Sprintf("hubspot:%d", i)), Field: pick("", "email", "city"), System: contact.Systems[random.IntN(2)],
-			Kind: contact.ProblemKind(pick("refused", "conflict", "review")), Class: "permanent", Reason: pick("A", "B", "a/b"), Message: "words", Since: start.Add(time.Duration(random.IntN(1e6)) * time.Second),
+			Kind: contact.ProblemKind(pick("refused", "conflict", "review")), Class: "permanent", Reason: pick("A", "B", "a/b"), Message: "words", Since: start.Add(time.Duration(random.IntN(50)) * time.Minute),
 		}
 		all = append(all, p)
 		if err := db.InTx(t.Context(), func(tx *postgres.Tx) error {
@@ -62,7 +62,7 @@ func TestFirstProblemsAreThoseOfTheInbox(t *testing.T) {
 			conflicts[p.Contact] = true
 			continue
 		}
-		if open[g]++; want[g] == "" || p.Since.Before(since[g]) {
+		if open[g]++; want[g] == "" || p.Since.Before(since[g]) || p.Since.Equal(since[g]) && p.Contact < want[g] {
 			want[g], since[g] = p.Contact, p.Since
 		}
 	}
