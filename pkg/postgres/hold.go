@@ -87,6 +87,19 @@ func (db *DB) OpenHolds(ctx context.Context, tenants []contact.Tenant) ([]Hold, 
 	return holds, nil
 }
 
+// WaitingHolds gives the holds of all tenants that wait for an answer.
+func (tx *Tx) WaitingHolds(ctx context.Context) ([]Hold, error) {
+	rows, err := tx.tx.Query(ctx, `SELECT `+holdColumns+` FROM `+holdJoined+` WHERE h.ended_at IS NULL AND r.id IS NULL ORDER BY h.tenant, h.since, h.hold`)
+	if err != nil {
+		return nil, fmt.Errorf("load waiting holds: %w", err)
+	}
+	holds, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (Hold, error) { return scanHold(row) })
+	if err != nil {
+		return nil, fmt.Errorf("load waiting holds: %w", err)
+	}
+	return holds, nil
+}
+
 // CountOpenHolds is how many holds of all tenants wait for an answer.
 func (db *DB) CountOpenHolds(ctx context.Context) (n int64, err error) {
 	if err := db.pool.QueryRow(ctx, `SELECT count(*) FROM `+holdJoined+` WHERE h.ended_at IS NULL AND r.id IS NULL`).Scan(&n); err != nil {

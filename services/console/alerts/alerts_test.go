@@ -374,3 +374,31 @@ func TestWhatSomebodyDismissedIsOver(t *testing.T) {
 		t.Error("it is told again")
 	}
 }
+
+// TestABurstIsTold while it waits for an answer, and no longer.
+func TestABurstIsTold(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t)
+	a, r := e.room(local), newReceiver(t)
+	e.webhook(a, r, TargetChange{})
+	if err := e.db.InTx(t.Context(), func(tx *postgres.Tx) error {
+		return tx.SaveHolds(t.Context(), []postgres.Hold{{Tenant: acme, ID: "h1", Field: "city", Into: contact.Aloware, Source: "IMPORT", Since: time.Now(), Passed: 20, Threshold: 20}})
+	}); err != nil {
+		t.Fatal(err)
+	}
+	told := func(what, want string) {
+		t.Helper()
+		e.after(a, 0)
+		e.after(a, time.Minute+31*time.Second)
+		e.send(a)
+		messages := r.take()
+		if len(messages) != 1 || len(messages[0].Changes) != 1 || !strings.HasPrefix(messages[0].Changes[0].State+" "+messages[0].Changes[0].Text, want) {
+			t.Errorf("%s: told %+v, want %q", what, messages, want)
+		}
+	}
+	told("it is held", "open City suddenly changes far more contacts than usual: it is held and not written in Aloware")
+	if err := e.db.AnswerHold(t.Context(), acme, "h1", contact.AnswerDrop, "ann"); err != nil {
+		t.Fatal(err)
+	}
+	told("it is answered", "resolved The burst of changes of City")
+}

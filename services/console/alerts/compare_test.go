@@ -234,6 +234,8 @@ func TestSentences(t *testing.T) {
 		{postgres.AlertChange{Kind: Lane, Detail: postgres.AlertDetail{System: "hubspot", Problem: "throttled", Reason: "DAILY", Until: time.Date(2026, 1, 2, 15, 4, 0, 0, time.UTC)}},
 			"Nothing was written to HubSpot for a while: its limit of calls is reached (DAILY). It goes on by itself, at 15:04 UTC at the earliest", "Writing to HubSpot goes on"},
 		{postgres.AlertChange{Kind: Mapping, Detail: postgres.AlertDetail{Field: "city", Reason: "HubSpot has no property city"}}, "The mapping of City rests: HubSpot has no property city", "The mapping of City is at work again"},
+		{postgres.AlertChange{Kind: Burst, Detail: postgres.AlertDetail{System: "aloware", Field: "city", Reason: "IMPORT"}},
+			"City suddenly changes far more contacts than usual: it is held and not written in Aloware until somebody says whether it goes on", "The burst of changes of City waits for no answer any more"},
 		{postgres.AlertChange{Kind: Decision, Contacts: 1, Detail: problem("conflict", "SEVERAL_CONTACTS", "")}, "Several contacts of HubSpot could be this one, and somebody must choose", "Who this contact is in HubSpot is settled"},
 		{postgres.AlertChange{Kind: Decision, Contacts: 3, Detail: problem("review", "REVIEW", "company_name")}, "Company Name of 3 contacts differs between HubSpot and Aloware, and somebody must say which value stands", "Company Name of 3 contacts: no more difference to decide"},
 		{postgres.AlertChange{Kind: Problem, Contacts: 12, Detail: problem("refused", "INVALID_EMAIL", "email")}, "HubSpot did not take Email of 12 contacts: an invalid e-mail address", "Email of 12 contacts in HubSpot: solved (An invalid e-mail address)"},

@@ -25,6 +25,17 @@ func (a *Alerts) facts(ctx context.Context, tx *postgres.Tx) ([]fact, error) {
 	if err != nil {
 		return nil, err
 	}
+	holds, err := tx.WaitingHolds(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, h := range holds {
+		if a.active(h.Tenant) != nil {
+			facts = append(facts, fact{tenant: h.Tenant, kind: Burst, key: h.ID, since: h.Since, detail: postgres.AlertDetail{
+				System: h.Into.String(), Field: h.Field, Reason: h.Source,
+			}})
+		}
+	}
 	for _, p := range pauses {
 		if t := a.active(p.Tenant); t != nil {
 			facts = append(facts, a.resting(t, p)...)

@@ -19,6 +19,8 @@ const (
 	Lane Kind = "lane"
 	// Mapping: a mapping is at rest, because its property is not there.
 	Mapping Kind = "mapping"
+	// Burst: a burst of changes is held, and a person must say whether it goes on.
+	Burst Kind = "burst"
 	// Decision: a person must say who a contact is, or which value stands.
 	Decision Kind = "decision"
 	// Problem: what was not written, by cause and field.
@@ -37,6 +39,7 @@ var Kinds = []KindInfo{
 	{Connection, "A connection stops, because its credentials are refused"},
 	{Lane, "Writing rests for a while: an outage, or a limit of the system"},
 	{Mapping, "A mapping rests, because its property is not there"},
+	{Burst, "A burst of changes is held, and somebody must say whether it goes on"},
 	{Decision, "A decision is needed: who a contact is, or which value stands"},
 	{Problem, "Errors: what a system refuses, by cause and field"},
 }

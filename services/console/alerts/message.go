@@ -187,6 +187,8 @@ func ChangePage(c postgres.AlertChange) (page string, query url.Values) {
 		return "", nil
 	case Mapping:
 		return "mapping", nil
+	case Burst:
+		return "holds", nil
 	case Problem, Decision:
 		return "errors/group", url.Values{"kind": {d.Problem}, "reason": {d.Reason}, "system": {d.System}, "field": {d.Field}}
 	}

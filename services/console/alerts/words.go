@@ -37,6 +37,9 @@ func Sentence(c postgres.AlertChange) string {
 			"Writing to "+system+" goes on")
 	case Mapping:
 		return say("The mapping of "+mapping.Label(d.Field)+" rests: "+d.Reason, "The mapping of "+mapping.Label(d.Field)+" is at work again")
+	case Burst:
+		return say(mapping.Label(d.Field)+" suddenly changes far more contacts than usual: it is held and not written in "+system+" until somebody says whether it goes on",
+			"The burst of changes of "+mapping.Label(d.Field)+" waits for no answer any more")
 	case Decision:
 		if d.Problem == string(contact.ProblemConflict) {
 			return say("Several contacts of "+system+" could be this one, and somebody must choose", "Who this contact is in "+system+" is settled")
