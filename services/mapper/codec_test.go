@@ -32,8 +32,8 @@ func TestStateIsStoredWhole(t *testing.T) {
 		Candidates: []string{"6"}, Phone: "+1", Mobile: "+2", Email: "e", Sought: "s", Pull: 6, Apart: []string{"7"},
 		Leaving: 7, Left: true, Archiving: 8,
 	}
-	rewriting := resolve.Rewriting{Rounds: []resolve.Round{{At: 1}, {At: 2, Back: true}}, Last: "l", By: "b"}
-	rest := resolve.Rest{Side: contact.Aloware, Rounds: 5, Took: 6, Last: 7, By: "b", Ours: "o", Values: [2]string{"x", "y"}, Apart: true, Form: 1 << 63}
+	rewriting := resolve.Rewriting{Rounds: []resolve.Round{{At: 1}, {At: 2, Back: true}}, Last: "l", By: "b", Edited: 3}
+	rest := resolve.Rest{Side: contact.Aloware, Rounds: 5, Took: 6, By: "b", Ours: "o", Theirs: "t", Apart: true, Form: 1 << 63}
 	want := &resolve.State{
 		Version: 42, Sides: [2]resolve.Side{contactSide, contactSide}, Seen: []uint64{1, 2},
 		Fields: map[string]*resolve.Field{"k": {
@@ -46,12 +46,12 @@ func TestStateIsStoredWhole(t *testing.T) {
 			Undone:  resolve.Edit{Value: "h", At: 6, Side: contact.Aloware},
 			Counted: 7,
 			Binding: mapping.Binding{Since: [2]int64{1, 2}, Formed: 3, Renewed: 4},
-			Tug:     &resolve.Tug{Sides: [2]resolve.Rewriting{rewriting, rewriting}, Rest: &rest},
+			Tug:     &resolve.Tug{Sides: [2]resolve.Rewriting{rewriting, rewriting}, Values: []string{"x", "y"}, Last: 4, Rest: &rest},
 		}},
 		Outside:  true,
 		Activity: &resolve.Activity{InboundCalls: line, OutboundCalls: line, InboundTexts: line, OutboundTexts: line},
 	}
-	for _, part := range []any{side, line, contactSide, refusal, side.Past[0], side.Writes[0], *side.Rejected, rewriting, rest, *want, *want.Fields["k"], *want.Fields["k"].Held} {
+	for _, part := range []any{side, line, contactSide, refusal, side.Past[0], side.Writes[0], *side.Rejected, rewriting, rest, *want.Fields["k"].Tug, *want, *want.Fields["k"], *want.Fields["k"].Held} {
 		v := reflect.ValueOf(part)
 		for i := range v.NumField() {
 			if v.Field(i).IsZero() {

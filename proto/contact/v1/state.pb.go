@@ -541,7 +541,11 @@ type FieldTug struct {
 	Hubspot *Rewriting             `protobuf:"bytes,1,opt,name=hubspot,proto3" json:"hubspot,omitempty"`
 	Aloware *Rewriting             `protobuf:"bytes,2,opt,name=aloware,proto3" json:"aloware,omitempty"`
 	// Set while nothing is written to the field for it.
-	Rest          *FieldRest `protobuf:"bytes,3,opt,name=rest,proto3" json:"rest,omitempty"`
+	Rest *FieldRest `protobuf:"bytes,3,opt,name=rest,proto3" json:"rest,omitempty"`
+	// Values that are fought over, oldest first; bounded.
+	Values []string `protobuf:"bytes,4,rep,name=values,proto3" json:"values,omitempty"`
+	// When the last round was counted, by our clock.
+	LastMs        int64 `protobuf:"varint,5,opt,name=last_ms,json=lastMs,proto3" json:"last_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -597,6 +601,20 @@ func (x *FieldTug) GetRest() *FieldRest {
 	return nil
 }
 
+func (x *FieldTug) GetValues() []string {
+	if x != nil {
+		return x.Values
+	}
+	return nil
+}
+
+func (x *FieldTug) GetLastMs() int64 {
+	if x != nil {
+		return x.LastMs
+	}
+	return 0
+}
+
 // Rewriting are the values of ours that were replaced lately on one side.
 type Rewriting struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -607,7 +625,9 @@ type Rewriting struct {
 	// Value by which ours was replaced last.
 	Last string `protobuf:"bytes,3,opt,name=last,proto3" json:"last,omitempty"`
 	// Who set the present value, in the system's words.
-	By            string `protobuf:"bytes,4,opt,name=by,proto3" json:"by,omitempty"`
+	By string `protobuf:"bytes,4,opt,name=by,proto3" json:"by,omitempty"`
+	// When ours was replaced last, by the side's clock.
+	EditedMs      int64 `protobuf:"varint,5,opt,name=edited_ms,json=editedMs,proto3" json:"edited_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -670,22 +690,26 @@ func (x *Rewriting) GetBy() string {
 	return ""
 }
 
+func (x *Rewriting) GetEditedMs() int64 {
+	if x != nil {
+		return x.EditedMs
+	}
+	return 0
+}
+
 // FieldRest is a field that is left alone.
 type FieldRest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The side on which our values were rewritten.
 	Side   System `protobuf:"varint,1,opt,name=side,proto3,enum=contact.v1.System" json:"side,omitempty"`
 	Rounds int32  `protobuf:"varint,2,opt,name=rounds,proto3" json:"rounds,omitempty"`
-	// Time from the first of them to the last, and when the last was counted.
+	// Time from the first of them to the last.
 	TookMs int64 `protobuf:"varint,3,opt,name=took_ms,json=tookMs,proto3" json:"took_ms,omitempty"`
-	LastMs int64 `protobuf:"varint,4,opt,name=last_ms,json=lastMs,proto3" json:"last_ms,omitempty"`
 	// Who rewrote last, in the system's words.
 	By string `protobuf:"bytes,5,opt,name=by,proto3" json:"by,omitempty"`
-	// Our value that was replaced last.
-	Ours string `protobuf:"bytes,6,opt,name=ours,proto3" json:"ours,omitempty"`
-	// What both sides mean by now: another value ends the rest.
-	HubspotValue string `protobuf:"bytes,7,opt,name=hubspot_value,json=hubspotValue,proto3" json:"hubspot_value,omitempty"`
-	AlowareValue string `protobuf:"bytes,8,opt,name=aloware_value,json=alowareValue,proto3" json:"aloware_value,omitempty"`
+	// Our value that was replaced last, and by which.
+	Ours   string `protobuf:"bytes,6,opt,name=ours,proto3" json:"ours,omitempty"`
+	Theirs string `protobuf:"bytes,11,opt,name=theirs,proto3" json:"theirs,omitempty"`
 	// True while the sides hold different values.
 	Apart bool `protobuf:"varint,9,opt,name=apart,proto3" json:"apart,omitempty"`
 	// Hash of the mapping.
@@ -745,13 +769,6 @@ func (x *FieldRest) GetTookMs() int64 {
 	return 0
 }
 
-func (x *FieldRest) GetLastMs() int64 {
-	if x != nil {
-		return x.LastMs
-	}
-	return 0
-}
-
 func (x *FieldRest) GetBy() string {
 	if x != nil {
 		return x.By
@@ -766,16 +783,9 @@ func (x *FieldRest) GetOurs() string {
 	return ""
 }
 
-func (x *FieldRest) GetHubspotValue() string {
+func (x *FieldRest) GetTheirs() string {
 	if x != nil {
-		return x.HubspotValue
-	}
-	return ""
-}
-
-func (x *FieldRest) GetAlowareValue() string {
-	if x != nil {
-		return x.AlowareValue
+		return x.Theirs
 	}
 	return ""
 }
@@ -1598,28 +1608,29 @@ const file_contact_v1_state_proto_rawDesc = "" +
 	"\x06let_be\x18\x1f \x01(\v2\x10.contact.v1.EditR\x05letBe\x12(\n" +
 	"\x06undone\x18  \x01(\v2\x10.contact.v1.EditR\x06undone\x12\x1d\n" +
 	"\n" +
-	"counted_ms\x18! \x01(\x03R\tcountedMs\"\x97\x01\n" +
+	"counted_ms\x18! \x01(\x03R\tcountedMs\"\xc8\x01\n" +
 	"\bFieldTug\x12/\n" +
 	"\ahubspot\x18\x01 \x01(\v2\x15.contact.v1.RewritingR\ahubspot\x12/\n" +
 	"\aaloware\x18\x02 \x01(\v2\x15.contact.v1.RewritingR\aaloware\x12)\n" +
-	"\x04rest\x18\x03 \x01(\v2\x15.contact.v1.FieldRestR\x04rest\"`\n" +
+	"\x04rest\x18\x03 \x01(\v2\x15.contact.v1.FieldRestR\x04rest\x12\x16\n" +
+	"\x06values\x18\x04 \x03(\tR\x06values\x12\x17\n" +
+	"\alast_ms\x18\x05 \x01(\x03R\x06lastMs\"}\n" +
 	"\tRewriting\x12\x1b\n" +
 	"\trounds_ms\x18\x01 \x03(\x03R\broundsMs\x12\x12\n" +
 	"\x04back\x18\x02 \x03(\bR\x04back\x12\x12\n" +
 	"\x04last\x18\x03 \x01(\tR\x04last\x12\x0e\n" +
-	"\x02by\x18\x04 \x01(\tR\x02by\"\x95\x02\n" +
+	"\x02by\x18\x04 \x01(\tR\x02by\x12\x1b\n" +
+	"\tedited_ms\x18\x05 \x01(\x03R\beditedMs\"\xdc\x01\n" +
 	"\tFieldRest\x12&\n" +
 	"\x04side\x18\x01 \x01(\x0e2\x12.contact.v1.SystemR\x04side\x12\x16\n" +
 	"\x06rounds\x18\x02 \x01(\x05R\x06rounds\x12\x17\n" +
-	"\atook_ms\x18\x03 \x01(\x03R\x06tookMs\x12\x17\n" +
-	"\alast_ms\x18\x04 \x01(\x03R\x06lastMs\x12\x0e\n" +
+	"\atook_ms\x18\x03 \x01(\x03R\x06tookMs\x12\x0e\n" +
 	"\x02by\x18\x05 \x01(\tR\x02by\x12\x12\n" +
-	"\x04ours\x18\x06 \x01(\tR\x04ours\x12#\n" +
-	"\rhubspot_value\x18\a \x01(\tR\fhubspotValue\x12#\n" +
-	"\raloware_value\x18\b \x01(\tR\falowareValue\x12\x14\n" +
+	"\x04ours\x18\x06 \x01(\tR\x04ours\x12\x16\n" +
+	"\x06theirs\x18\v \x01(\tR\x06theirs\x12\x14\n" +
 	"\x05apart\x18\t \x01(\bR\x05apart\x12\x12\n" +
 	"\x04form\x18\n" +
-	" \x01(\x06R\x04form\"p\n" +
+	" \x01(\x06R\x04formJ\x04\b\x04\x10\x05J\x04\b\a\x10\bJ\x04\b\b\x10\t\"p\n" +
 	"\bHeldEdit\x12\x12\n" +
 	"\x04hold\x18\x01 \x01(\tR\x04hold\x12$\n" +
 	"\x04edit\x18\x02 \x01(\v2\x10.contact.v1.EditR\x04edit\x12\x12\n" +

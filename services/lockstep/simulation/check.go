@@ -142,6 +142,10 @@ func (w *world) checkField(person, field int, pair [2]*record) {
 		w.checkTerms(person, field, values)
 		return
 	}
+	if tug := w.resting(person, field); tug != nil {
+		w.checkResting(person, field, pair, tug)
+		return
+	}
 	direction := w.directionOf(field)
 	switch direction {
 	case 0:
@@ -154,7 +158,7 @@ func (w *world) checkField(person, field int, pair [2]*record) {
 			w.stats.Ambiguous++
 			return
 		}
-		if !w.rebound[field] && !w.undone[field] { // else what was there then is nobody's edit
+		if !w.rebound[field] && !w.undone[field] && !w.wentOn[spot{person, field}] { // else what was there then is nobody's edit, or somebody chose
 			w.checkWinner(person, field, values[0], pair)
 		}
 	case contact.ToAloware, contact.ToHubSpot:

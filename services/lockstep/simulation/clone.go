@@ -57,6 +57,7 @@ func cloneTug(t *resolve.Tug) *resolve.Tug {
 		return nil
 	}
 	c := *t
+	c.Values = slices.Clone(t.Values)
 	for i := range c.Sides {
 		c.Sides[i].Rounds = slices.Clone(c.Sides[i].Rounds)
 	}

@@ -131,6 +131,9 @@ func (b *batch) judgeMessage(d people.Delivery, version contact.Version) {
 		}
 		b.patches = append(b.patches, decided.Patches...)
 		for _, s := range decided.Steps {
+			if s.Rule == "resumed" && s.Reason == "the contact was synced by hand" {
+				b.wentOn[spot{b.ownerOf(decided.Key), fieldNamed(s.Field)}] = true
+			}
 			if s.Rule == "chosen" {
 				b.chosen(decided.EventID)
 			}

@@ -36,7 +36,8 @@ func init() {
 		"unmap":      func(w *world, s Step) { w.unmap(fieldNamed(s.Name)) },
 		"spare":      (*world).editSpare,
 		// People.
-		"wait":           func(w *world, s Step) { w.now += contact.Millis(s.n(0)) },
+		"wait":           func(w *world, s Step) { w.pass(contact.Millis(s.n(0))) },
+		"robot":          (*world).engage,
 		"create":         (*world).create,
 		"edit":           (*world).edit,
 		"tie":            (*world).tie,

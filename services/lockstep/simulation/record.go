@@ -17,6 +17,7 @@ type record struct {
 	cells  [slots]*change   // what is there now; nil was never set
 	past   [slots][]*change // everything that ever was, the present one last
 	heard  [slots]bool      // the mapper was told something of this value
+	blank  [slots]bool      // a blank of ours landed where nothing was ever set
 
 	created, modified contact.Millis // by its own system's clock
 	gone, erased      bool
@@ -40,6 +41,8 @@ type change struct {
 	ours   bool
 	write  *write // of ours, where it is ours
 	moved  bool   // a merge has brought it here
+	robot  bool   // a robot made it
+	kept   bool   // a write of ours of the same value landed on it
 
 	shown  contact.Millis // when the mapper was first told of it, real time; 0 never
 	upTo   contact.Millis // latest time by its own clock that it can be taken for

@@ -1,7 +1,8 @@
 // Package simulation proves that the two systems come to agree. It plays
 // schedules: people who edit, merge, delete and erase contacts on both sides, and
 // who may share a number or an e-mail; webhooks that come late, twice, out of
-// order or never; calls whose answers are lost, values that are refused, pauses
+// order or never; automations in either system that rewrite a value whenever we
+// write it; calls whose answers are lost, values that are refused, pauses
 // that a system asks for; a mapping that changes under way; retries, pulls and
 // choices; services that end between any two steps or are replaced while they
 // still act. Then it lets everything come to rest and holds the result against
@@ -23,10 +24,12 @@
 // what a call made meanwhile; communications are counted once, and where some
 // were lost, Aloware's own totals are reached; nothing is cleared that nobody
 // cleared, whatever is mapped meanwhile; who is not linked says why, and what
-// somebody chose stands; what was refused is in step after a retry. And on the
+// somebody chose stands; what was refused is in step after a retry, and so is what
+// something kept rewriting, once it has ended. And on the
 // way: a mapping that is applied does what its preview told, what a property held
 // before it was mapped is read before it is written, the writes end within 90
-// seconds of the last edit, none goes where none may flow, no known edit of a
+// seconds of the last edit, and with automations that go on for ever after a few
+// rounds, none goes where none may flow, no known edit of a
 // target's own user is overwritten before the source changes, nobody is shown an
 // older winner after a newer one (but over a hand-over of a writer, where a
 // former owner's call lands late; it is counted and put right), a value that is
@@ -44,6 +47,7 @@ package simulation
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"lockstep.internal/pkg/contact"
@@ -99,6 +103,9 @@ func (w *world) play(script Script) {
 			break
 		}
 		w.trace("%s", step)
+		if !slices.Contains(onItsOwn, step.Op) {
+			clear(w.fought)
+		}
 		operations[step.Op](w, step)
 	}
 	if w.failure == nil {
@@ -109,7 +116,7 @@ func (w *world) play(script Script) {
 	if w.failure == nil {
 		w.check()
 	}
-	if w.failure == nil && len(w.refused) > 0 {
+	if w.failure == nil && (len(w.refused) > 0 || len(w.robots) > 0 || w.rests()) {
 		w.tryAgain()
 	}
 	w.stats.Schedules++
@@ -117,10 +124,11 @@ func (w *world) play(script Script) {
 	w.stats.Calls += w.calls
 }
 
-// tryAgain lets both systems take what they refused, and asks for it once more:
-// then nothing of it may stay apart.
+// tryAgain lets both systems take what they refused, ends the robots, and asks for
+// it once more: then nothing of it may stay apart.
 func (w *world) tryAgain() {
 	w.trace("try again")
+	w.robots, w.reactions = nil, nil
 	w.refuses, w.refused = [2]map[int]string{{}, {}}, map[refusedValue]int{}
 	for _, e := range w.mapper.contacts {
 		w.ask(contact.Command{Contact: e.key, Kind: contact.Retry})
@@ -130,6 +138,9 @@ func (w *world) tryAgain() {
 		counted := w.stats
 		w.check()
 		w.stats = counted
+		if w.failure == nil && w.rests() {
+			w.fail("rests", "a field is still left alone, though somebody asked for it again and nothing rewrites it")
+		}
 	}
 }
 

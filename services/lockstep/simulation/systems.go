@@ -188,6 +188,7 @@ func (w *world) carryOut(system contact.System, p contact.Patch) *event {
 		p.Properties = nil // it is read instead
 	}
 	changes := w.apply(r, p, o, made)
+	w.provoke(r, changes)
 	w.report(r, changes, made)
 	o.AppliedAt, o.Precision = w.tickOf(system, r.modified), precision(system)
 	e.occurred = o.AppliedAt
@@ -314,6 +315,10 @@ func (w *world) apply(r *record, p contact.Patch, o *contact.Outcome, made bool)
 		} else if c := w.set(r, field, property.Value, by); c != nil {
 			changes = append(changes, c)
 			w.landed(r, c)
+		} else if c := r.cells[field]; c != nil {
+			c.kept = true
+		} else {
+			r.blank[field] = true
 		}
 		o.Properties = append(o.Properties, outcome)
 	}

@@ -116,6 +116,7 @@ func (w *world) landing(r *record, field int, key contact.Key, property contact.
 // landed checks a write of ours that changed a value.
 func (w *world) landed(r *record, c *change) {
 	w.landings++
+	w.fights(r, c.field)
 	past := r.past[c.field]
 	if len(past) < 2 {
 		return
@@ -195,6 +196,9 @@ func (w *world) directionOf(field int) contact.Direction {
 
 // heard notes what the mapper was truly shown by an event that it stored.
 func (w *world) heard(e *event) {
+	if e.in.Command != nil {
+		clear(w.fought)
+	}
 	if o := e.in.Outcome; o != nil {
 		w.heardOfErased(o)
 		person := w.ownerOf(o.Contact)
@@ -236,6 +240,9 @@ func (w *world) show(e *event, c *change) {
 		upTo = w.tickOf(c.record.system, at) // held up, it is taken at its tick's beginning
 	}
 	c.shown, c.upTo = w.now, upTo
+	if !c.ours && !c.robot {
+		clear(w.fought)
+	}
 	if !c.record.heard[c.field] {
 		c.record.heard[c.field] = true
 		for _, earlier := range c.record.past[c.field] {

@@ -32,6 +32,8 @@ type world struct {
 	records       [2][]*record
 	refuses       [2]map[int]string // a value that a system refuses, by field
 	refusesPerson [2]map[int]bool
+	robots        []*robot
+	reactions     []reaction
 	transit       []*event
 	changes       [2][]message
 	patches       [2][]contact.Patch
@@ -67,6 +69,8 @@ type world struct {
 	blanked    map[cell]bool      // where somebody said that a blank stands; of no system
 	asked      bool               // somebody asked for something to be done again
 	gone       bool               // some contact was deleted, refused as a whole, or not found
+	fought     map[spot]int       // values of ours that landed since somebody last had a hand in it
+	wentOn     map[spot]bool      // what rested until a sync by hand, which can have taken the value of HubSpot over
 	failure    *Failure
 	stats      Stats
 
@@ -83,6 +87,7 @@ func newWorld() *world {
 		refuses: [2]map[int]string{{}, {}}, refusesPerson: [2]map[int]bool{{}, {}},
 		deleted: map[int]bool{}, cut: map[string]int{}, restored: map[int]bool{}, erasedOf: map[int]bool{}, archived: map[int]bool{}, writes: map[cell][]*write{}, refused: map[refusedValue]int{},
 		known: map[string]contact.Key{}, choices: map[string]choice{}, blanked: map[cell]bool{}, counters: map[*record]contact.Counters{}, toldTotals: map[*record][4]int64{}, apart: map[[2]string]bool{},
+		fought: map[spot]int{}, wentOn: map[spot]bool{},
 	}
 	w.catalogue = catalogue
 	for i := range w.directions {
@@ -144,11 +149,14 @@ func (w *world) poll(system contact.System, stream int) {
 // rest lets everything arrive without further disorder, with a reading of both
 // systems at the end; it fails when that comes to no end.
 func (w *world) rest() {
-	const most = 60
+	most := 60
+	if len(w.robots) > 0 {
+		most = 240 // twenty rounds take their time
+	}
 	quiet := 0
 	w.now = max(w.now, w.writers[0].pause, w.writers[1].pause)
 	for round := 0; round < most; round++ {
-		w.now += 1500
+		w.pass(1500)
 		before := w.landings
 		w.arriveAll()
 		w.settleAll()
@@ -202,7 +210,7 @@ func (w *world) settleAll() {
 		if w.still() {
 			return
 		}
-		w.now++
+		w.pass(1)
 	}
 	w.fail("rest", "the services come to no rest")
 }
@@ -229,7 +237,7 @@ func (w *world) still() bool {
 
 // idle reports whether nothing is left to be done later either.
 func (w *world) idle() bool {
-	return w.still() && len(w.writers[0].lanes) == 0 && len(w.writers[1].lanes) == 0
+	return w.still() && len(w.writers[0].lanes) == 0 && len(w.writers[1].lanes) == 0 && len(w.reactions) == 0
 }
 
 func resultName(o *contact.Outcome) string {

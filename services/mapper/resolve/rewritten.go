@@ -23,27 +23,33 @@ import (
 // write of ours in between, so that somebody must edit the other side in turn.
 //
 // The rest ends with a retry, with "Sync with HubSpot" (whose value then stands),
-// with a change of the mapping, or with an edit to a third value that answers no
-// write of ours; a computed total is no such edit. Where both sides have come to
-// hold the same, it is no problem any more, and is over when roundsWithin have
-// passed. Then rounds begin at none.
+// with a change of the mapping, or with an edit to a value that was not fought
+// over and that answers no write of ours: what is set within answersWithin of one
+// can be a slower answer to it. A computed total is no such edit. Where both sides
+// have come to hold the same, it is no problem any more, and is over when
+// roundsWithin have passed. Then rounds begin at none.
 const (
 	mostRounds                   = 5
 	mostNewRounds                = 10
 	roundsWithin  contact.Millis = 3_600_000
+	answersWithin contact.Millis = 30_000
+	keepTugged                   = 16
 )
 
 // Tug is what is known of a field that somebody else keeps rewriting.
 type Tug struct {
-	Sides [2]Rewriting
-	Rest  *Rest // nil while values are written
+	Sides  [2]Rewriting
+	Values []string       // that are fought over, oldest first
+	Last   contact.Millis // when the last round was counted, by our clock
+	Rest   *Rest          // nil while values are written
 }
 
 // Rewriting are the rounds of one side.
 type Rewriting struct {
 	Rounds []Round
-	Last   string // value by which ours was replaced last
-	By     string // who set the present value, in the system's words; "" where it does not tell
+	Last   string         // value by which ours was replaced last
+	Edited contact.Millis // when, by the side's clock
+	By     string         // who set the present value, in the system's words; "" where it does not tell
 }
 
 // Round is one value of ours that was replaced.
@@ -57,13 +63,11 @@ type Rest struct {
 	Side   contact.System // where our values were rewritten
 	Rounds int
 	Took   contact.Millis // from the first of the rounds to the last
-	Last   contact.Millis // when the last round was counted, by our clock
 	By     string         // who rewrote last, in the system's words; "" where it does not tell
 	Ours   string         // our value that was replaced last
-	// Values are what both sides mean by now. Another one ends the rest.
-	Values [2]string
-	Apart  bool   // the sides hold different values
-	Form   uint64 // of the mapping
+	Theirs string         // by which
+	Apart  bool           // the sides hold different values
+	Form   uint64         // of the mapping
 }
 
 // rests reports whether nothing is to be written to the field.
@@ -81,7 +85,7 @@ func (f *Field) heardFrom(system contact.System, value, by string) {
 		if by == "" {
 			return
 		}
-		f.Tug = &Tug{}
+		f.Tug = &Tug{} // until it is known whether that is a round
 	}
 	f.Tug.Sides[at].By = by
 }
@@ -116,17 +120,24 @@ func (j *Judge) tug(m *mapping.Mapping, f *Field) {
 		case rest.Form != form(m):
 			j.resume(m, f, "its mapping was changed")
 		case !m.Category.Computed() && j.third(m, f):
+			fought := f.Tug.Values // also those that come once more are no third ones
 			j.resume(m, f, "somebody set another value")
-		case !rest.Apart && rest.Last+roundsWithin < j.decision.Now:
+			f.Tug = &Tug{Values: fought, Last: j.decision.Now}
+		case !rest.Apart && f.Tug.Last+roundsWithin < j.decision.Now:
 			j.resume(m, f, "both sides hold the same since")
 		}
 		return
 	}
-	kept := false
+	if f.Tug.Last+roundsWithin < j.decision.Now {
+		f.Tug = nil
+		return
+	}
 	for at, system := range contact.Systems {
-		side := &f.Tug.Sides[at]
+		side, edit := &f.Tug.Sides[at], f.Edits[at]
 		side.Rounds = slices.DeleteFunc(side.Rounds, func(r Round) bool { return r.At+roundsWithin < j.decision.Now })
-		kept = kept || len(side.Rounds) > 0
+		if edit.Side != 0 {
+			f.Tug.fought(edit.Value)
+		}
 		back := 0
 		for _, r := range side.Rounds {
 			if r.Back {
@@ -137,52 +148,79 @@ func (j *Judge) tug(m *mapping.Mapping, f *Field) {
 			j.stop(m, f, system)
 		}
 	}
-	if !kept {
-		f.Tug = nil
+}
+
+// fought notes a value that is fought over.
+func (t *Tug) fought(value string) {
+	if slices.Contains(t.Values, value) {
+		return
+	}
+	if t.Values = append(t.Values, value); len(t.Values) > keepTugged {
+		t.Values = slices.Delete(t.Values, 0, 1)
 	}
 }
 
-// round counts a value of ours that the newest edit of a side replaced.
+// round counts a value of ours that somebody replaced on a side.
 func (j *Judge) round(m *mapping.Mapping, f *Field, system contact.System) {
 	at := index(system)
-	fs, edit := &f.Sides[at], f.Edits[at]
-	if edit.Side == 0 || edit.At <= baselineAt || Unresolved(edit.Value) {
+	fs := &f.Sides[at]
+	over, value, when := fs.replaced(m, f.Edits[at], j.state.Sides[at].Doubt != 0)
+	if over == nil {
 		return
 	}
-	value := m.Out(system, edit.Value)
-	var over *Write
-	for i := range fs.Writes {
-		if w := &fs.Writes[i]; !w.Replaced && fs.replaced(w, value, edit, j.state.Sides[at].Doubt != 0) {
-			w.Replaced, over = true, w
+	for i := range fs.Writes { // those before it are over as well
+		if w := &fs.Writes[i]; w.Version <= over.Version && w.Applied != 0 {
+			w.Replaced = true
 		}
 	}
-	if over == nil || over.Applied+roundsWithin < edit.At {
+	if over.Applied+roundsWithin < when {
 		return
 	}
 	if f.Tug == nil {
 		f.Tug = &Tug{}
 	}
 	side := &f.Tug.Sides[at]
+	if side.Edited == when || when == fs.Since && side.Edited >= fs.Since && side.Edited <= fs.Seen.To {
+		return // it was counted for another write
+	}
 	back := len(side.Rounds) > 0 && side.Last == value || fs.heldBefore(value, over)
-	side.Rounds, side.Last = append(side.Rounds, Round{j.decision.Now, back}), value
+	f.Tug.Last, side.Edited, side.Last = j.decision.Now, when, value
+	meant := in(m, system, value)
+	f.Tug.fought(meant)
 	if rest := f.Tug.Rest; rest != nil {
 		// An answer to what was under way when the field came to rest.
-		side.Rounds = side.Rounds[:0]
-		rest.Values[at], rest.Last = edit.Value, j.decision.Now
+		if system == rest.Side {
+			rest.Ours, rest.Theirs = over.Value, value
+		}
 		return
 	}
-	j.step(Step{Field: m.Key, Side: system, Rule: "rewritten", Value: edit.Value, At: edit.At, Version: over.Version, Reason: fmt.Sprintf(
+	side.Rounds = append(side.Rounds, Round{j.decision.Now, back})
+	j.step(Step{Field: m.Key, Side: system, Rule: "rewritten", Value: meant, At: when, Version: over.Version, Reason: fmt.Sprintf(
 		"%q that was written there was replaced%s; round %d within an hour", over.Value, by(side.By), len(side.Rounds))})
 }
 
-// replaced reports whether a side has taken a write of ours and an edit of
-// another value came after it. Within one tick of its clock the edit did so if
-// that value is there at the end of the tick, for sure.
-func (f *FieldSide) replaced(w *Write, value string, edit Edit, doubt bool) bool {
-	if w.Sought || w.Applied == 0 || w.Value == value {
-		return false
+// replaced gives the newest write of ours that a side has taken and that another
+// value came after, with that value and its time; nil for none that was not
+// counted before. The newest edit tells so, or what is there: within one tick of
+// the side's clock, and while its clock is behind so that no edit counts.
+func (f *FieldSide) replaced(m *mapping.Mapping, edit Edit, doubt bool) (over *Write, value string, when contact.Millis) {
+	edited := m.Out(edit.Side, edit.Value)
+	told := edit.Side != 0 && edit.At > baselineAt && edit.At <= f.Seen.To && !Unresolved(edit.Value) // later is our clock, by a sync by hand
+	there := f.Known && !doubt && f.outstanding() == nil && !Unresolved(f.Value) && !f.mayHaveWritten(f.Value, f.Seen)
+	for i := range f.Writes {
+		w := &f.Writes[i]
+		switch {
+		case w.Sought || w.Applied == 0:
+		case told && edited != w.Value && edit.At > w.Applied:
+			over, value, when = w, edited, edit.At
+		case there && f.Value != w.Value && (f.Since > w.Applied || told && edited == f.Value && f.Seen.To >= w.Applied && edit.At >= w.After):
+			over, value, when = w, f.Value, f.Since
+		}
 	}
-	return edit.At > w.Applied || !doubt && f.Value == value && f.Seen.To >= w.Applied && edit.At >= w.After && f.outstanding() == nil
+	if over != nil && over.Replaced {
+		return nil, "", 0
+	}
+	return over, value, when
 }
 
 // heldBefore reports whether a side had a value before it took a write of ours.
@@ -197,12 +235,12 @@ func (f *FieldSide) heldBefore(value string, w *Write) bool {
 func (j *Judge) stop(m *mapping.Mapping, f *Field, system contact.System) {
 	at := index(system)
 	side := &f.Tug.Sides[at]
-	rest := &Rest{Side: system, Rounds: len(side.Rounds), Last: j.decision.Now, By: side.By, Apart: !same(m, f), Form: form(m)}
-	rest.Took = rest.Last - side.Rounds[0].At
+	rest := &Rest{Side: system, Rounds: len(side.Rounds), By: side.By, Theirs: side.Last, Apart: !same(m, f), Form: form(m)}
+	rest.Took = j.decision.Now - side.Rounds[0].At
 	for i, other := range contact.Systems {
-		rest.Values[i] = in(m, other, f.Sides[i].Value)
+		f.Tug.fought(in(m, other, f.Sides[i].Value))
 		if edit := f.Edits[i]; edit.Side != 0 {
-			rest.Values[i] = edit.Value
+			f.Tug.fought(edit.Value)
 		}
 	}
 	for _, w := range f.Sides[at].Writes {
@@ -221,13 +259,15 @@ func (j *Judge) stop(m *mapping.Mapping, f *Field, system contact.System) {
 // edit answers is known when nothing of ours is under way to its side any more.
 func (j *Judge) third(m *mapping.Mapping, f *Field) bool {
 	for at, system := range contact.Systems {
-		edit := f.Edits[at]
-		if edit.Side == 0 || !j.flows(m, system.Other()) || slices.Contains(f.Tug.Rest.Values[:], edit.Value) {
+		edit, fs := f.Edits[at], &f.Sides[at]
+		if edit.Side == 0 || !j.flows(m, system.Other()) || slices.Contains(f.Tug.Values, edit.Value) || fs.outstanding() != nil || j.state.Sides[at].Doubt != 0 {
 			continue
 		}
-		if f.Sides[at].outstanding() == nil && j.state.Sides[at].Doubt == 0 {
-			return true
+		if slices.ContainsFunc(fs.Writes, func(w Write) bool { return w.Applied < edit.At && edit.At <= w.Applied+answersWithin }) {
+			f.Tug.fought(edit.Value)
+			continue
 		}
+		return true
 	}
 	return false
 }
@@ -267,7 +307,7 @@ const rewritten = "REWRITTEN"
 // words say who did what, how often and in what time.
 func (r *Rest) words() string {
 	return fmt.Sprintf("what is written to %s is replaced there again and again: %d times within %s, the last time %q by %q%s",
-		r.Side, r.Rounds, r.took(), r.Ours, r.Values[index(r.Side)], by(r.By))
+		r.Side, r.Rounds, r.took(), r.Ours, r.Theirs, by(r.By))
 }
 
 // took is the time of the rounds as people say it.

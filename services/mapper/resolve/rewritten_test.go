@@ -162,9 +162,9 @@ func TestARoundNeedsAWriteThatLanded(t *testing.T) {
 		"the same value":                      {w("B", 10), Edit{"B", 11, contact.Aloware}, false, false},
 		"not landed yet":                      {w("A", 0), Edit{"B", 11, contact.Aloware}, false, false},
 	} {
-		fs := FieldSide{Known: true, Value: "B", Seen: Span{9, 10, 10}, Writes: []Write{c.write}}
-		if got := fs.replaced(&fs.Writes[0], m.Out(contact.Aloware, c.edit.Value), c.edit, c.doubt); got != c.want {
-			t.Errorf("an edit %s: got %v", name, got)
+		fs := FieldSide{Known: true, Value: "B", Seen: Span{9, 10, 12}, Writes: []Write{c.write}}
+		if over, _, _ := fs.replaced(m, c.edit, c.doubt); (over != nil) != c.want {
+			t.Errorf("an edit %s: got %+v", name, over)
 		}
 	}
 }

@@ -17,19 +17,20 @@ import (
 func main() {
 	seeds := flag.Uint64("seeds", 10_000, "how many seeds to play")
 	first := flag.Uint64("first", 0, "the first seed")
+	step := flag.Uint64("step", 1, "distance of the seeds: every 16th from 5 on has automations")
 	seed := flag.String("seed", "", "play this one seed and show each step")
 	file := flag.String("script", "", "play this script and show each step")
 	most := flag.Int("failures", 1, "stop after so many failures")
 	shrink := flag.Bool("shrink", true, "shrink what fails")
 	workers := flag.Int("workers", runtime.GOMAXPROCS(0), "schedules played at once")
 	flag.Parse()
-	if err := run(*seeds, *first, *seed, *file, *most, *workers, *shrink); err != nil {
+	if err := run(*seeds, *first, max(*step, 1), *seed, *file, *most, *workers, *shrink); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-func run(seeds, first uint64, seed, file string, most, workers int, shrink bool) error {
+func run(seeds, first, step uint64, seed, file string, most, workers int, shrink bool) error {
 	switch {
 	case file != "":
 		raw, err := os.ReadFile(file)
@@ -49,7 +50,6 @@ func run(seeds, first uint64, seed, file string, most, workers int, shrink bool)
 		return show(simulation.Generate(one))
 	}
 	var next atomic.Uint64
-	next.Store(first)
 	var mu sync.Mutex // guards what follows
 	var total simulation.Stats
 	failed := 0
@@ -58,11 +58,12 @@ func run(seeds, first uint64, seed, file string, most, workers int, shrink bool)
 	for range workers {
 		group.Go(func() {
 			for {
-				seed := next.Add(1) - 1
+				number := next.Add(1) - 1
+				seed := first + number*step
 				mu.Lock()
 				enough := failed >= most
 				mu.Unlock()
-				if seed >= first+seeds || enough {
+				if number >= seeds || enough {
 					return
 				}
 				script := simulation.Generate(seed)
