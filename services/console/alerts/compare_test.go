@@ -213,6 +213,13 @@ func TestWordsHoldNoValues(t *testing.T) {
 	if got := masked(strings.Repeat("long ", 1000), ""); len(got) > mostWords+len(hidden) {
 		t.Errorf("words of %d bytes are kept", len(got))
 	}
+	set := problem(postgres.ProblemRow{
+		Tenant: "acme", Contact: "hubspot:1", Field: "city", System: contact.HubSpot, Kind: contact.ProblemRewritten, Reason: "REWRITTEN", Value: "Reno",
+		Message: `what is written to hubspot is replaced there again and again: 5 times within 9 seconds, the last time "Reno" by "Au\"stin", by AUTOMATION_PLATFORM; now HubSpot holds "Au\"stin", Aloware "Reno".`,
+	})
+	if words := set.detail.Words; strings.Contains(words, "Reno") || strings.Contains(words, "stin") || !strings.Contains(words, "5 times within 9 seconds") || !strings.Contains(words, "by AUTOMATION_PLATFORM") {
+		t.Errorf("of a value that is set back it says %q", words)
+	}
 	review := problem(postgres.ProblemRow{Tenant: "acme", Contact: "hubspot:1", Field: "city", System: contact.HubSpot, Kind: contact.ProblemReview, Reason: "REVIEW", Message: `HubSpot holds "Rome"`, Value: "Paris"})
 	if review.kind != Decision || review.detail.Words != "" {
 		t.Errorf("a question is told as %+v, want a decision without both sides' values", review)

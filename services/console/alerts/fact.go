@@ -120,6 +120,8 @@ func problem(p postgres.ProblemRow) fact {
 		key = append(key, contact.ErasedKey(p.Tenant, p.Contact).Value[:20])
 	case contact.ProblemReview:
 		f.kind = Decision
+	case contact.ProblemRewritten: // its words quote both sides' values
+		f.detail.Words = masked(quoted.ReplaceAllString(p.Message, hidden), p.Value)
 	default:
 		f.detail.Words = masked(p.Message, p.Value)
 	}

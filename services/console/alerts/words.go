@@ -123,6 +123,9 @@ var (
 	numbers   = regexp.MustCompile(`\+?\(?\d[\d\s().-]{3,}\d`)
 )
 
+// quoted is a value as words quote it.
+var quoted = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
+
 // masked are a system's words without what could be somebody's value: the one
 // that was refused, and whatever looks like an e-mail address or a longer
 // number, such as another contact's.
