@@ -29,8 +29,8 @@ var ErrNobody = errors.New("nobody serves this just now; the service that does m
 // each part of the answer to heard, in order. It returns when the answer is
 // complete. A question is neither stored nor repeated: ask again where the
 // answer was lost. What the server refuses comes as a permanent fault with its
-// words.
-func (b *Bus) Ask(ctx context.Context, topic string, question []byte, heard func(part []byte) error) error {
+// words. When ctx ends, or heard gives an error, the server is told to stop.
+func (b *Bus) Ask(ctx context.Context, topic string, question []byte, heard func(part []byte) error) (err error) {
 	inbox := b.nc.NewInbox()
 	sub, err := b.nc.SubscribeSync(inbox)
 	if err != nil {
@@ -47,6 +47,12 @@ func (b *Bus) Ask(ctx context.Context, topic string, question []byte, heard func
 	if err := b.nc.PublishMsg(msg); err != nil {
 		return unavailable("ask "+topic, err)
 	}
+	complete := false
+	defer func() {
+		if !complete {
+			_ = b.nc.Publish(stopSubject(topic), []byte(inbox)) // else its deadline stops it
+		}
+	}()
 	for {
 		part, err := next(ctx, sub)
 		switch {
@@ -59,8 +65,10 @@ func (b *Bus) Ask(ctx context.Context, topic string, question []byte, heard func
 		}
 		switch part.Header.Get(lastHeader) {
 		case "ok":
+			complete = true
 			return nil
 		case "refused":
+			complete = true
 			return fault.New(fault.Refusal{Class: fault.Permanent, Reason: "REFUSED", Message: string(part.Data)})
 		}
 		if err := heard(part.Data); err != nil {
@@ -68,6 +76,10 @@ func (b *Bus) Ask(ctx context.Context, topic string, question []byte, heard func
 		}
 	}
 }
+
+// stopSubject is where all who serve a topic hear that an answer is not wanted
+// any more, by the inbox that it goes to.
+func stopSubject(topic string) string { return "ask-stop." + topic }
 
 // next waits for a reply, and not for ever.
 func next(ctx context.Context, sub *nats.Subscription) (*nats.Msg, error) {
@@ -78,11 +90,13 @@ func next(ctx context.Context, sub *nats.Subscription) (*nats.Msg, error) {
 
 // Serve answers questions of a topic, shared with all other processes that
 // serve it, at most so many at once; others wait their turn. An error of
-// answer is told to who asked. After stop no answer runs any more.
+// answer is told to who asked; who is gone ends the answer's context. After stop
+// no answer runs any more.
 func (b *Bus) Serve(topic string, most int, answer func(ctx context.Context, question []byte, reply func(part []byte) error) error) (stop func(), err error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	turns := make(chan struct{}, most)
+	var wanted sync.Map // inbox to the context's cancel, of the answers under way
 	serve := func(msg *nats.Msg) {
 		defer running.Done()
 		until, err := strconv.ParseInt(msg.Header.Get(deadlineHeader), 10, 64)
@@ -91,6 +105,8 @@ func (b *Bus) Serve(topic string, most int, answer func(ctx context.Context, que
 		}
 		ctx, done := context.WithDeadline(ctx, time.UnixMilli(until))
 		defer done()
+		wanted.Store(msg.Reply, done)
+		defer wanted.Delete(msg.Reply)
 		select {
 		case turns <- struct{}{}:
 			defer func() { <-turns }()
@@ -125,8 +141,19 @@ func (b *Bus) Serve(topic string, most int, answer func(ctx context.Context, que
 		cancel()
 		return nil, unavailable("serve "+topic, err)
 	}
+	stops, err := b.nc.Subscribe(stopSubject(topic), func(msg *nats.Msg) {
+		if done, ok := wanted.Load(string(msg.Data)); ok {
+			done.(context.CancelFunc)()
+		}
+	})
+	if err != nil {
+		_ = sub.Unsubscribe()
+		cancel()
+		return nil, unavailable("serve "+topic, err)
+	}
 	return sync.OnceFunc(func() {
 		_ = sub.Unsubscribe() // fails only on a closed connection
+		_ = stops.Unsubscribe()
 		mu.Lock()
 		stopped = true
 		mu.Unlock()

@@ -54,3 +54,47 @@ func TestAskHearsTheWholeAnswer(t *testing.T) {
 		t.Errorf("after stop: %v", err)
 	}
 }
+
+// TestWhoIsGoneEndsTheAnswer well before its deadline, and nobody else's.
+func TestWhoIsGoneEndsTheAnswer(t *testing.T) {
+	t.Parallel()
+	b := bustest.New(t)
+	ended := make(chan string, 2)
+	stop, err := b.Serve("endless", 2, func(ctx context.Context, question []byte, reply func([]byte) error) error {
+		if err := reply([]byte("began")); err != nil {
+			return err
+		}
+		<-ctx.Done()
+		ended <- string(question)
+		return ctx.Err()
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	whole, cancelAll := context.WithTimeout(t.Context(), 10*time.Minute)
+	defer cancelAll()
+	began, done := make(chan struct{}, 2), make(chan error, 2)
+	ask := func(ctx context.Context, question string) {
+		done <- b.Ask(ctx, "endless", []byte(question), func([]byte) error { began <- struct{}{}; return nil })
+	}
+	first, cancelFirst := context.WithCancel(whole)
+	go ask(first, "first")
+	go ask(whole, "second")
+	<-began
+	<-began
+	cancelFirst()
+	select {
+	case who := <-ended:
+		if who != "first" {
+			t.Errorf("the answer to %s was ended", who)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("the answer goes on though nobody hears it")
+	}
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Errorf("who went away hears %v", err)
+	}
+	cancelAll()
+	<-done
+}

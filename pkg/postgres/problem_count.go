@@ -77,19 +77,15 @@ func (tx *Tx) countProblems(ctx context.Context) error {
 // RecountProblems puts the numbers of all tenants right, should anything else
 // than a transaction of ours have changed their problems.
 func (db *DB) RecountProblems(ctx context.Context) error {
-	rows, err := db.pool.Query(ctx, `
-		WITH RECURSIVE t AS (
-			(SELECT tenant FROM contact_problem ORDER BY tenant LIMIT 1)
-			UNION ALL
-			SELECT (SELECT tenant FROM contact_problem WHERE tenant > t.tenant ORDER BY tenant LIMIT 1) FROM t WHERE t.tenant IS NOT NULL)
-		SELECT tenant FROM t WHERE tenant IS NOT NULL UNION SELECT tenant FROM problem_count`)
+	tenants, err := db.tenantsIn(ctx, "contact_problem")
 	if err != nil {
-		return fmt.Errorf("find tenants with problems: %w", err)
+		return err
 	}
-	tenants, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	counted, err := db.tenantsIn(ctx, "problem_count")
 	if err != nil {
-		return fmt.Errorf("find tenants with problems: %w", err)
+		return err
 	}
+	tenants = slices.Compact(slices.Sorted(slices.Values(append(tenants, counted...))))
 	for _, tenant := range tenants {
 		if _, err := db.pool.Exec(ctx, `SELECT problem_recount($1)`, tenant); err != nil {
 			return fmt.Errorf("count the problems of %s again: %w", tenant, err)

@@ -226,6 +226,13 @@ func (b *browser) inspect(name string) {
 	if wide != "" {
 		b.t.Errorf("%s is wider than the window because of: %s", name, wide)
 	}
+	// On a phone each row of a table is a block with names in it.
+	if sideways := eval[string](b, `innerWidth > 640 ? "" : [...document.querySelectorAll("main .scroll")].filter(e => e.scrollWidth > e.clientWidth + 1).map(e => e.getAttribute("aria-label")).join(", ")`); sideways != "" {
+		b.t.Errorf("on a phone these tables of %s scroll sideways: %s", name, sideways)
+	}
+	if nameless := eval[string](b, `innerWidth > 640 ? "" : [...document.querySelectorAll("main table.stacks:not(.card-table) tbody td:not([data-label])")].filter(e => e.innerText.trim() && !e.querySelector("button, a, form, .badge")).slice(0, 3).map(e => e.outerHTML.slice(0, 120)).join("\n")`); nameless != "" {
+		b.t.Errorf("on a phone cells of %s have no names: %s", name, nameless)
+	}
 	b.run("load axe-core", chromedp.Evaluate[chromedp.Void](b.axe))
 	found := eval[string](b, `axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}).then(r => JSON.stringify(
 		r.violations.map(v => ({id: v.id, impact: v.impact, help: v.help, nodes: v.nodes.slice(0, 3).map(n => n.html.slice(0, 160) + " " + n.failureSummary)}))))`)

@@ -13,6 +13,7 @@ func (d *demo) commands() {
 		command, says string
 	}{
 		{"mapping show demo", "contact_owner"},
+		{"mapping show demo", " today, last "},
 		{"mapping set demo city --direction both --policy only_if_empty --transform trim --ignore-blank --reason by-command", "saved as version"},
 		{"mapping show demo", "--ignore-blank --transform trim"},
 		{"mapping versions demo", "by-command"},

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -31,6 +32,7 @@ func TestPeopleWorkInTheConsole(t *testing.T) {
 			{"change a direction with preview", (*browser).changeDirection},
 			{"be refused on a locked mapping", (*browser).refused},
 			{"add a mapping and create its property", (*browser).addMapping},
+			{"pair an option", (*browser).pairOption},
 			{"restore a version", (*browser).restore},
 			{"watch a first sync", (*browser).watchSync},
 			{"hold a sync with the keyboard", (*browser).holdSync},
@@ -205,6 +207,46 @@ func (b *browser) addMapping() {
 	b.press("#save")
 	b.sees("#notices", "is saved and in force")
 	b.sees("#mapping-table", colour)
+}
+
+// pairOption pairs one of Aloware's options with one of HubSpot's that it would not
+// meet by itself, by the keyboard, and takes it back.
+func (b *browser) pairOption() {
+	const row, key = `tr[data-key=contact_disposition_status]`, "contact_disposition_status"
+	b.open("/tenants/demo/mapping")
+	b.press(`#open-` + key)
+	b.sees("#option-map", "by itself")
+	const first = `#option-map select[name=pair-hubspot]`
+	id := eval[string](b, `document.querySelector("#option-map [name=pair-aloware]").value`)
+	last := fmt.Sprintf(`document.querySelector(%q).options[document.querySelector(%q).options.length - %s]`, first, first, b.round)
+	chosen, label := eval[string](b, last+".value"), eval[string](b, last+".text")
+	b.run("choose by typing", chromedp.SendKeys(first, label))
+	b.holds(first, chosen)
+	b.press(`button[value="fields:` + key + `"]`)
+	b.sees("#draft-bar", "1 unsaved change")
+	b.holds(first, chosen) // the open line shows the draft
+	b.press("#preview-button")
+	b.sees("#preview", "contacts were looked at")
+	b.enter("#reason", "pairs "+id)
+	b.press("#save")
+	b.sees("#notices", "is saved and in force")
+	b.sees(row, "1 options paired")
+	_, byKey := b.d.mapping()
+	if got := fmt.Sprint(byKey[key]["options"]); !strings.Contains(got, id) || !strings.Contains(got, chosen) {
+		b.t.Errorf("the mapping pairs %s, want %s with %s", got, id, chosen)
+	}
+	b.press(`#open-` + key)
+	b.sees("#option-map", "Options")
+	b.holds(first, chosen)
+	eval[bool](b, fmt.Sprintf(`document.querySelector(%q).selectedIndex = 0; true`, first))
+	b.press(`button[value="fields:` + key + `"]`)
+	b.sees("#draft-bar", "1 unsaved change")
+	b.press("#save")
+	b.run("it is saved", chromedp.WaitNotPresent("#draft-bar"))
+	b.sees("#notices", "is saved and in force")
+	if got := b.text(row); strings.Contains(got, "paired") {
+		b.t.Errorf("the line still says %q", got)
+	}
 }
 
 func (b *browser) restore() {

@@ -24,7 +24,7 @@ var tracer = otel.Tracer("lockstep.internal/services/mapper")
 func (m *Mapper) Handle(ctx context.Context, b stage.Batch) (stage.Result, error) {
 	h := &handling{
 		Mapper: m, batch: people.NewBatch(store{m.config.DB}), version: m.version(b), now: contact.Millis(m.config.Now().UnixMilli()),
-		rulesOf: make(map[contact.Tenant]*resolve.Rules), live: b.Stream == bus.Changes,
+		rulesOf: make(map[contact.Tenant]*resolve.Rules), live: b.Stream == bus.Changes, fields: make(map[postgres.WrittenField]int64),
 	}
 	if err := h.prepare(ctx, b.Deliveries); err != nil {
 		return stage.Result{}, err
@@ -63,6 +63,7 @@ type handling struct {
 	lists   []listing
 	written []written
 	effects map[postgres.SyncEffect]int64 // of jobs
+	fields  map[postgres.WrittenField]int64
 
 	erasures []run // of erased people, to both streams
 
@@ -189,7 +190,10 @@ func (h *handling) commitAll(ctx context.Context, tx *postgres.Tx) error {
 	if err := tx.CountSyncEffects(ctx, h.effects); err != nil {
 		return err
 	}
-	return tx.AppendHistory(ctx, h.history)
+	if err := tx.AppendHistory(ctx, h.history); err != nil {
+		return err
+	}
+	return tx.CountFieldWrites(ctx, h.fields, !h.live, time.UnixMilli(int64(h.now)))
 }
 
 // after runs when the batch is committed.

@@ -22,7 +22,7 @@ import (
 
 // env is a running mapper with one tenant, a bus and a database of its own.
 type env struct {
-	t      *testing.T
+	t      testing.TB
 	bus    *bus.Bus
 	db     *postgres.DB
 	number int // of events
@@ -35,7 +35,7 @@ type env struct {
 
 const acme contact.Tenant = "acme"
 
-func newEnv(t *testing.T) *env {
+func newEnv(t testing.TB) *env {
 	t.Helper()
 	server := bustest.Start(t, bustest.Partitions(1))
 	e := &env{t: t, bus: server.Bus, db: dbtest.Open(t), server: server, set: mapping.Default(nil)}

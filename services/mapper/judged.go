@@ -99,7 +99,8 @@ func (j *judged) add(patch contact.Patch, bulk bool) {
 	j.runs = append(j.runs, run{tenant: j.tenant, system: patch.System, bulk: bulk, patches: []contact.Patch{patch}, context: j.context})
 }
 
-// keep turns what was decided into history.
+// keep turns what was decided into history, and counts what was written by
+// field.
 func (j *judged) keep(decided people.Judgement) {
 	at := time.UnixMilli(int64(j.now))
 	for _, s := range decided.Steps {
@@ -113,5 +114,8 @@ func (j *judged) keep(decided people.Judgement) {
 			EditedAt: s.At, Version: s.Version, MappingVersion: j.rules.Set.Version, EventID: decided.EventID,
 			Reason: s.Reason, Traceparent: j.traceparent,
 		})
+		if s.Rule == "settled" {
+			j.fields[postgres.WrittenField{Tenant: j.tenant, Field: s.Field, System: s.Side}]++
+		}
 	}
 }

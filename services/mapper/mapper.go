@@ -138,6 +138,9 @@ func (m *Mapper) keep(ctx context.Context) {
 	if err := m.config.DB.RecountProblems(ctx); err != nil && ctx.Err() == nil {
 		m.config.Logger.WarnContext(ctx, "problems were not counted again; the numbers stay as they are", "error", err)
 	}
+	if err := m.config.DB.KeepFieldWrites(ctx, m.config.Now()); err != nil && ctx.Err() == nil {
+		m.config.Logger.WarnContext(ctx, "old numbers of written fields were not dropped; the next day does it", "error", err)
+	}
 	if err := m.config.DB.KeepHistory(ctx, m.config.KeepHistory); err != nil && ctx.Err() == nil {
 		m.config.Logger.WarnContext(ctx, "history partitions were not made; rows go to the default partition", "error", err)
 	}

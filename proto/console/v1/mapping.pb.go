@@ -158,8 +158,10 @@ type Mapping struct {
 	Manual bool `protobuf:"varint,18,opt,name=manual,proto3" json:"manual,omitempty"`
 	// What this connection cannot do with the field in Aloware, and why; empty
 	// when it can do all.
-	CannotWrite   string `protobuf:"bytes,19,opt,name=cannot_write,json=cannotWrite,proto3" json:"cannot_write,omitempty"`
-	CannotClear   string `protobuf:"bytes,20,opt,name=cannot_clear,json=cannotClear,proto3" json:"cannot_clear,omitempty"`
+	CannotWrite string `protobuf:"bytes,19,opt,name=cannot_write,json=cannotWrite,proto3" json:"cannot_write,omitempty"`
+	CannotClear string `protobuf:"bytes,20,opt,name=cannot_clear,json=cannotClear,proto3" json:"cannot_clear,omitempty"`
+	// How the mapping is doing; of the version in force alone.
+	State         *MappingState `protobuf:"bytes,21,opt,name=state,proto3" json:"state,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -334,6 +336,156 @@ func (x *Mapping) GetCannotClear() string {
 	return ""
 }
 
+func (x *Mapping) GetState() *MappingState {
+	if x != nil {
+		return x.State
+	}
+	return nil
+}
+
+// MappingState is what was written of a mapping, and what stands in its way.
+type MappingState struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Hubspot *Written               `protobuf:"bytes,1,opt,name=hubspot,proto3" json:"hubspot,omitempty"`
+	Aloware *Written               `protobuf:"bytes,2,opt,name=aloware,proto3" json:"aloware,omitempty"`
+	// Contacts whose value was refused; in which somebody else keeps setting it
+	// back; with a difference that somebody must decide. Without those that were
+	// dismissed.
+	Refused       int64 `protobuf:"varint,3,opt,name=refused,proto3" json:"refused,omitempty"`
+	Rewritten     int64 `protobuf:"varint,4,opt,name=rewritten,proto3" json:"rewritten,omitempty"`
+	ToDecide      int64 `protobuf:"varint,5,opt,name=to_decide,json=toDecide,proto3" json:"to_decide,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MappingState) Reset() {
+	*x = MappingState{}
+	mi := &file_console_v1_mapping_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MappingState) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MappingState) ProtoMessage() {}
+
+func (x *MappingState) ProtoReflect() protoreflect.Message {
+	mi := &file_console_v1_mapping_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MappingState.ProtoReflect.Descriptor instead.
+func (*MappingState) Descriptor() ([]byte, []int) {
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *MappingState) GetHubspot() *Written {
+	if x != nil {
+		return x.Hubspot
+	}
+	return nil
+}
+
+func (x *MappingState) GetAloware() *Written {
+	if x != nil {
+		return x.Aloware
+	}
+	return nil
+}
+
+func (x *MappingState) GetRefused() int64 {
+	if x != nil {
+		return x.Refused
+	}
+	return 0
+}
+
+func (x *MappingState) GetRewritten() int64 {
+	if x != nil {
+		return x.Rewritten
+	}
+	return 0
+}
+
+func (x *MappingState) GetToDecide() int64 {
+	if x != nil {
+		return x.ToDecide
+	}
+	return 0
+}
+
+// Written is how many values a system took, by its own answer. The day is that of
+// the tenant's time zone; whole hours are counted.
+type Written struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	ThisHour int64                  `protobuf:"varint,1,opt,name=this_hour,json=thisHour,proto3" json:"this_hour,omitempty"`
+	Today    int64                  `protobuf:"varint,2,opt,name=today,proto3" json:"today,omitempty"`
+	// When the last one was, milliseconds since 1970 UTC; 0 for never.
+	LastMs        int64 `protobuf:"varint,3,opt,name=last_ms,json=lastMs,proto3" json:"last_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Written) Reset() {
+	*x = Written{}
+	mi := &file_console_v1_mapping_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Written) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Written) ProtoMessage() {}
+
+func (x *Written) ProtoReflect() protoreflect.Message {
+	mi := &file_console_v1_mapping_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Written.ProtoReflect.Descriptor instead.
+func (*Written) Descriptor() ([]byte, []int) {
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Written) GetThisHour() int64 {
+	if x != nil {
+		return x.ThisHour
+	}
+	return 0
+}
+
+func (x *Written) GetToday() int64 {
+	if x != nil {
+		return x.Today
+	}
+	return 0
+}
+
+func (x *Written) GetLastMs() int64 {
+	if x != nil {
+		return x.LastMs
+	}
+	return 0
+}
+
 // Transform is one of the safe transforms.
 type Transform struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -350,7 +502,7 @@ type Transform struct {
 
 func (x *Transform) Reset() {
 	*x = Transform{}
-	mi := &file_console_v1_mapping_proto_msgTypes[1]
+	mi := &file_console_v1_mapping_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -362,7 +514,7 @@ func (x *Transform) String() string {
 func (*Transform) ProtoMessage() {}
 
 func (x *Transform) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_mapping_proto_msgTypes[1]
+	mi := &file_console_v1_mapping_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -375,7 +527,7 @@ func (x *Transform) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Transform.ProtoReflect.Descriptor instead.
 func (*Transform) Descriptor() ([]byte, []int) {
-	return file_console_v1_mapping_proto_rawDescGZIP(), []int{1}
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Transform) GetKind() string {
@@ -410,7 +562,7 @@ type OptionPair struct {
 
 func (x *OptionPair) Reset() {
 	*x = OptionPair{}
-	mi := &file_console_v1_mapping_proto_msgTypes[2]
+	mi := &file_console_v1_mapping_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -422,7 +574,7 @@ func (x *OptionPair) String() string {
 func (*OptionPair) ProtoMessage() {}
 
 func (x *OptionPair) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_mapping_proto_msgTypes[2]
+	mi := &file_console_v1_mapping_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -435,7 +587,7 @@ func (x *OptionPair) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OptionPair.ProtoReflect.Descriptor instead.
 func (*OptionPair) Descriptor() ([]byte, []int) {
-	return file_console_v1_mapping_proto_rawDescGZIP(), []int{2}
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *OptionPair) GetAloware() string {
@@ -464,7 +616,7 @@ type Filter struct {
 
 func (x *Filter) Reset() {
 	*x = Filter{}
-	mi := &file_console_v1_mapping_proto_msgTypes[3]
+	mi := &file_console_v1_mapping_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -476,7 +628,7 @@ func (x *Filter) String() string {
 func (*Filter) ProtoMessage() {}
 
 func (x *Filter) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_mapping_proto_msgTypes[3]
+	mi := &file_console_v1_mapping_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -489,7 +641,7 @@ func (x *Filter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Filter.ProtoReflect.Descriptor instead.
 func (*Filter) Descriptor() ([]byte, []int) {
-	return file_console_v1_mapping_proto_rawDescGZIP(), []int{3}
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Filter) GetAny() bool {
@@ -520,7 +672,7 @@ type Condition struct {
 
 func (x *Condition) Reset() {
 	*x = Condition{}
-	mi := &file_console_v1_mapping_proto_msgTypes[4]
+	mi := &file_console_v1_mapping_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -532,7 +684,7 @@ func (x *Condition) String() string {
 func (*Condition) ProtoMessage() {}
 
 func (x *Condition) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_mapping_proto_msgTypes[4]
+	mi := &file_console_v1_mapping_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -545,7 +697,7 @@ func (x *Condition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Condition.ProtoReflect.Descriptor instead.
 func (*Condition) Descriptor() ([]byte, []int) {
-	return file_console_v1_mapping_proto_rawDescGZIP(), []int{4}
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Condition) GetKey() string {
@@ -580,7 +732,7 @@ type GetMappingRequest struct {
 
 func (x *GetMappingRequest) Reset() {
 	*x = GetMappingRequest{}
-	mi := &file_console_v1_mapping_proto_msgTypes[5]
+	mi := &file_console_v1_mapping_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -592,7 +744,7 @@ func (x *GetMappingRequest) String() string {
 func (*GetMappingRequest) ProtoMessage() {}
 
 func (x *GetMappingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_mapping_proto_msgTypes[5]
+	mi := &file_console_v1_mapping_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -605,7 +757,7 @@ func (x *GetMappingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetMappingRequest.ProtoReflect.Descriptor instead.
 func (*GetMappingRequest) Descriptor() ([]byte, []int) {
-	return file_console_v1_mapping_proto_rawDescGZIP(), []int{5}
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *GetMappingRequest) GetTenant() string {
@@ -635,7 +787,7 @@ type GetMappingResponse struct {
 
 func (x *GetMappingResponse) Reset() {
 	*x = GetMappingResponse{}
-	mi := &file_console_v1_mapping_proto_msgTypes[6]
+	mi := &file_console_v1_mapping_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -647,7 +799,7 @@ func (x *GetMappingResponse) String() string {
 func (*GetMappingResponse) ProtoMessage() {}
 
 func (x *GetMappingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_mapping_proto_msgTypes[6]
+	mi := &file_console_v1_mapping_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -660,7 +812,7 @@ func (x *GetMappingResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetMappingResponse.ProtoReflect.Descriptor instead.
 func (*GetMappingResponse) Descriptor() ([]byte, []int) {
-	return file_console_v1_mapping_proto_rawDescGZIP(), []int{6}
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *GetMappingResponse) GetVersion() *Version {
@@ -705,7 +857,7 @@ type Version struct {
 
 func (x *Version) Reset() {
 	*x = Version{}
-	mi := &file_console_v1_mapping_proto_msgTypes[7]
+	mi := &file_console_v1_mapping_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -717,7 +869,7 @@ func (x *Version) String() string {
 func (*Version) ProtoMessage() {}
 
 func (x *Version) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_mapping_proto_msgTypes[7]
+	mi := &file_console_v1_mapping_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -730,7 +882,7 @@ func (x *Version) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Version.ProtoReflect.Descriptor instead.
 func (*Version) Descriptor() ([]byte, []int) {
-	return file_console_v1_mapping_proto_rawDescGZIP(), []int{7}
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Version) GetVersion() int64 {
@@ -780,7 +932,7 @@ type Edit struct {
 
 func (x *Edit) Reset() {
 	*x = Edit{}
-	mi := &file_console_v1_mapping_proto_msgTypes[8]
+	mi := &file_console_v1_mapping_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -792,7 +944,7 @@ func (x *Edit) String() string {
 func (*Edit) ProtoMessage() {}
 
 func (x *Edit) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_mapping_proto_msgTypes[8]
+	mi := &file_console_v1_mapping_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -805,7 +957,7 @@ func (x *Edit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Edit.ProtoReflect.Descriptor instead.
 func (*Edit) Descriptor() ([]byte, []int) {
-	return file_console_v1_mapping_proto_rawDescGZIP(), []int{8}
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Edit) GetKind() isEdit_Kind {
@@ -944,7 +1096,7 @@ type SetFields struct {
 
 func (x *SetFields) Reset() {
 	*x = SetFields{}
-	mi := &file_console_v1_mapping_proto_msgTypes[9]
+	mi := &file_console_v1_mapping_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -956,7 +1108,7 @@ func (x *SetFields) String() string {
 func (*SetFields) ProtoMessage() {}
 
 func (x *SetFields) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_mapping_proto_msgTypes[9]
+	mi := &file_console_v1_mapping_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -969,7 +1121,7 @@ func (x *SetFields) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetFields.ProtoReflect.Descriptor instead.
 func (*SetFields) Descriptor() ([]byte, []int) {
-	return file_console_v1_mapping_proto_rawDescGZIP(), []int{9}
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *SetFields) GetKey() string {
@@ -1038,7 +1190,7 @@ type Transforms struct {
 
 func (x *Transforms) Reset() {
 	*x = Transforms{}
-	mi := &file_console_v1_mapping_proto_msgTypes[10]
+	mi := &file_console_v1_mapping_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1050,7 +1202,7 @@ func (x *Transforms) String() string {
 func (*Transforms) ProtoMessage() {}
 
 func (x *Transforms) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_mapping_proto_msgTypes[10]
+	mi := &file_console_v1_mapping_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1063,7 +1215,7 @@ func (x *Transforms) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Transforms.ProtoReflect.Descriptor instead.
 func (*Transforms) Descriptor() ([]byte, []int) {
-	return file_console_v1_mapping_proto_rawDescGZIP(), []int{10}
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Transforms) GetTransforms() []*Transform {
@@ -1083,7 +1235,7 @@ type Options struct {
 
 func (x *Options) Reset() {
 	*x = Options{}
-	mi := &file_console_v1_mapping_proto_msgTypes[11]
+	mi := &file_console_v1_mapping_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1095,7 +1247,7 @@ func (x *Options) String() string {
 func (*Options) ProtoMessage() {}
 
 func (x *Options) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_mapping_proto_msgTypes[11]
+	mi := &file_console_v1_mapping_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1108,7 +1260,7 @@ func (x *Options) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Options.ProtoReflect.Descriptor instead.
 func (*Options) Descriptor() ([]byte, []int) {
-	return file_console_v1_mapping_proto_rawDescGZIP(), []int{11}
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Options) GetOptions() []*OptionPair {
@@ -1134,7 +1286,7 @@ type AddMapping struct {
 
 func (x *AddMapping) Reset() {
 	*x = AddMapping{}
-	mi := &file_console_v1_mapping_proto_msgTypes[12]
+	mi := &file_console_v1_mapping_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1146,7 +1298,7 @@ func (x *AddMapping) String() string {
 func (*AddMapping) ProtoMessage() {}
 
 func (x *AddMapping) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_mapping_proto_msgTypes[12]
+	mi := &file_console_v1_mapping_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1159,7 +1311,7 @@ func (x *AddMapping) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddMapping.ProtoReflect.Descriptor instead.
 func (*AddMapping) Descriptor() ([]byte, []int) {
-	return file_console_v1_mapping_proto_rawDescGZIP(), []int{12}
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *AddMapping) GetAloware() string {
@@ -1223,7 +1375,7 @@ type AddBuiltIn struct {
 
 func (x *AddBuiltIn) Reset() {
 	*x = AddBuiltIn{}
-	mi := &file_console_v1_mapping_proto_msgTypes[13]
+	mi := &file_console_v1_mapping_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1235,7 +1387,7 @@ func (x *AddBuiltIn) String() string {
 func (*AddBuiltIn) ProtoMessage() {}
 
 func (x *AddBuiltIn) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_mapping_proto_msgTypes[13]
+	mi := &file_console_v1_mapping_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1248,7 +1400,7 @@ func (x *AddBuiltIn) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddBuiltIn.ProtoReflect.Descriptor instead.
 func (*AddBuiltIn) Descriptor() ([]byte, []int) {
-	return file_console_v1_mapping_proto_rawDescGZIP(), []int{13}
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *AddBuiltIn) GetKey() string {
@@ -1276,7 +1428,7 @@ type SetFilter struct {
 
 func (x *SetFilter) Reset() {
 	*x = SetFilter{}
-	mi := &file_console_v1_mapping_proto_msgTypes[14]
+	mi := &file_console_v1_mapping_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1288,7 +1440,7 @@ func (x *SetFilter) String() string {
 func (*SetFilter) ProtoMessage() {}
 
 func (x *SetFilter) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_mapping_proto_msgTypes[14]
+	mi := &file_console_v1_mapping_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1301,7 +1453,7 @@ func (x *SetFilter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetFilter.ProtoReflect.Descriptor instead.
 func (*SetFilter) Descriptor() ([]byte, []int) {
-	return file_console_v1_mapping_proto_rawDescGZIP(), []int{14}
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *SetFilter) GetFilter() *Filter {
@@ -1325,7 +1477,7 @@ type EditMappingRequest struct {
 
 func (x *EditMappingRequest) Reset() {
 	*x = EditMappingRequest{}
-	mi := &file_console_v1_mapping_proto_msgTypes[15]
+	mi := &file_console_v1_mapping_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1337,7 +1489,7 @@ func (x *EditMappingRequest) String() string {
 func (*EditMappingRequest) ProtoMessage() {}
 
 func (x *EditMappingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_mapping_proto_msgTypes[15]
+	mi := &file_console_v1_mapping_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1350,7 +1502,7 @@ func (x *EditMappingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EditMappingRequest.ProtoReflect.Descriptor instead.
 func (*EditMappingRequest) Descriptor() ([]byte, []int) {
-	return file_console_v1_mapping_proto_rawDescGZIP(), []int{15}
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *EditMappingRequest) GetTenant() string {
@@ -1391,7 +1543,7 @@ type EditMappingResponse struct {
 
 func (x *EditMappingResponse) Reset() {
 	*x = EditMappingResponse{}
-	mi := &file_console_v1_mapping_proto_msgTypes[16]
+	mi := &file_console_v1_mapping_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1403,7 +1555,7 @@ func (x *EditMappingResponse) String() string {
 func (*EditMappingResponse) ProtoMessage() {}
 
 func (x *EditMappingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_mapping_proto_msgTypes[16]
+	mi := &file_console_v1_mapping_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1416,7 +1568,7 @@ func (x *EditMappingResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EditMappingResponse.ProtoReflect.Descriptor instead.
 func (*EditMappingResponse) Descriptor() ([]byte, []int) {
-	return file_console_v1_mapping_proto_rawDescGZIP(), []int{16}
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *EditMappingResponse) GetVersion() *Version {
@@ -1445,7 +1597,7 @@ type PreviewMappingRequest struct {
 
 func (x *PreviewMappingRequest) Reset() {
 	*x = PreviewMappingRequest{}
-	mi := &file_console_v1_mapping_proto_msgTypes[17]
+	mi := &file_console_v1_mapping_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1457,7 +1609,7 @@ func (x *PreviewMappingRequest) String() string {
 func (*PreviewMappingRequest) ProtoMessage() {}
 
 func (x *PreviewMappingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_mapping_proto_msgTypes[17]
+	mi := &file_console_v1_mapping_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1470,7 +1622,7 @@ func (x *PreviewMappingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreviewMappingRequest.ProtoReflect.Descriptor instead.
 func (*PreviewMappingRequest) Descriptor() ([]byte, []int) {
-	return file_console_v1_mapping_proto_rawDescGZIP(), []int{17}
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *PreviewMappingRequest) GetTenant() string {
@@ -1513,7 +1665,7 @@ type PreviewMappingResponse struct {
 
 func (x *PreviewMappingResponse) Reset() {
 	*x = PreviewMappingResponse{}
-	mi := &file_console_v1_mapping_proto_msgTypes[18]
+	mi := &file_console_v1_mapping_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1525,7 +1677,7 @@ func (x *PreviewMappingResponse) String() string {
 func (*PreviewMappingResponse) ProtoMessage() {}
 
 func (x *PreviewMappingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_mapping_proto_msgTypes[18]
+	mi := &file_console_v1_mapping_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1538,7 +1690,7 @@ func (x *PreviewMappingResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreviewMappingResponse.ProtoReflect.Descriptor instead.
 func (*PreviewMappingResponse) Descriptor() ([]byte, []int) {
-	return file_console_v1_mapping_proto_rawDescGZIP(), []int{18}
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *PreviewMappingResponse) GetLooked() int64 {
@@ -1604,7 +1756,7 @@ type Estimate struct {
 
 func (x *Estimate) Reset() {
 	*x = Estimate{}
-	mi := &file_console_v1_mapping_proto_msgTypes[19]
+	mi := &file_console_v1_mapping_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1616,7 +1768,7 @@ func (x *Estimate) String() string {
 func (*Estimate) ProtoMessage() {}
 
 func (x *Estimate) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_mapping_proto_msgTypes[19]
+	mi := &file_console_v1_mapping_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1629,7 +1781,7 @@ func (x *Estimate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Estimate.ProtoReflect.Descriptor instead.
 func (*Estimate) Descriptor() ([]byte, []int) {
-	return file_console_v1_mapping_proto_rawDescGZIP(), []int{19}
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Estimate) GetContacts() int64 {
@@ -1676,7 +1828,7 @@ type SideEffect struct {
 
 func (x *SideEffect) Reset() {
 	*x = SideEffect{}
-	mi := &file_console_v1_mapping_proto_msgTypes[20]
+	mi := &file_console_v1_mapping_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1688,7 +1840,7 @@ func (x *SideEffect) String() string {
 func (*SideEffect) ProtoMessage() {}
 
 func (x *SideEffect) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_mapping_proto_msgTypes[20]
+	mi := &file_console_v1_mapping_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1701,7 +1853,7 @@ func (x *SideEffect) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SideEffect.ProtoReflect.Descriptor instead.
 func (*SideEffect) Descriptor() ([]byte, []int) {
-	return file_console_v1_mapping_proto_rawDescGZIP(), []int{20}
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *SideEffect) GetWritten() int64 {
@@ -1755,7 +1907,7 @@ type FieldEffect struct {
 
 func (x *FieldEffect) Reset() {
 	*x = FieldEffect{}
-	mi := &file_console_v1_mapping_proto_msgTypes[21]
+	mi := &file_console_v1_mapping_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1767,7 +1919,7 @@ func (x *FieldEffect) String() string {
 func (*FieldEffect) ProtoMessage() {}
 
 func (x *FieldEffect) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_mapping_proto_msgTypes[21]
+	mi := &file_console_v1_mapping_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1780,7 +1932,7 @@ func (x *FieldEffect) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FieldEffect.ProtoReflect.Descriptor instead.
 func (*FieldEffect) Descriptor() ([]byte, []int) {
-	return file_console_v1_mapping_proto_rawDescGZIP(), []int{21}
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *FieldEffect) GetKey() string {
@@ -1837,7 +1989,7 @@ type Example struct {
 
 func (x *Example) Reset() {
 	*x = Example{}
-	mi := &file_console_v1_mapping_proto_msgTypes[22]
+	mi := &file_console_v1_mapping_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1849,7 +2001,7 @@ func (x *Example) String() string {
 func (*Example) ProtoMessage() {}
 
 func (x *Example) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_mapping_proto_msgTypes[22]
+	mi := &file_console_v1_mapping_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1862,7 +2014,7 @@ func (x *Example) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Example.ProtoReflect.Descriptor instead.
 func (*Example) Descriptor() ([]byte, []int) {
-	return file_console_v1_mapping_proto_rawDescGZIP(), []int{22}
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Example) GetContact() string {
@@ -1899,7 +2051,7 @@ type ListVersionsRequest struct {
 
 func (x *ListVersionsRequest) Reset() {
 	*x = ListVersionsRequest{}
-	mi := &file_console_v1_mapping_proto_msgTypes[23]
+	mi := &file_console_v1_mapping_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1911,7 +2063,7 @@ func (x *ListVersionsRequest) String() string {
 func (*ListVersionsRequest) ProtoMessage() {}
 
 func (x *ListVersionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_mapping_proto_msgTypes[23]
+	mi := &file_console_v1_mapping_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1924,7 +2076,7 @@ func (x *ListVersionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListVersionsRequest.ProtoReflect.Descriptor instead.
 func (*ListVersionsRequest) Descriptor() ([]byte, []int) {
-	return file_console_v1_mapping_proto_rawDescGZIP(), []int{23}
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ListVersionsRequest) GetTenant() string {
@@ -1957,7 +2109,7 @@ type ListVersionsResponse struct {
 
 func (x *ListVersionsResponse) Reset() {
 	*x = ListVersionsResponse{}
-	mi := &file_console_v1_mapping_proto_msgTypes[24]
+	mi := &file_console_v1_mapping_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1969,7 +2121,7 @@ func (x *ListVersionsResponse) String() string {
 func (*ListVersionsResponse) ProtoMessage() {}
 
 func (x *ListVersionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_mapping_proto_msgTypes[24]
+	mi := &file_console_v1_mapping_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1982,7 +2134,7 @@ func (x *ListVersionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListVersionsResponse.ProtoReflect.Descriptor instead.
 func (*ListVersionsResponse) Descriptor() ([]byte, []int) {
-	return file_console_v1_mapping_proto_rawDescGZIP(), []int{24}
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ListVersionsResponse) GetVersions() []*Version {
@@ -2004,7 +2156,7 @@ type CompareVersionsRequest struct {
 
 func (x *CompareVersionsRequest) Reset() {
 	*x = CompareVersionsRequest{}
-	mi := &file_console_v1_mapping_proto_msgTypes[25]
+	mi := &file_console_v1_mapping_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2016,7 +2168,7 @@ func (x *CompareVersionsRequest) String() string {
 func (*CompareVersionsRequest) ProtoMessage() {}
 
 func (x *CompareVersionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_mapping_proto_msgTypes[25]
+	mi := &file_console_v1_mapping_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2029,7 +2181,7 @@ func (x *CompareVersionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompareVersionsRequest.ProtoReflect.Descriptor instead.
 func (*CompareVersionsRequest) Descriptor() ([]byte, []int) {
-	return file_console_v1_mapping_proto_rawDescGZIP(), []int{25}
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *CompareVersionsRequest) GetTenant() string {
@@ -2062,7 +2214,7 @@ type CompareVersionsResponse struct {
 
 func (x *CompareVersionsResponse) Reset() {
 	*x = CompareVersionsResponse{}
-	mi := &file_console_v1_mapping_proto_msgTypes[26]
+	mi := &file_console_v1_mapping_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2074,7 +2226,7 @@ func (x *CompareVersionsResponse) String() string {
 func (*CompareVersionsResponse) ProtoMessage() {}
 
 func (x *CompareVersionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_mapping_proto_msgTypes[26]
+	mi := &file_console_v1_mapping_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2087,7 +2239,7 @@ func (x *CompareVersionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompareVersionsResponse.ProtoReflect.Descriptor instead.
 func (*CompareVersionsResponse) Descriptor() ([]byte, []int) {
-	return file_console_v1_mapping_proto_rawDescGZIP(), []int{26}
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *CompareVersionsResponse) GetDifferences() []*Difference {
@@ -2112,7 +2264,7 @@ type Difference struct {
 
 func (x *Difference) Reset() {
 	*x = Difference{}
-	mi := &file_console_v1_mapping_proto_msgTypes[27]
+	mi := &file_console_v1_mapping_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2124,7 +2276,7 @@ func (x *Difference) String() string {
 func (*Difference) ProtoMessage() {}
 
 func (x *Difference) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_mapping_proto_msgTypes[27]
+	mi := &file_console_v1_mapping_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2137,7 +2289,7 @@ func (x *Difference) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Difference.ProtoReflect.Descriptor instead.
 func (*Difference) Descriptor() ([]byte, []int) {
-	return file_console_v1_mapping_proto_rawDescGZIP(), []int{27}
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Difference) GetKey() string {
@@ -2179,7 +2331,7 @@ type FieldChange struct {
 
 func (x *FieldChange) Reset() {
 	*x = FieldChange{}
-	mi := &file_console_v1_mapping_proto_msgTypes[28]
+	mi := &file_console_v1_mapping_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2191,7 +2343,7 @@ func (x *FieldChange) String() string {
 func (*FieldChange) ProtoMessage() {}
 
 func (x *FieldChange) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_mapping_proto_msgTypes[28]
+	mi := &file_console_v1_mapping_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2204,7 +2356,7 @@ func (x *FieldChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FieldChange.ProtoReflect.Descriptor instead.
 func (*FieldChange) Descriptor() ([]byte, []int) {
-	return file_console_v1_mapping_proto_rawDescGZIP(), []int{28}
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *FieldChange) GetField() string {
@@ -2245,7 +2397,7 @@ type ListPropertiesRequest struct {
 
 func (x *ListPropertiesRequest) Reset() {
 	*x = ListPropertiesRequest{}
-	mi := &file_console_v1_mapping_proto_msgTypes[29]
+	mi := &file_console_v1_mapping_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2257,7 +2409,7 @@ func (x *ListPropertiesRequest) String() string {
 func (*ListPropertiesRequest) ProtoMessage() {}
 
 func (x *ListPropertiesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_mapping_proto_msgTypes[29]
+	mi := &file_console_v1_mapping_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2270,7 +2422,7 @@ func (x *ListPropertiesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPropertiesRequest.ProtoReflect.Descriptor instead.
 func (*ListPropertiesRequest) Descriptor() ([]byte, []int) {
-	return file_console_v1_mapping_proto_rawDescGZIP(), []int{29}
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ListPropertiesRequest) GetTenant() string {
@@ -2319,7 +2471,7 @@ type ListPropertiesResponse struct {
 
 func (x *ListPropertiesResponse) Reset() {
 	*x = ListPropertiesResponse{}
-	mi := &file_console_v1_mapping_proto_msgTypes[30]
+	mi := &file_console_v1_mapping_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2331,7 +2483,7 @@ func (x *ListPropertiesResponse) String() string {
 func (*ListPropertiesResponse) ProtoMessage() {}
 
 func (x *ListPropertiesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_mapping_proto_msgTypes[30]
+	mi := &file_console_v1_mapping_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2344,7 +2496,7 @@ func (x *ListPropertiesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPropertiesResponse.ProtoReflect.Descriptor instead.
 func (*ListPropertiesResponse) Descriptor() ([]byte, []int) {
-	return file_console_v1_mapping_proto_rawDescGZIP(), []int{30}
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ListPropertiesResponse) GetProperties() []*Property {
@@ -2379,7 +2531,7 @@ type Property struct {
 
 func (x *Property) Reset() {
 	*x = Property{}
-	mi := &file_console_v1_mapping_proto_msgTypes[31]
+	mi := &file_console_v1_mapping_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2391,7 +2543,7 @@ func (x *Property) String() string {
 func (*Property) ProtoMessage() {}
 
 func (x *Property) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_mapping_proto_msgTypes[31]
+	mi := &file_console_v1_mapping_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2404,7 +2556,7 @@ func (x *Property) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Property.ProtoReflect.Descriptor instead.
 func (*Property) Descriptor() ([]byte, []int) {
-	return file_console_v1_mapping_proto_rawDescGZIP(), []int{31}
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Property) GetName() string {
@@ -2474,7 +2626,7 @@ type PropertyOption struct {
 
 func (x *PropertyOption) Reset() {
 	*x = PropertyOption{}
-	mi := &file_console_v1_mapping_proto_msgTypes[32]
+	mi := &file_console_v1_mapping_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2486,7 +2638,7 @@ func (x *PropertyOption) String() string {
 func (*PropertyOption) ProtoMessage() {}
 
 func (x *PropertyOption) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_mapping_proto_msgTypes[32]
+	mi := &file_console_v1_mapping_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2499,7 +2651,7 @@ func (x *PropertyOption) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PropertyOption.ProtoReflect.Descriptor instead.
 func (*PropertyOption) Descriptor() ([]byte, []int) {
-	return file_console_v1_mapping_proto_rawDescGZIP(), []int{32}
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *PropertyOption) GetValue() string {
@@ -2539,7 +2691,7 @@ type CreatePropertyRequest struct {
 
 func (x *CreatePropertyRequest) Reset() {
 	*x = CreatePropertyRequest{}
-	mi := &file_console_v1_mapping_proto_msgTypes[33]
+	mi := &file_console_v1_mapping_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2551,7 +2703,7 @@ func (x *CreatePropertyRequest) String() string {
 func (*CreatePropertyRequest) ProtoMessage() {}
 
 func (x *CreatePropertyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_mapping_proto_msgTypes[33]
+	mi := &file_console_v1_mapping_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2564,7 +2716,7 @@ func (x *CreatePropertyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreatePropertyRequest.ProtoReflect.Descriptor instead.
 func (*CreatePropertyRequest) Descriptor() ([]byte, []int) {
-	return file_console_v1_mapping_proto_rawDescGZIP(), []int{33}
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *CreatePropertyRequest) GetTenant() string {
@@ -2611,7 +2763,7 @@ type CreatePropertyResponse struct {
 
 func (x *CreatePropertyResponse) Reset() {
 	*x = CreatePropertyResponse{}
-	mi := &file_console_v1_mapping_proto_msgTypes[34]
+	mi := &file_console_v1_mapping_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2623,7 +2775,7 @@ func (x *CreatePropertyResponse) String() string {
 func (*CreatePropertyResponse) ProtoMessage() {}
 
 func (x *CreatePropertyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_mapping_proto_msgTypes[34]
+	mi := &file_console_v1_mapping_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2636,7 +2788,7 @@ func (x *CreatePropertyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreatePropertyResponse.ProtoReflect.Descriptor instead.
 func (*CreatePropertyResponse) Descriptor() ([]byte, []int) {
-	return file_console_v1_mapping_proto_rawDescGZIP(), []int{34}
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *CreatePropertyResponse) GetProperty() *Property {
@@ -2655,7 +2807,7 @@ type ListUsersRequest struct {
 
 func (x *ListUsersRequest) Reset() {
 	*x = ListUsersRequest{}
-	mi := &file_console_v1_mapping_proto_msgTypes[35]
+	mi := &file_console_v1_mapping_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2667,7 +2819,7 @@ func (x *ListUsersRequest) String() string {
 func (*ListUsersRequest) ProtoMessage() {}
 
 func (x *ListUsersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_mapping_proto_msgTypes[35]
+	mi := &file_console_v1_mapping_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2680,7 +2832,7 @@ func (x *ListUsersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUsersRequest.ProtoReflect.Descriptor instead.
 func (*ListUsersRequest) Descriptor() ([]byte, []int) {
-	return file_console_v1_mapping_proto_rawDescGZIP(), []int{35}
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ListUsersRequest) GetTenant() string {
@@ -2699,7 +2851,7 @@ type ListUsersResponse struct {
 
 func (x *ListUsersResponse) Reset() {
 	*x = ListUsersResponse{}
-	mi := &file_console_v1_mapping_proto_msgTypes[36]
+	mi := &file_console_v1_mapping_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2711,7 +2863,7 @@ func (x *ListUsersResponse) String() string {
 func (*ListUsersResponse) ProtoMessage() {}
 
 func (x *ListUsersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_mapping_proto_msgTypes[36]
+	mi := &file_console_v1_mapping_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2724,7 +2876,7 @@ func (x *ListUsersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUsersResponse.ProtoReflect.Descriptor instead.
 func (*ListUsersResponse) Descriptor() ([]byte, []int) {
-	return file_console_v1_mapping_proto_rawDescGZIP(), []int{36}
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ListUsersResponse) GetUsers() []*User {
@@ -2755,7 +2907,7 @@ type User struct {
 
 func (x *User) Reset() {
 	*x = User{}
-	mi := &file_console_v1_mapping_proto_msgTypes[37]
+	mi := &file_console_v1_mapping_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2767,7 +2919,7 @@ func (x *User) String() string {
 func (*User) ProtoMessage() {}
 
 func (x *User) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_mapping_proto_msgTypes[37]
+	mi := &file_console_v1_mapping_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2780,7 +2932,7 @@ func (x *User) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use User.ProtoReflect.Descriptor instead.
 func (*User) Descriptor() ([]byte, []int) {
-	return file_console_v1_mapping_proto_rawDescGZIP(), []int{37}
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *User) GetEmail() string {
@@ -2857,7 +3009,7 @@ type ListDispositionsRequest struct {
 
 func (x *ListDispositionsRequest) Reset() {
 	*x = ListDispositionsRequest{}
-	mi := &file_console_v1_mapping_proto_msgTypes[38]
+	mi := &file_console_v1_mapping_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2869,7 +3021,7 @@ func (x *ListDispositionsRequest) String() string {
 func (*ListDispositionsRequest) ProtoMessage() {}
 
 func (x *ListDispositionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_mapping_proto_msgTypes[38]
+	mi := &file_console_v1_mapping_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2882,7 +3034,7 @@ func (x *ListDispositionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDispositionsRequest.ProtoReflect.Descriptor instead.
 func (*ListDispositionsRequest) Descriptor() ([]byte, []int) {
-	return file_console_v1_mapping_proto_rawDescGZIP(), []int{38}
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ListDispositionsRequest) GetTenant() string {
@@ -2916,7 +3068,7 @@ type ListDispositionsResponse struct {
 
 func (x *ListDispositionsResponse) Reset() {
 	*x = ListDispositionsResponse{}
-	mi := &file_console_v1_mapping_proto_msgTypes[39]
+	mi := &file_console_v1_mapping_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2928,7 +3080,7 @@ func (x *ListDispositionsResponse) String() string {
 func (*ListDispositionsResponse) ProtoMessage() {}
 
 func (x *ListDispositionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_mapping_proto_msgTypes[39]
+	mi := &file_console_v1_mapping_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2941,7 +3093,7 @@ func (x *ListDispositionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDispositionsResponse.ProtoReflect.Descriptor instead.
 func (*ListDispositionsResponse) Descriptor() ([]byte, []int) {
-	return file_console_v1_mapping_proto_rawDescGZIP(), []int{39}
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ListDispositionsResponse) GetDispositions() []*Disposition {
@@ -2992,7 +3144,7 @@ type SeenDisposition struct {
 
 func (x *SeenDisposition) Reset() {
 	*x = SeenDisposition{}
-	mi := &file_console_v1_mapping_proto_msgTypes[40]
+	mi := &file_console_v1_mapping_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3004,7 +3156,7 @@ func (x *SeenDisposition) String() string {
 func (*SeenDisposition) ProtoMessage() {}
 
 func (x *SeenDisposition) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_mapping_proto_msgTypes[40]
+	mi := &file_console_v1_mapping_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3017,7 +3169,7 @@ func (x *SeenDisposition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SeenDisposition.ProtoReflect.Descriptor instead.
 func (*SeenDisposition) Descriptor() ([]byte, []int) {
-	return file_console_v1_mapping_proto_rawDescGZIP(), []int{40}
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *SeenDisposition) GetAlowareId() string {
@@ -3081,7 +3233,7 @@ type Disposition struct {
 
 func (x *Disposition) Reset() {
 	*x = Disposition{}
-	mi := &file_console_v1_mapping_proto_msgTypes[41]
+	mi := &file_console_v1_mapping_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3093,7 +3245,7 @@ func (x *Disposition) String() string {
 func (*Disposition) ProtoMessage() {}
 
 func (x *Disposition) ProtoReflect() protoreflect.Message {
-	mi := &file_console_v1_mapping_proto_msgTypes[41]
+	mi := &file_console_v1_mapping_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3106,7 +3258,7 @@ func (x *Disposition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Disposition.ProtoReflect.Descriptor instead.
 func (*Disposition) Descriptor() ([]byte, []int) {
-	return file_console_v1_mapping_proto_rawDescGZIP(), []int{41}
+	return file_console_v1_mapping_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *Disposition) GetValue() string {
@@ -3156,7 +3308,7 @@ var File_console_v1_mapping_proto protoreflect.FileDescriptor
 const file_console_v1_mapping_proto_rawDesc = "" +
 	"\n" +
 	"\x18console/v1/mapping.proto\x12\n" +
-	"console.v1\"\xb1\x05\n" +
+	"console.v1\"\xe1\x05\n" +
 	"\aMapping\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x1a\n" +
 	"\bcategory\x18\x02 \x01(\tR\bcategory\x12#\n" +
@@ -3180,7 +3332,18 @@ const file_console_v1_mapping_proto_rawDesc = "" +
 	"\astopped\x18\x11 \x01(\tR\astopped\x12\x16\n" +
 	"\x06manual\x18\x12 \x01(\bR\x06manual\x12!\n" +
 	"\fcannot_write\x18\x13 \x01(\tR\vcannotWrite\x12!\n" +
-	"\fcannot_clear\x18\x14 \x01(\tR\vcannotClear\"[\n" +
+	"\fcannot_clear\x18\x14 \x01(\tR\vcannotClear\x12.\n" +
+	"\x05state\x18\x15 \x01(\v2\x18.console.v1.MappingStateR\x05state\"\xc1\x01\n" +
+	"\fMappingState\x12-\n" +
+	"\ahubspot\x18\x01 \x01(\v2\x13.console.v1.WrittenR\ahubspot\x12-\n" +
+	"\aaloware\x18\x02 \x01(\v2\x13.console.v1.WrittenR\aaloware\x12\x18\n" +
+	"\arefused\x18\x03 \x01(\x03R\arefused\x12\x1c\n" +
+	"\trewritten\x18\x04 \x01(\x03R\trewritten\x12\x1b\n" +
+	"\tto_decide\x18\x05 \x01(\x03R\btoDecide\"U\n" +
+	"\aWritten\x12\x1b\n" +
+	"\tthis_hour\x18\x01 \x01(\x03R\bthisHour\x12\x14\n" +
+	"\x05today\x18\x02 \x01(\x03R\x05today\x12\x17\n" +
+	"\alast_ms\x18\x03 \x01(\x03R\x06lastMs\"[\n" +
 	"\tTransform\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12&\n" +
 	"\x04side\x18\x02 \x01(\x0e2\x12.console.v1.SystemR\x04side\x12\x12\n" +
@@ -3441,122 +3604,127 @@ func file_console_v1_mapping_proto_rawDescGZIP() []byte {
 }
 
 var file_console_v1_mapping_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_console_v1_mapping_proto_msgTypes = make([]protoimpl.MessageInfo, 42)
+var file_console_v1_mapping_proto_msgTypes = make([]protoimpl.MessageInfo, 44)
 var file_console_v1_mapping_proto_goTypes = []any{
 	(Direction)(0),                   // 0: console.v1.Direction
 	(System)(0),                      // 1: console.v1.System
 	(*Mapping)(nil),                  // 2: console.v1.Mapping
-	(*Transform)(nil),                // 3: console.v1.Transform
-	(*OptionPair)(nil),               // 4: console.v1.OptionPair
-	(*Filter)(nil),                   // 5: console.v1.Filter
-	(*Condition)(nil),                // 6: console.v1.Condition
-	(*GetMappingRequest)(nil),        // 7: console.v1.GetMappingRequest
-	(*GetMappingResponse)(nil),       // 8: console.v1.GetMappingResponse
-	(*Version)(nil),                  // 9: console.v1.Version
-	(*Edit)(nil),                     // 10: console.v1.Edit
-	(*SetFields)(nil),                // 11: console.v1.SetFields
-	(*Transforms)(nil),               // 12: console.v1.Transforms
-	(*Options)(nil),                  // 13: console.v1.Options
-	(*AddMapping)(nil),               // 14: console.v1.AddMapping
-	(*AddBuiltIn)(nil),               // 15: console.v1.AddBuiltIn
-	(*SetFilter)(nil),                // 16: console.v1.SetFilter
-	(*EditMappingRequest)(nil),       // 17: console.v1.EditMappingRequest
-	(*EditMappingResponse)(nil),      // 18: console.v1.EditMappingResponse
-	(*PreviewMappingRequest)(nil),    // 19: console.v1.PreviewMappingRequest
-	(*PreviewMappingResponse)(nil),   // 20: console.v1.PreviewMappingResponse
-	(*Estimate)(nil),                 // 21: console.v1.Estimate
-	(*SideEffect)(nil),               // 22: console.v1.SideEffect
-	(*FieldEffect)(nil),              // 23: console.v1.FieldEffect
-	(*Example)(nil),                  // 24: console.v1.Example
-	(*ListVersionsRequest)(nil),      // 25: console.v1.ListVersionsRequest
-	(*ListVersionsResponse)(nil),     // 26: console.v1.ListVersionsResponse
-	(*CompareVersionsRequest)(nil),   // 27: console.v1.CompareVersionsRequest
-	(*CompareVersionsResponse)(nil),  // 28: console.v1.CompareVersionsResponse
-	(*Difference)(nil),               // 29: console.v1.Difference
-	(*FieldChange)(nil),              // 30: console.v1.FieldChange
-	(*ListPropertiesRequest)(nil),    // 31: console.v1.ListPropertiesRequest
-	(*ListPropertiesResponse)(nil),   // 32: console.v1.ListPropertiesResponse
-	(*Property)(nil),                 // 33: console.v1.Property
-	(*PropertyOption)(nil),           // 34: console.v1.PropertyOption
-	(*CreatePropertyRequest)(nil),    // 35: console.v1.CreatePropertyRequest
-	(*CreatePropertyResponse)(nil),   // 36: console.v1.CreatePropertyResponse
-	(*ListUsersRequest)(nil),         // 37: console.v1.ListUsersRequest
-	(*ListUsersResponse)(nil),        // 38: console.v1.ListUsersResponse
-	(*User)(nil),                     // 39: console.v1.User
-	(*ListDispositionsRequest)(nil),  // 40: console.v1.ListDispositionsRequest
-	(*ListDispositionsResponse)(nil), // 41: console.v1.ListDispositionsResponse
-	(*SeenDisposition)(nil),          // 42: console.v1.SeenDisposition
-	(*Disposition)(nil),              // 43: console.v1.Disposition
+	(*MappingState)(nil),             // 3: console.v1.MappingState
+	(*Written)(nil),                  // 4: console.v1.Written
+	(*Transform)(nil),                // 5: console.v1.Transform
+	(*OptionPair)(nil),               // 6: console.v1.OptionPair
+	(*Filter)(nil),                   // 7: console.v1.Filter
+	(*Condition)(nil),                // 8: console.v1.Condition
+	(*GetMappingRequest)(nil),        // 9: console.v1.GetMappingRequest
+	(*GetMappingResponse)(nil),       // 10: console.v1.GetMappingResponse
+	(*Version)(nil),                  // 11: console.v1.Version
+	(*Edit)(nil),                     // 12: console.v1.Edit
+	(*SetFields)(nil),                // 13: console.v1.SetFields
+	(*Transforms)(nil),               // 14: console.v1.Transforms
+	(*Options)(nil),                  // 15: console.v1.Options
+	(*AddMapping)(nil),               // 16: console.v1.AddMapping
+	(*AddBuiltIn)(nil),               // 17: console.v1.AddBuiltIn
+	(*SetFilter)(nil),                // 18: console.v1.SetFilter
+	(*EditMappingRequest)(nil),       // 19: console.v1.EditMappingRequest
+	(*EditMappingResponse)(nil),      // 20: console.v1.EditMappingResponse
+	(*PreviewMappingRequest)(nil),    // 21: console.v1.PreviewMappingRequest
+	(*PreviewMappingResponse)(nil),   // 22: console.v1.PreviewMappingResponse
+	(*Estimate)(nil),                 // 23: console.v1.Estimate
+	(*SideEffect)(nil),               // 24: console.v1.SideEffect
+	(*FieldEffect)(nil),              // 25: console.v1.FieldEffect
+	(*Example)(nil),                  // 26: console.v1.Example
+	(*ListVersionsRequest)(nil),      // 27: console.v1.ListVersionsRequest
+	(*ListVersionsResponse)(nil),     // 28: console.v1.ListVersionsResponse
+	(*CompareVersionsRequest)(nil),   // 29: console.v1.CompareVersionsRequest
+	(*CompareVersionsResponse)(nil),  // 30: console.v1.CompareVersionsResponse
+	(*Difference)(nil),               // 31: console.v1.Difference
+	(*FieldChange)(nil),              // 32: console.v1.FieldChange
+	(*ListPropertiesRequest)(nil),    // 33: console.v1.ListPropertiesRequest
+	(*ListPropertiesResponse)(nil),   // 34: console.v1.ListPropertiesResponse
+	(*Property)(nil),                 // 35: console.v1.Property
+	(*PropertyOption)(nil),           // 36: console.v1.PropertyOption
+	(*CreatePropertyRequest)(nil),    // 37: console.v1.CreatePropertyRequest
+	(*CreatePropertyResponse)(nil),   // 38: console.v1.CreatePropertyResponse
+	(*ListUsersRequest)(nil),         // 39: console.v1.ListUsersRequest
+	(*ListUsersResponse)(nil),        // 40: console.v1.ListUsersResponse
+	(*User)(nil),                     // 41: console.v1.User
+	(*ListDispositionsRequest)(nil),  // 42: console.v1.ListDispositionsRequest
+	(*ListDispositionsResponse)(nil), // 43: console.v1.ListDispositionsResponse
+	(*SeenDisposition)(nil),          // 44: console.v1.SeenDisposition
+	(*Disposition)(nil),              // 45: console.v1.Disposition
 }
 var file_console_v1_mapping_proto_depIdxs = []int32{
 	0,  // 0: console.v1.Mapping.direction:type_name -> console.v1.Direction
 	0,  // 1: console.v1.Mapping.allowed:type_name -> console.v1.Direction
-	3,  // 2: console.v1.Mapping.transforms:type_name -> console.v1.Transform
-	4,  // 3: console.v1.Mapping.options:type_name -> console.v1.OptionPair
-	1,  // 4: console.v1.Transform.side:type_name -> console.v1.System
-	6,  // 5: console.v1.Filter.conditions:type_name -> console.v1.Condition
-	9,  // 6: console.v1.GetMappingResponse.version:type_name -> console.v1.Version
-	2,  // 7: console.v1.GetMappingResponse.mappings:type_name -> console.v1.Mapping
-	5,  // 8: console.v1.GetMappingResponse.filter:type_name -> console.v1.Filter
-	11, // 9: console.v1.Edit.set:type_name -> console.v1.SetFields
-	14, // 10: console.v1.Edit.add:type_name -> console.v1.AddMapping
-	15, // 11: console.v1.Edit.add_built_in:type_name -> console.v1.AddBuiltIn
-	16, // 12: console.v1.Edit.set_filter:type_name -> console.v1.SetFilter
-	0,  // 13: console.v1.SetFields.direction:type_name -> console.v1.Direction
-	12, // 14: console.v1.SetFields.transforms:type_name -> console.v1.Transforms
-	13, // 15: console.v1.SetFields.options:type_name -> console.v1.Options
-	3,  // 16: console.v1.Transforms.transforms:type_name -> console.v1.Transform
-	4,  // 17: console.v1.Options.options:type_name -> console.v1.OptionPair
-	0,  // 18: console.v1.AddMapping.direction:type_name -> console.v1.Direction
-	3,  // 19: console.v1.AddMapping.transforms:type_name -> console.v1.Transform
-	4,  // 20: console.v1.AddMapping.options:type_name -> console.v1.OptionPair
-	5,  // 21: console.v1.SetFilter.filter:type_name -> console.v1.Filter
-	10, // 22: console.v1.EditMappingRequest.edits:type_name -> console.v1.Edit
-	9,  // 23: console.v1.EditMappingResponse.version:type_name -> console.v1.Version
-	29, // 24: console.v1.EditMappingResponse.differences:type_name -> console.v1.Difference
-	10, // 25: console.v1.PreviewMappingRequest.edits:type_name -> console.v1.Edit
-	22, // 26: console.v1.PreviewMappingResponse.hubspot:type_name -> console.v1.SideEffect
-	22, // 27: console.v1.PreviewMappingResponse.aloware:type_name -> console.v1.SideEffect
-	23, // 28: console.v1.PreviewMappingResponse.fields:type_name -> console.v1.FieldEffect
-	29, // 29: console.v1.PreviewMappingResponse.differences:type_name -> console.v1.Difference
-	21, // 30: console.v1.PreviewMappingResponse.estimate:type_name -> console.v1.Estimate
-	23, // 31: console.v1.Estimate.fields:type_name -> console.v1.FieldEffect
-	1,  // 32: console.v1.FieldEffect.system:type_name -> console.v1.System
-	24, // 33: console.v1.FieldEffect.examples:type_name -> console.v1.Example
-	9,  // 34: console.v1.ListVersionsResponse.versions:type_name -> console.v1.Version
-	29, // 35: console.v1.CompareVersionsResponse.differences:type_name -> console.v1.Difference
-	30, // 36: console.v1.Difference.changes:type_name -> console.v1.FieldChange
-	1,  // 37: console.v1.ListPropertiesRequest.system:type_name -> console.v1.System
-	33, // 38: console.v1.ListPropertiesResponse.properties:type_name -> console.v1.Property
-	34, // 39: console.v1.Property.options:type_name -> console.v1.PropertyOption
-	34, // 40: console.v1.CreatePropertyRequest.options:type_name -> console.v1.PropertyOption
-	33, // 41: console.v1.CreatePropertyResponse.property:type_name -> console.v1.Property
-	39, // 42: console.v1.ListUsersResponse.users:type_name -> console.v1.User
-	43, // 43: console.v1.ListDispositionsResponse.dispositions:type_name -> console.v1.Disposition
-	42, // 44: console.v1.ListDispositionsResponse.seen:type_name -> console.v1.SeenDisposition
-	7,  // 45: console.v1.MappingService.GetMapping:input_type -> console.v1.GetMappingRequest
-	17, // 46: console.v1.MappingService.EditMapping:input_type -> console.v1.EditMappingRequest
-	19, // 47: console.v1.MappingService.PreviewMapping:input_type -> console.v1.PreviewMappingRequest
-	25, // 48: console.v1.MappingService.ListVersions:input_type -> console.v1.ListVersionsRequest
-	27, // 49: console.v1.MappingService.CompareVersions:input_type -> console.v1.CompareVersionsRequest
-	31, // 50: console.v1.MappingService.ListProperties:input_type -> console.v1.ListPropertiesRequest
-	35, // 51: console.v1.MappingService.CreateProperty:input_type -> console.v1.CreatePropertyRequest
-	37, // 52: console.v1.MappingService.ListUsers:input_type -> console.v1.ListUsersRequest
-	40, // 53: console.v1.MappingService.ListDispositions:input_type -> console.v1.ListDispositionsRequest
-	8,  // 54: console.v1.MappingService.GetMapping:output_type -> console.v1.GetMappingResponse
-	18, // 55: console.v1.MappingService.EditMapping:output_type -> console.v1.EditMappingResponse
-	20, // 56: console.v1.MappingService.PreviewMapping:output_type -> console.v1.PreviewMappingResponse
-	26, // 57: console.v1.MappingService.ListVersions:output_type -> console.v1.ListVersionsResponse
-	28, // 58: console.v1.MappingService.CompareVersions:output_type -> console.v1.CompareVersionsResponse
-	32, // 59: console.v1.MappingService.ListProperties:output_type -> console.v1.ListPropertiesResponse
-	36, // 60: console.v1.MappingService.CreateProperty:output_type -> console.v1.CreatePropertyResponse
-	38, // 61: console.v1.MappingService.ListUsers:output_type -> console.v1.ListUsersResponse
-	41, // 62: console.v1.MappingService.ListDispositions:output_type -> console.v1.ListDispositionsResponse
-	54, // [54:63] is the sub-list for method output_type
-	45, // [45:54] is the sub-list for method input_type
-	45, // [45:45] is the sub-list for extension type_name
-	45, // [45:45] is the sub-list for extension extendee
-	0,  // [0:45] is the sub-list for field type_name
+	5,  // 2: console.v1.Mapping.transforms:type_name -> console.v1.Transform
+	6,  // 3: console.v1.Mapping.options:type_name -> console.v1.OptionPair
+	3,  // 4: console.v1.Mapping.state:type_name -> console.v1.MappingState
+	4,  // 5: console.v1.MappingState.hubspot:type_name -> console.v1.Written
+	4,  // 6: console.v1.MappingState.aloware:type_name -> console.v1.Written
+	1,  // 7: console.v1.Transform.side:type_name -> console.v1.System
+	8,  // 8: console.v1.Filter.conditions:type_name -> console.v1.Condition
+	11, // 9: console.v1.GetMappingResponse.version:type_name -> console.v1.Version
+	2,  // 10: console.v1.GetMappingResponse.mappings:type_name -> console.v1.Mapping
+	7,  // 11: console.v1.GetMappingResponse.filter:type_name -> console.v1.Filter
+	13, // 12: console.v1.Edit.set:type_name -> console.v1.SetFields
+	16, // 13: console.v1.Edit.add:type_name -> console.v1.AddMapping
+	17, // 14: console.v1.Edit.add_built_in:type_name -> console.v1.AddBuiltIn
+	18, // 15: console.v1.Edit.set_filter:type_name -> console.v1.SetFilter
+	0,  // 16: console.v1.SetFields.direction:type_name -> console.v1.Direction
+	14, // 17: console.v1.SetFields.transforms:type_name -> console.v1.Transforms
+	15, // 18: console.v1.SetFields.options:type_name -> console.v1.Options
+	5,  // 19: console.v1.Transforms.transforms:type_name -> console.v1.Transform
+	6,  // 20: console.v1.Options.options:type_name -> console.v1.OptionPair
+	0,  // 21: console.v1.AddMapping.direction:type_name -> console.v1.Direction
+	5,  // 22: console.v1.AddMapping.transforms:type_name -> console.v1.Transform
+	6,  // 23: console.v1.AddMapping.options:type_name -> console.v1.OptionPair
+	7,  // 24: console.v1.SetFilter.filter:type_name -> console.v1.Filter
+	12, // 25: console.v1.EditMappingRequest.edits:type_name -> console.v1.Edit
+	11, // 26: console.v1.EditMappingResponse.version:type_name -> console.v1.Version
+	31, // 27: console.v1.EditMappingResponse.differences:type_name -> console.v1.Difference
+	12, // 28: console.v1.PreviewMappingRequest.edits:type_name -> console.v1.Edit
+	24, // 29: console.v1.PreviewMappingResponse.hubspot:type_name -> console.v1.SideEffect
+	24, // 30: console.v1.PreviewMappingResponse.aloware:type_name -> console.v1.SideEffect
+	25, // 31: console.v1.PreviewMappingResponse.fields:type_name -> console.v1.FieldEffect
+	31, // 32: console.v1.PreviewMappingResponse.differences:type_name -> console.v1.Difference
+	23, // 33: console.v1.PreviewMappingResponse.estimate:type_name -> console.v1.Estimate
+	25, // 34: console.v1.Estimate.fields:type_name -> console.v1.FieldEffect
+	1,  // 35: console.v1.FieldEffect.system:type_name -> console.v1.System
+	26, // 36: console.v1.FieldEffect.examples:type_name -> console.v1.Example
+	11, // 37: console.v1.ListVersionsResponse.versions:type_name -> console.v1.Version
+	31, // 38: console.v1.CompareVersionsResponse.differences:type_name -> console.v1.Difference
+	32, // 39: console.v1.Difference.changes:type_name -> console.v1.FieldChange
+	1,  // 40: console.v1.ListPropertiesRequest.system:type_name -> console.v1.System
+	35, // 41: console.v1.ListPropertiesResponse.properties:type_name -> console.v1.Property
+	36, // 42: console.v1.Property.options:type_name -> console.v1.PropertyOption
+	36, // 43: console.v1.CreatePropertyRequest.options:type_name -> console.v1.PropertyOption
+	35, // 44: console.v1.CreatePropertyResponse.property:type_name -> console.v1.Property
+	41, // 45: console.v1.ListUsersResponse.users:type_name -> console.v1.User
+	45, // 46: console.v1.ListDispositionsResponse.dispositions:type_name -> console.v1.Disposition
+	44, // 47: console.v1.ListDispositionsResponse.seen:type_name -> console.v1.SeenDisposition
+	9,  // 48: console.v1.MappingService.GetMapping:input_type -> console.v1.GetMappingRequest
+	19, // 49: console.v1.MappingService.EditMapping:input_type -> console.v1.EditMappingRequest
+	21, // 50: console.v1.MappingService.PreviewMapping:input_type -> console.v1.PreviewMappingRequest
+	27, // 51: console.v1.MappingService.ListVersions:input_type -> console.v1.ListVersionsRequest
+	29, // 52: console.v1.MappingService.CompareVersions:input_type -> console.v1.CompareVersionsRequest
+	33, // 53: console.v1.MappingService.ListProperties:input_type -> console.v1.ListPropertiesRequest
+	37, // 54: console.v1.MappingService.CreateProperty:input_type -> console.v1.CreatePropertyRequest
+	39, // 55: console.v1.MappingService.ListUsers:input_type -> console.v1.ListUsersRequest
+	42, // 56: console.v1.MappingService.ListDispositions:input_type -> console.v1.ListDispositionsRequest
+	10, // 57: console.v1.MappingService.GetMapping:output_type -> console.v1.GetMappingResponse
+	20, // 58: console.v1.MappingService.EditMapping:output_type -> console.v1.EditMappingResponse
+	22, // 59: console.v1.MappingService.PreviewMapping:output_type -> console.v1.PreviewMappingResponse
+	28, // 60: console.v1.MappingService.ListVersions:output_type -> console.v1.ListVersionsResponse
+	30, // 61: console.v1.MappingService.CompareVersions:output_type -> console.v1.CompareVersionsResponse
+	34, // 62: console.v1.MappingService.ListProperties:output_type -> console.v1.ListPropertiesResponse
+	38, // 63: console.v1.MappingService.CreateProperty:output_type -> console.v1.CreatePropertyResponse
+	40, // 64: console.v1.MappingService.ListUsers:output_type -> console.v1.ListUsersResponse
+	43, // 65: console.v1.MappingService.ListDispositions:output_type -> console.v1.ListDispositionsResponse
+	57, // [57:66] is the sub-list for method output_type
+	48, // [48:57] is the sub-list for method input_type
+	48, // [48:48] is the sub-list for extension type_name
+	48, // [48:48] is the sub-list for extension extendee
+	0,  // [0:48] is the sub-list for field type_name
 }
 
 func init() { file_console_v1_mapping_proto_init() }
@@ -3564,7 +3732,7 @@ func file_console_v1_mapping_proto_init() {
 	if File_console_v1_mapping_proto != nil {
 		return
 	}
-	file_console_v1_mapping_proto_msgTypes[8].OneofWrappers = []any{
+	file_console_v1_mapping_proto_msgTypes[10].OneofWrappers = []any{
 		(*Edit_Set)(nil),
 		(*Edit_Add)(nil),
 		(*Edit_AddBuiltIn)(nil),
@@ -3573,14 +3741,14 @@ func file_console_v1_mapping_proto_init() {
 		(*Edit_Reset_)(nil),
 		(*Edit_Restore)(nil),
 	}
-	file_console_v1_mapping_proto_msgTypes[9].OneofWrappers = []any{}
+	file_console_v1_mapping_proto_msgTypes[11].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_console_v1_mapping_proto_rawDesc), len(file_console_v1_mapping_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   42,
+			NumMessages:   44,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -24,11 +24,20 @@ func (s *mappingService) GetMapping(ctx context.Context, r *consolev1.GetMapping
 		return nil, err
 	}
 	answer := &consolev1.GetMappingResponse{Version: versionMessage(v.MappingVersion), Filter: filterMessage(v.Set.Filter)}
+	states := make(map[string]mappings.State)
+	if r.GetVersion() == 0 {
+		if states, err = s.Mappings.States(ctx, contact.Tenant(r.GetTenant())); err != nil {
+			return nil, err
+		}
+	}
 	profile := aloware.Profile(v.Tenant.Aloware.Profile)
 	for i := range v.Set.Mappings {
 		m := &v.Set.Mappings[i]
 		out := mappingMessage(m)
 		out.Stopped = v.Stopped[m.Key]
+		if r.GetVersion() == 0 {
+			out.State = stateMessage(states[m.Key])
+		}
 		if p, ok := v.Schema.Property(contact.HubSpot, m.HubSpot); ok {
 			out.HubspotLabel = p.Label
 		}

@@ -172,3 +172,18 @@ func fieldEffects(tallies []mapping.FieldTally) (effects []*consolev1.FieldEffec
 	}
 	return effects
 }
+
+func stateMessage(s mappings.State) *consolev1.MappingState {
+	written := func(system contact.System) *consolev1.Written {
+		w := s.Into(system)
+		out := &consolev1.Written{ThisHour: w.ThisHour, Today: w.Today}
+		if !w.Last.IsZero() {
+			out.LastMs = w.Last.UnixMilli()
+		}
+		return out
+	}
+	return &consolev1.MappingState{
+		Hubspot: written(contact.HubSpot), Aloware: written(contact.Aloware),
+		Refused: int64(s.Refused), Rewritten: int64(s.Rewritten), ToDecide: int64(s.ToDecide),
+	}
+}

@@ -22,7 +22,10 @@ import (
 	"lockstep.internal/services/console/tenants"
 )
 
-const acme contact.Tenant = "acme"
+const (
+	acme contact.Tenant = "acme"
+	zone                = "America/New_York" // of the tenant
+)
 
 // free is a budget without limits: these tests are about something else.
 type free struct{}
@@ -33,8 +36,9 @@ func (free) Done(quota.Answer)                                      {}
 // env is the room with a tenant, a simulated portal, a bus and a database.
 type env struct {
 	*mappings.Mappings
-	t  *testing.T
-	db *postgres.DB
+	t   *testing.T
+	db  *postgres.DB
+	now time.Time // by the room's clock; zero is the real one
 }
 
 func newEnv(t *testing.T) *env {
@@ -55,7 +59,7 @@ func newEnv(t *testing.T) *env {
 		t.Fatal(err)
 	}
 	db := dbtest.Open(t)
-	one := tenant.Tenant{ID: acme, Name: "Acme", Region: "US", TimeZone: "UTC", Active: true, Creation: tenant.FlowBoth, Updates: tenant.FlowBoth}
+	one := tenant.Tenant{ID: acme, Name: "Acme", Region: "US", TimeZone: zone, Active: true, Creation: tenant.FlowBoth, Updates: tenant.FlowBoth}
 	if err := db.SaveTenant(t.Context(), one, sealer); err != nil {
 		t.Fatal(err)
 	}
@@ -74,11 +78,19 @@ func newEnv(t *testing.T) *env {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &env{t: t, db: db, Mappings: mappings.New(mappings.Config{
+	e := &env{t: t, db: db}
+	e.Mappings = mappings.New(mappings.Config{
 		DB: db, Bus: bustest.New(t), Roster: known, Logger: slog.New(slog.DiscardHandler),
 		Portal:  func(*tenant.Tenant) mappings.Portal { return portal },
 		Account: func(*tenant.Tenant) (mappings.Account, error) { return account, nil },
-	})}
+		Now: func() time.Time {
+			if e.now.IsZero() {
+				return time.Now()
+			}
+			return e.now
+		},
+	})
+	return e
 }
 
 // list stores a list as the mapper would.

@@ -50,6 +50,8 @@ type Config struct {
 	Logger  *slog.Logger
 	Portal  func(*tenant.Tenant) Portal
 	Account func(*tenant.Tenant) (Account, error)
+	// Now is our clock; nil is time.Now.
+	Now func() time.Time
 }
 
 // Mappings is the room.
@@ -67,6 +69,9 @@ type seenSchema struct {
 
 // New makes the room.
 func New(config Config) *Mappings {
+	if config.Now == nil {
+		config.Now = time.Now
+	}
 	return &Mappings{config: config, schemas: make(map[contact.Tenant]seenSchema)}
 }
 

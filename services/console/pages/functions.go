@@ -13,6 +13,7 @@ import (
 	"lockstep.internal/pkg/contact"
 	"lockstep.internal/pkg/mapping"
 	"lockstep.internal/services/console/inbox"
+	"lockstep.internal/services/console/mappings"
 )
 
 // functions are what templates may call.
@@ -57,6 +58,7 @@ var functions = template.FuncMap{
 	"category": func(c mapping.Category) string { return categories[c] },
 	"duration": func(d time.Duration) string { return ago(d) },
 	"wants":    func(kinds []string, kind string) bool { return len(kinds) == 0 || slices.Contains(kinds, kind) },
+	"written":  func(s mappings.State) []writtenSide { return writtenSides(s, time.Now()) },
 }
 
 // systemName is how people call a system.
