@@ -266,9 +266,11 @@ func (f *FieldSide) seenWith(value string) (at contact.Millis) {
 }
 
 // inDoubt reports whether another value was seen in the tick in which the present
-// one came, and nobody knows yet which of them it ended with.
+// one came, and nobody knows yet which of them it ended with: neither is the order
+// that of two writes of ours.
 func (f *FieldSide) inDoubt() bool {
-	return slices.ContainsFunc(f.Past, func(p Past) bool { return p.Until >= f.Since+doubtFor })
+	tick := Span{From: f.Since, To: max(f.Seen.To, f.Since)}
+	return slices.ContainsFunc(f.Past, func(p Past) bool { return p.Until >= f.Since+doubtFor && !f.overwritten(p.Value, tick) })
 }
 
 // doubted reports whether a value and the present one were seen in one tick, so
