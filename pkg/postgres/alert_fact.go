@@ -12,20 +12,16 @@ import (
 // What alerts are made of. All of it is read in one pass over all tenants, and
 // costs what is wrong, not how many tenants there are.
 
-// problemSeen reports whether somebody dismissed a problem p.
-const problemSeen = `EXISTS (SELECT FROM problem_dismissal d WHERE d.tenant = p.tenant AND d.contact = p.contact AND d.field = p.field
-	AND d.system = p.system AND d.kind = p.kind AND d.since = p.since)`
-
 // problemsOfGroup are the problems of group g that nobody has dismissed.
 const problemsOfGroup = `SELECT p.contact, p.class, p.message, p.value, p.since FROM contact_problem p
-	WHERE p.tenant = g.tenant AND p.kind = g.kind AND p.reason = g.reason AND p.system = g.system AND p.field = g.field AND NOT ` + problemSeen
+	WHERE p.tenant = g.tenant AND p.kind = g.kind AND p.reason = g.reason AND p.system = g.system AND p.field = g.field` + problemOpen
 
 // FirstProblems gives of each group of problems the oldest that nobody has
 // dismissed; of kinds whose problems count one by one it gives the oldest of
 // each group, up to most.
 func (tx *Tx) FirstProblems(ctx context.Context, oneByOne []contact.ProblemKind, most int) ([]ProblemRow, error) {
 	rows, err := tx.tx.Query(ctx, `
-		WITH g AS (SELECT tenant, kind, reason, system, field FROM problem_count WHERE contacts > 0)
+		WITH g AS (SELECT tenant, kind, reason, system, field FROM problem_count WHERE contacts > dismissed)
 		SELECT g.tenant, f.contact, g.field, g.system, g.kind, f.class, g.reason, f.message, f.value, f.since
 		FROM g CROSS JOIN LATERAL (`+problemsOfGroup+` ORDER BY p.since, p.contact LIMIT 1) f WHERE g.kind <> ALL($1)
 		UNION ALL
@@ -67,7 +63,7 @@ func (tx *Tx) CountProblems(ctx context.Context, groups []ProblemRow) ([]Problem
 		SELECT n.open, n.dismissed
 		FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[]) WITH ORDINALITY AS w(tenant, kind, reason, system, field, place)
 		CROSS JOIN LATERAL (
-			SELECT count(*) FILTER (WHERE d.author IS NULL) AS open, count(d.author) AS dismissed FROM `+problemJoined+`
+			SELECT count(*) FILTER (WHERE p.dismissed_by = '') AS open, count(*) FILTER (WHERE p.dismissed_by <> '') AS dismissed FROM contact_problem p
 			WHERE p.tenant = w.tenant AND p.kind = w.kind AND p.reason = w.reason AND p.system = w.system AND p.field = w.field) n
 		ORDER BY w.place`,
 		columns[0], columns[1], columns[2], columns[3], columns[4])

@@ -40,7 +40,7 @@ type Tx struct {
 	tx pgx.Tx
 	// problems are by how many contacts more or less the transaction leaves a
 	// cause with; they are stored with it.
-	problems map[problemCause]int64
+	problems map[problemCause]problemDelta
 }
 
 // Options tune a pool; the zero value is good for a service.

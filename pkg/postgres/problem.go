@@ -3,6 +3,9 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -11,7 +14,7 @@ import (
 )
 
 // The tables contact_problem and problem_count are written by the mapper alone,
-// problem_dismissal by the console alone.
+// but for what is dismissed, which is the console's.
 
 // ProblemRow is one open problem of one contact.
 type ProblemRow struct {
@@ -52,7 +55,7 @@ func (tx *Tx) SaveProblems(ctx context.Context, tenants []contact.Tenant, contac
 		WHERE p.tenant = w.tenant AND p.contact = w.contact AND NOT EXISTS (
 			SELECT FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[]) AS n(tenant, contact, field, system, kind, reason)
 			WHERE n.tenant = p.tenant AND n.contact = p.contact AND n.field = p.field AND n.system = p.system AND n.kind = p.kind AND n.reason = p.reason)
-		RETURNING p.tenant, p.kind, p.reason, p.system, p.field`,
+		RETURNING `+problemCounted+`, p.dismissed_by <> ''`,
 		texts(tenants), texts(contacts), columns[0], columns[1], columns[2], columns[3], columns[4], columns[6])
 	if err := tx.counted(gone, err, -1); err != nil {
 		return fmt.Errorf("remove problems of %d contacts: %w", len(contacts), err)
@@ -69,7 +72,7 @@ func (tx *Tx) SaveProblems(ctx context.Context, tenants []contact.Tenant, contac
 			SET class = excluded.class, message = excluded.message, value = excluded.value, version = excluded.version,
 				attempts = p.attempts + CASE WHEN p.version <> excluded.version THEN 1 ELSE 0 END
 			RETURNING `+problemCauses+`, xmax = 0 AS fresh)
-		SELECT `+problemCauses+` FROM saved WHERE fresh`,
+		SELECT `+problemCauses+`, false FROM saved WHERE fresh`,
 		columns[0], columns[1], columns[2], columns[3], columns[4], columns[5], columns[6], columns[7], columns[8], versions, since)
 	if err := tx.counted(saved, err, +1); err != nil {
 		return fmt.Errorf("save %d problems: %w", len(problems), err)
@@ -88,28 +91,59 @@ type ProblemFilter struct {
 	Dismissed bool // with those that were dismissed
 }
 
-const problemChosen = `p.tenant = $1 AND ($2 = '' OR p.kind = $2) AND ($3 = '' OR p.reason = $3) AND ($4 = 'none' OR p.system = $4)
-	AND ($5::text IS NULL OR p.field = $5) AND ($6 = '' OR p.contact = $6) AND ($7 OR d.author IS NULL)`
-
-const (
-	dismissalOf = `d.tenant = p.tenant AND d.contact = p.contact AND d.field = p.field AND d.system = p.system AND d.kind = p.kind AND d.since = p.since`
-
-	problemJoined = `contact_problem p LEFT JOIN problem_dismissal d ON ` + dismissalOf
-)
-
-func (f ProblemFilter) arguments() []any {
-	return []any{string(f.Tenant), string(f.Kind), f.Reason, f.System.String(), f.Field, string(f.Contact), f.Dismissed}
+// grouped reports whether the filter chooses the problems of one cause.
+func (f ProblemFilter) grouped() bool {
+	return f.Kind != "" && f.Reason != "" && f.System != 0 && f.Field != nil && f.Contact == ""
 }
 
-// Problems gives problems in the order of contact, field, system and kind,
-// behind one of them ("" for the first).
+// chosen is the condition for problems p, with its arguments. What does not
+// restrict is not in it, so that an index serves what does.
+func (f ProblemFilter) chosen() (condition string, arguments []any) {
+	add := func(column string, value any) {
+		arguments = append(arguments, value)
+		condition += fmt.Sprintf(" AND p.%s = $%d", column, len(arguments))
+	}
+	add("tenant", string(f.Tenant))
+	if f.Kind != "" {
+		add("kind", string(f.Kind))
+	}
+	if f.Reason != "" {
+		add("reason", f.Reason)
+	}
+	if f.System != 0 {
+		add("system", f.System.String())
+	}
+	if f.Field != nil {
+		add("field", *f.Field)
+	}
+	if f.Contact != "" {
+		add("contact", string(f.Contact))
+	}
+	if !f.Dismissed {
+		condition += problemOpen
+	}
+	return condition[len(" AND "):], arguments
+}
+
+// problemOpen restricts problems p to those that nobody dismissed.
+const problemOpen = ` AND p.dismissed_by = ''`
+
+// Problems gives problems behind one of them (the zero row for the first): those
+// of one cause in the order in which they were met, others in the order of
+// contact, field, system and kind.
 func (db *DB) Problems(ctx context.Context, f ProblemFilter, after ProblemRow, limit int) ([]ProblemRow, error) {
+	condition, arguments := f.chosen()
+	order, place := "p.contact, p.field, p.system, p.kind", []any{string(after.Contact), after.Field, after.System.String(), string(after.Kind)}
+	if f.grouped() {
+		order, place = "p.since, p.contact", []any{after.Since, string(after.Contact)}
+	}
+	if after.Contact != "" {
+		condition += " AND (" + order + ") > (" + numbered(len(arguments)+1, len(place)) + ")"
+		arguments = append(arguments, place...)
+	}
 	rows, err := db.pool.Query(ctx, `
-		SELECT p.tenant, p.contact, p.field, p.system, p.kind, p.class, p.reason, p.message, p.value, p.version, p.since, p.attempts,
-			coalesce(d.author, ''), d.at
-		FROM `+problemJoined+` WHERE `+problemChosen+` AND (p.contact, p.field, p.system, p.kind) > ($8, $9, $10, $11)
-		ORDER BY p.contact, p.field, p.system, p.kind LIMIT $12`,
-		append(f.arguments(), string(after.Contact), after.Field, after.System.String(), string(after.Kind), limit)...)
+		SELECT p.tenant, p.contact, p.field, p.system, p.kind, p.class, p.reason, p.message, p.value, p.version, p.since, p.attempts, p.dismissed_by, p.dismissed_at
+		FROM contact_problem p WHERE `+condition+` ORDER BY `+order+` LIMIT `+numbered(len(arguments)+1, 1), append(arguments, limit)...)
 	if err != nil {
 		return nil, fmt.Errorf("list problems: %w", err)
 	}
@@ -132,31 +166,70 @@ func (db *DB) Problems(ctx context.Context, f ProblemFilter, after ProblemRow, l
 	return problems, nil
 }
 
+// numbered are so many parameters of a statement, from one on: "$3, $4".
+func numbered(from, many int) string {
+	var list []string
+	for i := range many {
+		list = append(list, fmt.Sprintf("$%d", from+i))
+	}
+	return strings.Join(list, ", ")
+}
+
 // Dismiss marks the chosen problems as seen by somebody, and gives their
 // number. Those that are being solved at this moment are left out.
 func (db *DB) Dismiss(ctx context.Context, f ProblemFilter, author string, at time.Time) (int, error) {
 	f.Dismissed = false
-	tag, err := db.pool.Exec(ctx, `
-		INSERT INTO problem_dismissal AS old (tenant, contact, field, system, kind, reason, since, author, at)
-		SELECT p.tenant, p.contact, p.field, p.system, p.kind, p.reason, p.since, $8, $9 FROM `+problemJoined+` WHERE `+problemChosen+`
-		FOR KEY SHARE OF p SKIP LOCKED
-		ON CONFLICT (tenant, contact, field, system, kind) DO UPDATE SET reason = excluded.reason, since = excluded.since, author = excluded.author, at = excluded.at`,
-		append(f.arguments(), author, at)...)
+	condition, arguments := f.chosen()
+	n, err := db.mark(ctx, condition, arguments, author, &at)
 	if err != nil {
-		return 0, fmt.Errorf("dismiss problems: %w", err)
+		return n, fmt.Errorf("dismiss problems: %w", err)
 	}
-	return int(tag.RowsAffected()), nil
+	return n, nil
 }
 
 // Undismiss takes back the dismissal of the chosen problems, and gives their
 // number.
 func (db *DB) Undismiss(ctx context.Context, f ProblemFilter) (int, error) {
 	f.Dismissed = true
-	tag, err := db.pool.Exec(ctx, `
-		DELETE FROM problem_dismissal WHERE ctid = ANY(ARRAY(
-			SELECT d.ctid FROM contact_problem p JOIN problem_dismissal d ON `+dismissalOf+` WHERE `+problemChosen+` FOR UPDATE OF d SKIP LOCKED))`, f.arguments()...)
+	condition, arguments := f.chosen()
+	n, err := db.mark(ctx, condition+" AND p.dismissed_by <> ''", arguments, "", nil)
 	if err != nil {
-		return 0, fmt.Errorf("take dismissals back: %w", err)
+		return n, fmt.Errorf("take dismissals back: %w", err)
 	}
-	return int(tag.RowsAffected()), nil
+	return n, nil
+}
+
+// mark makes an author the one who dismissed problems, and gives their number.
+// It takes some thousands at a time, so that the mapper never waits long, and
+// leaves out those that the mapper is at.
+func (db *DB) mark(ctx context.Context, condition string, arguments []any, author string, at *time.Time) (int, error) {
+	const step = 5000
+	more := int64(1)
+	if author == "" {
+		more = -1
+	}
+	for total := 0; ; {
+		n := 0
+		err := db.InTx(ctx, func(tx *Tx) error {
+			parameters := append(slices.Clone(arguments), author, at)
+			marked, err := tx.tx.Query(ctx, `
+				UPDATE contact_problem p SET dismissed_by = `+numbered(len(arguments)+1, 1)+`, dismissed_at = `+numbered(len(arguments)+2, 1)+`
+				WHERE p.ctid = ANY(ARRAY(SELECT p.ctid FROM contact_problem p WHERE `+condition+` LIMIT `+strconv.Itoa(step)+` FOR UPDATE SKIP LOCKED))
+				RETURNING `+problemCounted, parameters...)
+			if err != nil {
+				return err
+			}
+			var c problemCause
+			_, err = pgx.ForEachRow(marked, c.columns(), func() error {
+				n++
+				tx.count(c, problemDelta{dismissed: more})
+				return nil
+			})
+			return err
+		})
+		total += n
+		if err != nil || n < step {
+			return total, err
+		}
+	}
 }

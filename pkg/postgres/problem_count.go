@@ -18,19 +18,43 @@ import (
 // problemCauses are its columns.
 type problemCause struct{ tenant, kind, reason, system, field string }
 
-const problemCauses = `tenant, kind, reason, system, field`
+const (
+	problemCauses  = `tenant, kind, reason, system, field`
+	problemCounted = `p.tenant, p.kind, p.reason, p.system, p.field`
+)
 
-// counted keeps that each cause of a result has so many contacts more.
+// columns are where problemCauses are read to.
+func (c *problemCause) columns() []any {
+	return []any{&c.tenant, &c.kind, &c.reason, &c.system, &c.field}
+}
+
+// problemDelta is by how many contacts a cause has more, and by how many more
+// that somebody dismissed.
+type problemDelta struct{ contacts, dismissed int64 }
+
+// count keeps what a cause has more.
+func (tx *Tx) count(c problemCause, more problemDelta) {
+	if tx.problems == nil {
+		tx.problems = make(map[problemCause]problemDelta)
+	}
+	d := tx.problems[c]
+	tx.problems[c] = problemDelta{d.contacts + more.contacts, d.dismissed + more.dismissed}
+}
+
+// counted keeps that each cause of a result has so many contacts more. A row of
+// it has the cause, and whether the problem is dismissed.
 func (tx *Tx) counted(causes pgx.Rows, err error, more int64) error {
 	if err != nil {
 		return err
 	}
 	var c problemCause
-	_, err = pgx.ForEachRow(causes, []any{&c.tenant, &c.kind, &c.reason, &c.system, &c.field}, func() error {
-		if tx.problems == nil {
-			tx.problems = make(map[problemCause]int64)
+	var dismissed bool
+	_, err = pgx.ForEachRow(causes, append(c.columns(), &dismissed), func() error {
+		d := problemDelta{contacts: more}
+		if dismissed {
+			d.dismissed = more
 		}
-		tx.problems[c] += more
+		tx.count(c, d)
 		return nil
 	})
 	return err
@@ -40,7 +64,7 @@ func (tx *Tx) counted(causes pgx.Rows, err error, more int64) error {
 func (tx *Tx) deleteProblems(ctx context.Context, tenants []contact.Tenant, keys []contact.Key) error {
 	gone, err := tx.tx.Query(ctx, `
 		DELETE FROM contact_problem p USING unnest($1::text[], $2::text[]) AS w(tenant, contact)
-		WHERE p.tenant = w.tenant AND p.contact = w.contact RETURNING p.tenant, p.kind, p.reason, p.system, p.field`, texts(tenants), texts(keys))
+		WHERE p.tenant = w.tenant AND p.contact = w.contact RETURNING `+problemCounted+`, p.dismissed_by <> ''`, texts(tenants), texts(keys))
 	if err := tx.counted(gone, err, -1); err != nil {
 		return fmt.Errorf("delete the problems of contacts: %w", err)
 	}
@@ -51,24 +75,24 @@ func (tx *Tx) deleteProblems(ctx context.Context, tenants []contact.Tenant, keys
 // as its last statement: two transactions never wait for each other's causes.
 func (tx *Tx) countProblems(ctx context.Context) error {
 	var columns [5][]string
-	var more []int64
+	var contacts, dismissed []int64
 	for c, n := range tx.problems {
-		if n == 0 {
+		if n == (problemDelta{}) {
 			continue
 		}
 		for i, text := range []string{c.tenant, c.kind, c.reason, c.system, c.field} {
 			columns[i] = append(columns[i], text)
 		}
-		more = append(more, n)
+		contacts, dismissed = append(contacts, n.contacts), append(dismissed, n.dismissed)
 	}
-	if len(more) == 0 {
+	if len(contacts) == 0 {
 		return nil
 	}
 	if _, err := tx.tx.Exec(ctx, `
-		INSERT INTO problem_count AS c (tenant, kind, reason, system, field, contacts)
-		SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[]) ORDER BY 1, 2, 3, 4, 5
-		ON CONFLICT (tenant, kind, reason, system, field) DO UPDATE SET contacts = c.contacts + excluded.contacts`,
-		columns[0], columns[1], columns[2], columns[3], columns[4], more); err != nil {
+		INSERT INTO problem_count AS c (tenant, kind, reason, system, field, contacts, dismissed)
+		SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[]) ORDER BY 1, 2, 3, 4, 5
+		ON CONFLICT (tenant, kind, reason, system, field) DO UPDATE SET contacts = c.contacts + excluded.contacts, dismissed = c.dismissed + excluded.dismissed`,
+		columns[0], columns[1], columns[2], columns[3], columns[4], contacts, dismissed); err != nil {
 		return fmt.Errorf("count problems: %w", err)
 	}
 	return nil
@@ -110,11 +134,7 @@ type ProblemGroup struct {
 
 // ProblemGroups gives the groups of a tenant's problems, the largest first.
 func (db *DB) ProblemGroups(ctx context.Context, f ProblemFilter) ([]ProblemGroup, error) {
-	query := countedGroups
-	if f.Contact != "" {
-		query = contactGroups
-	}
-	rows, err := db.pool.Query(ctx, query, f.arguments()...)
+	rows, err := f.groups(ctx, db)
 	if err != nil {
 		return nil, fmt.Errorf("group problems: %w", err)
 	}
@@ -133,31 +153,34 @@ func (db *DB) ProblemGroups(ctx context.Context, f ProblemFilter) ([]ProblemGrou
 	return groups, nil
 }
 
-// contactGroups goes through the problems of one contact.
-const contactGroups = `
-	SELECT p.kind, p.reason, p.system, p.field, min(p.class), count(*), count(d.author), min(p.since), max(p.since), min(p.message)
-	FROM ` + problemJoined + ` WHERE ` + problemChosen + `
-	GROUP BY p.kind, p.reason, p.system, p.field ORDER BY p.reason, p.system, p.field`
+// groups asks for the groups: those of one contact are counted, the numbers of
+// all are kept. Of each group that counts it looks at the first problem and the
+// last.
+func (f ProblemFilter) groups(ctx context.Context, db *DB) (pgx.Rows, error) {
+	if f.Contact != "" {
+		condition, arguments := f.chosen()
+		return db.pool.Query(ctx, `
+			SELECT p.kind, p.reason, p.system, p.field, min(p.class), count(*), count(*) FILTER (WHERE p.dismissed_by <> ''), min(p.since), max(p.since), min(p.message)
+			FROM contact_problem p WHERE `+condition+` GROUP BY 1, 2, 3, 4 ORDER BY 2, 3, 4`, arguments...)
+	}
+	numbers, open := `c.contacts, c.dismissed`, ""
+	if !f.Dismissed {
+		numbers, open = `c.contacts - c.dismissed, 0`, problemOpen
+	}
+	return db.pool.Query(ctx, `
+		SELECT c.kind, c.reason, c.system, c.field, newest.class, `+numbers+`, oldest.since, newest.since, newest.message
+		FROM problem_count c
+		CROSS JOIN LATERAL (SELECT p.since FROM `+problemOfCause+open+` ORDER BY p.since, p.contact LIMIT 1) oldest
+		CROSS JOIN LATERAL (SELECT p.since, p.class, p.message FROM `+problemOfCause+open+` ORDER BY p.since DESC, p.contact DESC LIMIT 1) newest
+		WHERE c.tenant = $1 AND ($2 = '' OR c.kind = $2) AND ($3 = '' OR c.reason = $3) AND ($4 = 'none' OR c.system = $4) AND ($5::text IS NULL OR c.field = $5)
+		AND c.contacts > CASE WHEN $6 THEN 0 ELSE c.dismissed END
+		ORDER BY c.reason, c.system, c.field`,
+		string(f.Tenant), string(f.Kind), f.Reason, f.System.String(), f.Field, f.Dismissed)
+}
 
-// countedGroups takes the numbers as they are kept, and looks at the first and
-// the last problem of each group that counts. Dismissals are counted in their
-// index: there are as many as somebody pressed for.
-const countedGroups = `
-	SELECT c.kind, c.reason, c.system, c.field, newest.class, c.contacts - CASE WHEN $7 THEN 0 ELSE d.contacts END, CASE WHEN $7 THEN d.contacts ELSE 0 END,
-		oldest.since, newest.since, newest.message
-	FROM problem_count c
-	CROSS JOIN LATERAL (SELECT count(*) AS contacts FROM problem_dismissal d
-		WHERE d.tenant = c.tenant AND d.kind = c.kind AND d.reason = c.reason AND d.system = c.system AND d.field = c.field) d
-	CROSS JOIN LATERAL (SELECT p.since FROM ` + problemOfCause + ` ORDER BY p.since, p.contact LIMIT 1) oldest
-	CROSS JOIN LATERAL (SELECT p.since, p.class, p.message FROM ` + problemOfCause + ` ORDER BY p.since DESC, p.contact DESC LIMIT 1) newest
-	WHERE c.tenant = $1 AND ($2 = '' OR c.kind = $2) AND ($3 = '' OR c.reason = $3) AND ($4 = 'none' OR c.system = $4) AND ($5::text IS NULL OR c.field = $5)
-	AND $6 = '' AND c.contacts > CASE WHEN $7 THEN 0 ELSE d.contacts END
-	ORDER BY c.reason, c.system, c.field`
-
+// problemOfCause are the problems p of a row c of problem_count.
 const problemOfCause = `contact_problem p
-	WHERE p.tenant = c.tenant AND p.kind = c.kind AND p.reason = c.reason AND p.system = c.system AND p.field = c.field
-	AND ($7 OR NOT EXISTS (SELECT FROM problem_dismissal x
-		WHERE x.tenant = p.tenant AND x.kind = p.kind AND x.reason = p.reason AND x.system = p.system AND x.field = p.field AND x.since = p.since AND x.contact = p.contact))`
+	WHERE p.tenant = c.tenant AND p.kind = c.kind AND p.reason = c.reason AND p.system = c.system AND p.field = c.field`
 
 // ProblemNumber is how many of a tenant's contacts have a problem with a field.
 type ProblemNumber struct {
@@ -171,11 +194,8 @@ type ProblemNumber struct {
 // dismissed, by tenant.
 func (db *DB) ProblemNumbers(ctx context.Context, tenants []contact.Tenant) (map[contact.Tenant][]ProblemNumber, error) {
 	rows, err := db.pool.Query(ctx, `
-		SELECT c.tenant, c.field, c.system, c.kind, sum(c.contacts - d.contacts)::bigint
-		FROM problem_count c
-		CROSS JOIN LATERAL (SELECT count(*) AS contacts FROM problem_dismissal d
-			WHERE d.tenant = c.tenant AND d.kind = c.kind AND d.reason = c.reason AND d.system = c.system AND d.field = c.field) d
-		WHERE c.tenant = ANY($1) GROUP BY 1, 2, 3, 4 HAVING sum(c.contacts - d.contacts) > 0 ORDER BY 1, 2, 3, 4`, texts(tenants))
+		SELECT tenant, field, system, kind, sum(contacts - dismissed)::bigint
+		FROM problem_count WHERE tenant = ANY($1) GROUP BY 1, 2, 3, 4 HAVING sum(contacts - dismissed) > 0 ORDER BY 1, 2, 3, 4`, texts(tenants))
 	if err != nil {
 		return nil, fmt.Errorf("count problems: %w", err)
 	}

@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -67,5 +68,60 @@ func TestAProblemKeepsItsBeginning(t *testing.T) {
 	save()
 	if got := list(true); len(got) != 0 {
 		t.Fatalf("problems are %+v after they were solved", got)
+	}
+}
+
+// TestAGroupIsReadPageByPage in the order in which its contacts met the problem,
+// without those that somebody dismissed.
+func TestAGroupIsReadPageByPage(t *testing.T) {
+	t.Parallel()
+	db := dbtest.Open(t)
+	start := time.Now().Truncate(time.Second)
+	field := "email"
+	var tenants []contact.Tenant
+	var keys []contact.Key
+	var rows []postgres.ProblemRow
+	for n := range 25 {
+		key := contact.Key(fmt.Sprintf("hubspot:%d", 100-n))
+		tenants, keys = append(tenants, "demo"), append(keys, key)
+		for _, f := range []string{field, "city"} {
+			rows = append(rows, postgres.ProblemRow{
+				Tenant: "demo", Contact: key, Field: f, System: contact.HubSpot, Kind: contact.ProblemRefused, Class: "permanent", Reason: "A", Message: "words",
+				Since: start.Add(time.Duration(n/3) * time.Minute), // several at once
+			})
+		}
+	}
+	if err := db.InTx(t.Context(), func(tx *postgres.Tx) error { return tx.SaveProblems(t.Context(), tenants, keys, rows) }); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := db.Dismiss(t.Context(), postgres.ProblemFilter{Tenant: "demo", Contact: keys[4]}, "ada", start); err != nil || n != 2 {
+		t.Fatalf("dismissed %d, %v", n, err)
+	}
+	for _, dismissed := range []bool{false, true} {
+		f := postgres.ProblemFilter{Tenant: "demo", Kind: contact.ProblemRefused, Reason: "A", System: contact.HubSpot, Field: &field, Dismissed: dismissed}
+		var got []postgres.ProblemRow
+		for after := (postgres.ProblemRow{}); ; after = got[len(got)-1] {
+			page, err := db.Problems(t.Context(), f, after, 4)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got = append(got, page...); len(page) < 4 {
+				break
+			}
+		}
+		want := 24
+		if dismissed {
+			want = 25
+		}
+		seen := make(map[contact.Key]bool)
+		for i, p := range got {
+			seen[p.Contact] = true
+			if p.Field != field || (p.DismissedBy != "") != (p.Contact == keys[4]) || i > 0 && p.Since.Before(got[i-1].Since) {
+				t.Errorf("dismissed too %v: problem %d of the group is %+v", dismissed, i, p)
+			}
+		}
+		if len(got) != want || len(seen) != want {
+			t.Errorf("dismissed too %v: %d problems of %d contacts, want %d", dismissed, len(got), len(seen), want)
+		}
 	}
 }

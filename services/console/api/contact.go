@@ -307,7 +307,7 @@ func fromToken(token string, place any) error {
 
 // problemToken is the place behind a problem.
 func problemToken(p postgres.ProblemRow) string {
-	return toToken(postgres.ProblemRow{Contact: p.Contact, Field: p.Field, System: p.System, Kind: p.Kind})
+	return toToken(postgres.ProblemRow{Contact: p.Contact, Field: p.Field, System: p.System, Kind: p.Kind, Since: p.Since})
 }
 
 func millis(t time.Time) int64 {

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
+	"time"
 
 	"lockstep.internal/pkg/contact"
 	"lockstep.internal/pkg/postgres"
@@ -11,7 +12,7 @@ import (
 
 // place is where a list of problems goes on, for an address.
 func place(behind postgres.ProblemRow) string {
-	raw, err := json.Marshal([4]string{string(behind.Contact), behind.Field, behind.System.String(), string(behind.Kind)})
+	raw, err := json.Marshal([5]string{string(behind.Contact), behind.Field, behind.System.String(), string(behind.Kind), behind.Since.UTC().Format(time.RFC3339Nano)})
 	if err != nil {
 		panic(err) // texts can be written
 	}
@@ -29,7 +30,7 @@ func placeOf(r *http.Request) (postgres.ProblemRow, error) {
 	if err != nil {
 		return postgres.ProblemRow{}, wrong
 	}
-	var at [4]string
+	var at [5]string
 	if err := json.Unmarshal(raw, &at); err != nil {
 		return postgres.ProblemRow{}, wrong
 	}
@@ -37,5 +38,9 @@ func placeOf(r *http.Request) (postgres.ProblemRow, error) {
 	if err != nil {
 		return postgres.ProblemRow{}, wrong
 	}
-	return postgres.ProblemRow{Contact: contact.Key(at[0]), Field: at[1], System: system, Kind: contact.ProblemKind(at[3])}, nil
+	since, err := time.Parse(time.RFC3339Nano, at[4])
+	if err != nil {
+		return postgres.ProblemRow{}, wrong
+	}
+	return postgres.ProblemRow{Contact: contact.Key(at[0]), Field: at[1], System: system, Kind: contact.ProblemKind(at[3]), Since: since}, nil
 }
