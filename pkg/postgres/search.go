@@ -58,6 +58,25 @@ func (db *DB) ContactsNamedLike(ctx context.Context, tenant contact.Tenant, text
 	return keys, nil
 }
 
+// ContactNames gives what some of a tenant's contacts are called, by key. Those
+// without a name are left out.
+func (db *DB) ContactNames(ctx context.Context, tenant contact.Tenant, keys []contact.Key) (map[contact.Key]string, error) {
+	rows, err := db.pool.Query(ctx, `SELECT contact, name FROM contact_state WHERE tenant = $1 AND contact = ANY($2) AND name <> ''`, string(tenant), texts(keys))
+	if err != nil {
+		return nil, fmt.Errorf("load the names of contacts: %w", err)
+	}
+	names := make(map[contact.Key]string, len(keys))
+	var key contact.Key
+	var name string
+	if _, err := pgx.ForEachRow(rows, []any{&key, &name}, func() error {
+		names[key] = name
+		return nil
+	}); err != nil {
+		return nil, fmt.Errorf("load the names of contacts: %w", err)
+	}
+	return names, nil
+}
+
 // WaitingGroup are rows of a tenant whose last attempt failed in the same way.
 type WaitingGroup struct {
 	System   contact.System

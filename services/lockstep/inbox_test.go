@@ -100,13 +100,16 @@ func (d *demo) retried(who [2]string) {
 		}
 		return ""
 	})
+	d.openErrors(1)
 	d.mustPost(d.hubspot, "/_sim/faults", []map[string]any{}, nil)
 	var dismissed struct{ Problems int }
 	d.mustCLI(&dismissed, "inbox", "dismiss", "demo", "--field", "email")
 	if d.mustCLI(&groups, "inbox", "list", "demo"); dismissed.Problems != 1 || groups.field("email") != "" {
 		d.t.Errorf("dismissed %d, the inbox has %+v", dismissed.Problems, groups)
 	}
+	d.openErrors(0)
 	d.mustCLI(nil, "inbox", "undismiss", "demo", "--field", "email")
+	d.openErrors(1)
 	var retried struct{ Contacts int }
 	d.mustCLI(&retried, "inbox", "retry", "demo", "--field", "email")
 	if retried.Contacts != 1 {
@@ -124,6 +127,15 @@ func (d *demo) retried(who [2]string) {
 		if err := d.cli(nil, wrong...); err == nil || !strings.Contains(err.Error(), "exit status 2") {
 			d.t.Errorf("%v gave %v, want exit code 2", wrong, err)
 		}
+	}
+}
+
+// openErrors checks how many errors the list of tenants has of the demonstration.
+func (d *demo) openErrors(want int) {
+	d.t.Helper()
+	var list struct{ Tenants []struct{ Errors string } }
+	if d.mustCLI(&list, "tenant", "list"); len(list.Tenants) != 1 || list.Tenants[0].Errors != fmt.Sprint(want) {
+		d.t.Errorf("the tenants are %+v, want one with %d errors", list.Tenants, want)
 	}
 }
 

@@ -132,7 +132,10 @@ type Tenant struct {
 	MappingsAtRest int32 `protobuf:"varint,10,opt,name=mappings_at_rest,json=mappingsAtRest,proto3" json:"mappings_at_rest,omitempty"`
 	// What its writes are doing, by system; none where nothing waits and nothing
 	// was written in the last seconds.
-	Lanes         []*Lane `protobuf:"bytes,11,rep,name=lanes,proto3" json:"lanes,omitempty"`
+	Lanes []*Lane `protobuf:"bytes,11,rep,name=lanes,proto3" json:"lanes,omitempty"`
+	// How many problems of its contacts nobody dismissed; what is tried again by
+	// itself is none of them.
+	Errors        int64 `protobuf:"varint,12,opt,name=errors,proto3" json:"errors,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -242,6 +245,13 @@ func (x *Tenant) GetLanes() []*Lane {
 		return x.Lanes
 	}
 	return nil
+}
+
+func (x *Tenant) GetErrors() int64 {
+	if x != nil {
+		return x.Errors
+	}
+	return 0
 }
 
 // Lane is what a tenant's writes into one system are doing.
@@ -2315,7 +2325,7 @@ const file_console_v1_tenant_proto_rawDesc = "" +
 	"console.v1\"\x14\n" +
 	"\x12ListTenantsRequest\"C\n" +
 	"\x13ListTenantsResponse\x12,\n" +
-	"\atenants\x18\x01 \x03(\v2\x12.console.v1.TenantR\atenants\"\xf3\x02\n" +
+	"\atenants\x18\x01 \x03(\v2\x12.console.v1.TenantR\atenants\"\x8b\x03\n" +
 	"\x06Tenant\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x16\n" +
@@ -2328,7 +2338,8 @@ const file_console_v1_tenant_proto_rawDesc = "" +
 	"\bmappings\x18\t \x01(\x05R\bmappings\x12(\n" +
 	"\x10mappings_at_rest\x18\n" +
 	" \x01(\x05R\x0emappingsAtRest\x12&\n" +
-	"\x05lanes\x18\v \x03(\v2\x10.console.v1.LaneR\x05lanes\"\x81\x02\n" +
+	"\x05lanes\x18\v \x03(\v2\x10.console.v1.LaneR\x05lanes\x12\x16\n" +
+	"\x06errors\x18\f \x01(\x03R\x06errors\"\x81\x02\n" +
 	"\x04Lane\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x16\n" +
 	"\x06system\x18\x02 \x01(\tR\x06system\x12\x18\n" +

@@ -18,11 +18,20 @@ type tenantService struct{ Config }
 // ListTenants gives the tenants that the caller may see.
 func (s *tenantService) ListTenants(ctx context.Context, _ *consolev1.ListTenantsRequest) (*consolev1.ListTenantsResponse, error) {
 	caller, lanes := access.From(ctx), s.Pipeline.Fresh(ctx).ByTenant()
-	answer := &consolev1.ListTenantsResponse{}
+	var seen []*tenant.Tenant
+	var ids []contact.Tenant
 	for _, t := range s.Roster.All() {
 		if caller.May(t.ID, access.Viewer) {
-			answer.Tenants = append(answer.Tenants, tenantMessage(t, lanes[t.ID]))
+			seen, ids = append(seen, t), append(ids, t.ID)
 		}
+	}
+	errors, err := s.Inbox.Open(ctx, ids...)
+	if err != nil {
+		return nil, err
+	}
+	answer := &consolev1.ListTenantsResponse{}
+	for _, t := range seen {
+		answer.Tenants = append(answer.Tenants, tenantMessage(t, lanes[t.ID], errors[t.ID]))
 	}
 	return answer, nil
 }
@@ -33,11 +42,24 @@ func (s *tenantService) GetTenant(ctx context.Context, r *consolev1.GetTenantReq
 	if err != nil {
 		return nil, err
 	}
+	tenantNow, err := s.now(ctx, t)
+	if err != nil {
+		return nil, err
+	}
 	v := tenants.SettingsOf(t)
-	return &consolev1.GetTenantResponse{Tenant: tenantMessage(t, s.Pipeline.Fresh(ctx).Of(t.ID)), Settings: &consolev1.TenantSettings{
+	return &consolev1.GetTenantResponse{Tenant: tenantNow, Settings: &consolev1.TenantSettings{
 		Name: v.Name, Region: v.Region, TimeZone: v.TimeZone, Active: v.Active, Creation: string(v.Creation), Updates: string(v.Updates), Archive: string(v.Archive),
 		DefaultOwner: v.DefaultOwner, DefaultLeadSource: v.DefaultLeadSource, BurstFloor: v.BurstFloor,
 	}, Hubspot: hubspotMessage(&t.HubSpot), Aloware: s.alowareMessage(t)}, nil
+}
+
+// now is a tenant with what its writes are doing and how many errors it has.
+func (s *tenantService) now(ctx context.Context, t *tenant.Tenant) (*consolev1.Tenant, error) {
+	errors, err := s.Inbox.Open(ctx, t.ID)
+	if err != nil {
+		return nil, err
+	}
+	return tenantMessage(t, s.Pipeline.Fresh(ctx).Of(t.ID), errors[t.ID]), nil
 }
 
 // hubspotMessage is a connection without its secrets.
@@ -76,7 +98,11 @@ func (s *tenantService) SaveTenant(ctx context.Context, r *consolev1.SaveTenantR
 	if err != nil {
 		return nil, err
 	}
-	return &consolev1.SaveTenantResponse{Tenant: tenantMessage(t, nil)}, nil
+	tenantNow, err := s.now(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	return &consolev1.SaveTenantResponse{Tenant: tenantNow}, nil
 }
 
 // ConnectHubSpot starts the connection to a portal.
@@ -88,7 +114,11 @@ func (s *tenantService) ConnectHubSpot(ctx context.Context, r *consolev1.Connect
 	if err != nil {
 		return nil, err
 	}
-	return &consolev1.ConnectHubSpotResponse{Tenant: tenantMessage(t, nil), Created: report.Created, Incompatible: report.Incompatible}, nil
+	tenantNow, err := s.now(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	return &consolev1.ConnectHubSpotResponse{Tenant: tenantNow, Created: report.Created, Incompatible: report.Incompatible}, nil
 }
 
 // ConnectAloware starts the connection to an account.
@@ -107,7 +137,11 @@ func (s *tenantService) ConnectAloware(ctx context.Context, r *consolev1.Connect
 	if err != nil {
 		return nil, err
 	}
-	return &consolev1.ConnectAlowareResponse{Tenant: tenantMessage(t, nil), WebhookUrl: s.Tenants.WebhookURL(t.ID)}, nil
+	tenantNow, err := s.now(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	return &consolev1.ConnectAlowareResponse{Tenant: tenantNow, WebhookUrl: s.Tenants.WebhookURL(t.ID)}, nil
 }
 
 // Disconnect stops both connections.
@@ -116,7 +150,11 @@ func (s *tenantService) Disconnect(ctx context.Context, r *consolev1.DisconnectR
 	if err != nil {
 		return nil, err
 	}
-	return &consolev1.DisconnectResponse{Tenant: tenantMessage(t, nil)}, nil
+	tenantNow, err := s.now(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	return &consolev1.DisconnectResponse{Tenant: tenantNow}, nil
 }
 
 // TestConnection calls both systems.
@@ -159,12 +197,12 @@ func (s *tenantService) GetCapabilities(_ context.Context, r *consolev1.GetCapab
 }
 
 // tenantMessage is a tenant; what a change answers with has no lanes.
-func tenantMessage(t *tenant.Tenant, lanes []pipeline.Lane) *consolev1.Tenant {
+func tenantMessage(t *tenant.Tenant, lanes []pipeline.Lane, errors int) *consolev1.Tenant {
 	out := &consolev1.Tenant{
 		Tenant: string(t.ID), Name: t.Name, Active: t.Active,
 		HubspotState: string(t.HubSpot.State), AlowareState: string(t.Aloware.State),
 		PortalId: t.HubSpot.PortalID, AlowareProfile: t.Aloware.Profile, MappingVersion: t.Mapping.Version,
-		Mappings: int32(len(t.Mapping.Mappings)), MappingsAtRest: int32(t.Mapping.AtRest()),
+		Mappings: int32(len(t.Mapping.Mappings)), MappingsAtRest: int32(t.Mapping.AtRest()), Errors: int64(errors),
 	}
 	for _, lane := range lanes {
 		out.Lanes = append(out.Lanes, laneMessage(&lane))

@@ -108,10 +108,9 @@ func (c *Contacts) Card(ctx context.Context, id contact.Tenant, name string) (*c
 	return card, nil
 }
 
-// Named gives contacts without their fields, by key. Keys that are not known
-// are missing.
-func (c *Contacts) Named(ctx context.Context, id contact.Tenant, keys []contact.Key) (map[contact.Key]*contact.Card, error) {
-	return c.ask(ctx, id, keys, true)
+// Names gives what contacts are called, by key. Those without a name are missing.
+func (c *Contacts) Names(ctx context.Context, id contact.Tenant, keys []contact.Key) (map[contact.Key]string, error) {
+	return c.DB.ContactNames(ctx, id, keys)
 }
 
 // Briefs gives the contacts behind ids of a system, by id. Ids that are not

@@ -75,10 +75,17 @@ func (i *Inbox) Groups(ctx context.Context, f postgres.ProblemFilter) ([]postgre
 	return groups, nil
 }
 
-// Numbers gives how many contacts of some tenants have problems that nobody
-// dismissed, by field and kind, without what is tried again by itself.
-func (i *Inbox) Numbers(ctx context.Context, tenants ...contact.Tenant) (map[contact.Tenant][]postgres.ProblemNumber, error) {
-	return i.DB.ProblemNumbers(ctx, tenants)
+// Open gives how many problems of some tenants nobody dismissed, without what is
+// tried again by itself. Tenants that have none are left out.
+func (i *Inbox) Open(ctx context.Context, tenants ...contact.Tenant) (map[contact.Tenant]int, error) {
+	numbers, err := i.DB.ProblemNumbers(ctx, tenants)
+	open := make(map[contact.Tenant]int, len(numbers))
+	for tenant, fields := range numbers {
+		for _, n := range fields {
+			open[tenant] += n.Contacts
+		}
+	}
+	return open, err
 }
 
 // Problem is one problem of the list.

@@ -107,7 +107,7 @@ func (p *Pages) disablePerson(ctx context.Context, r *http.Request) (answer, err
 	if !disabled {
 		return redirect{to: "/access", say: login + " may sign in again."}, nil
 	}
-	return redirect{to: "/access", say: login + " is disabled; " + strconv.Itoa(revoked) + " tokens were revoked."}, nil
+	return redirect{to: "/access", say: login + " is disabled; " + many(revoked, "token was", "tokens were") + " revoked."}, nil
 }
 
 func (p *Pages) resetPassword(ctx context.Context, r *http.Request) (answer, error) {

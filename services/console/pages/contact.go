@@ -53,16 +53,16 @@ func (p *Pages) contactList(ctx context.Context, r *http.Request) (answer, error
 		}
 		return page{name: "contacts", title: "Contacts", data: view}, nil
 	}
-	const many = 20
+	const most = 20
 	after, err := placeOf(r)
 	if err != nil {
 		return nil, err
 	}
-	if view.Conflicts, err = p.Contacts.Conflicts(ctx, tenantOf(r), after, many); err != nil {
+	if view.Conflicts, err = p.Contacts.Conflicts(ctx, tenantOf(r), after, most); err != nil {
 		return nil, err
 	}
-	if len(view.Conflicts) == many {
-		view.More = "?after=" + place(view.Conflicts[many-1].Problem)
+	if len(view.Conflicts) == most {
+		view.More = "?after=" + place(view.Conflicts[most-1].Problem)
 	}
 	return page{name: "contacts", title: "Contacts", data: view}, nil
 }
@@ -171,11 +171,11 @@ func urgency(s contact.FieldState) int {
 }
 
 func (p *Pages) timeline(ctx context.Context, id contact.Tenant, name, field string, before int64) (timelineView, error) {
-	const many = 25
-	rows, err := p.Contacts.Explain(ctx, id, name, field, before, many)
+	const most = 25
+	rows, err := p.Contacts.Explain(ctx, id, name, field, before, most)
 	view := timelineView{Name: name, Field: field, Rows: rows}
-	if len(rows) == many {
-		view.More = rows[many-1].Number
+	if len(rows) == most {
+		view.More = rows[most-1].Number
 	}
 	return view, err
 }

@@ -21,6 +21,7 @@ var functions = template.FuncMap{
 	"system":  systemName,
 	"ago":     func(t time.Time) string { return ago(time.Since(t)) },
 	"count":   count,
+	"many":    many,
 	"percent": func(part, whole float64) string { return fmt.Sprintf("%.0f %%", 100*part/max(whole, 1e-9)) },
 	"time":    func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") + " UTC" },
 	"iso":     func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
@@ -104,15 +105,15 @@ func ago(d time.Duration) string {
 	case d < 48*time.Hour:
 		return fmt.Sprintf("%d h", int(d.Hours()))
 	}
-	return fmt.Sprintf("%d days", int(d.Hours()/24))
+	return fmt.Sprintf("%d days", int(d.Hours()/24)) // two at least
 }
 
 // span is a length of time as people set it: "24 hours", "30 minutes".
 func span(d time.Duration) string {
 	if d < 2*time.Hour {
-		return strconv.FormatFloat(d.Minutes(), 'g', 4, 64) + " minutes"
+		return many(strconv.FormatFloat(d.Minutes(), 'g', 4, 64), "minute", "minutes")
 	}
-	return strconv.FormatFloat(d.Hours(), 'g', 4, 64) + " hours"
+	return many(strconv.FormatFloat(d.Hours(), 'g', 4, 64), "hour", "hours")
 }
 
 // count writes a number with thin spaces between thousands.
@@ -126,6 +127,14 @@ func count(n any) string {
 		digits = digits[:i] + "\u202f" + digits[i:]
 	}
 	return sign + digits
+}
+
+// many is a number of things in words: many(n, "contact is", "contacts are").
+func many(n any, one, more string) string {
+	if fmt.Sprint(n) == "1" {
+		return "1 " + one
+	}
+	return count(n) + " " + more
 }
 
 // pick gives what stands behind the first equal text: {{pick .State "done" "good"

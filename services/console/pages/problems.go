@@ -113,8 +113,8 @@ func (p *Pages) groupPage(ctx context.Context, r *http.Request) (answer, error) 
 	if err != nil {
 		return nil, err
 	}
-	const many = 100
-	problems, err := p.Inbox.Problems(ctx, f, after, many)
+	const most = 50
+	problems, err := p.Inbox.Problems(ctx, f, after, most)
 	if err != nil {
 		return nil, err
 	}
@@ -122,32 +122,22 @@ func (p *Pages) groupPage(ctx context.Context, r *http.Request) (answer, error) 
 	if f.Field != nil {
 		g.Field = *f.Field
 	}
-	view := problemsView{Group: groupOf(g), Problems: problems, Names: p.names(ctx, f.Tenant, problems)}
+	keys := make([]contact.Key, len(problems))
+	for i := range problems {
+		keys[i] = problems[i].Contact
+	}
+	names, err := p.Contacts.Names(ctx, f.Tenant, keys)
+	if err != nil {
+		return nil, err
+	}
+	view := problemsView{Group: groupOf(g), Problems: problems, Names: names}
 	if f.Dismissed {
 		view.Group.Query += "&dismissed=1"
 	}
-	if len(problems) == many {
-		view.More = "?" + view.Group.Query + "&after=" + place(problems[many-1].ProblemRow)
+	if len(problems) == most {
+		view.More = "?" + view.Group.Query + "&after=" + place(problems[most-1].ProblemRow)
 	}
 	return page{name: "group", title: "Errors: " + inbox.Reason(f.Reason), data: view}, nil
-}
-
-// names are what the contacts of problems are called. The list is of use
-// without them too, while nobody can tell.
-func (p *Pages) names(ctx context.Context, id contact.Tenant, problems []inbox.Problem) map[contact.Key]string {
-	var keys []contact.Key
-	for i := range problems {
-		keys = append(keys, problems[i].Contact)
-	}
-	cards, err := p.Contacts.Named(ctx, id, keys)
-	if err != nil {
-		p.Logger.WarnContext(ctx, "the contacts of problems have no names", "tenant", id, "error", err)
-	}
-	names := make(map[contact.Key]string, len(cards))
-	for key, card := range cards {
-		names[key] = card.Name
-	}
-	return names
 }
 
 func (p *Pages) retry(ctx context.Context, r *http.Request) (answer, error) {
@@ -159,7 +149,7 @@ func (p *Pages) retry(ctx context.Context, r *http.Request) (answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return redirect{to: errorsURL(r), say: count(n) + " contacts are tried again; what goes well leaves this list in a moment."}, nil
+	return redirect{to: errorsURL(r), say: many(n, "contact is", "contacts are") + " tried again; what goes well leaves this list in a moment."}, nil
 }
 
 func (p *Pages) dismiss(ctx context.Context, r *http.Request) (answer, error) {
@@ -173,9 +163,9 @@ func (p *Pages) dismiss(ctx context.Context, r *http.Request) (answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	say := count(n) + " errors are dismissed until their reason changes. \"Dismissed too\" shows them, and takes it back."
+	say := many(n, "error is dismissed until its reason changes. \"Dismissed too\" shows it", "errors are dismissed until their reason changes. \"Dismissed too\" shows them") + ", and takes it back."
 	if undo {
-		say = count(n) + " errors are shown again."
+		say = many(n, "error is", "errors are") + " shown again."
 	}
 	return redirect{to: errorsURL(r), say: say}, nil
 }
@@ -238,7 +228,7 @@ func (p *Pages) replay(ctx context.Context, r *http.Request) (answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return redirect{to: lettersURL(r), say: count(n) + " dead letters were put back."}, nil
+	return redirect{to: lettersURL(r), say: many(n, "dead letter was", "dead letters were") + " put back."}, nil
 }
 
 func (p *Pages) discard(ctx context.Context, r *http.Request) (answer, error) {
@@ -250,5 +240,5 @@ func (p *Pages) discard(ctx context.Context, r *http.Request) (answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return redirect{to: lettersURL(r), say: count(n) + " dead letters are gone."}, nil
+	return redirect{to: lettersURL(r), say: many(n, "dead letter is", "dead letters are") + " gone."}, nil
 }

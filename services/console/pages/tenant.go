@@ -3,6 +3,7 @@ package pages
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -48,6 +49,7 @@ func (p *Pages) home(ctx context.Context, _ *http.Request) (answer, error) {
 type tenantRow struct {
 	*tenant.Tenant
 	Stopped, Waiting, Failed int
+	Errors                   int       // problems that nobody dismissed
 	Oldest                   time.Time // of what waits; zero for nothing
 	Pause                    time.Time // until when one of its lanes rests; zero for none
 	Lanes                    []pipeline.Lane
@@ -88,6 +90,13 @@ func (p *Pages) tenantList(ctx context.Context, r *http.Request) (answer, error)
 	for _, t := range found[view.From:min(view.From+tenantsOnPage, view.All)] {
 		row := &tenantRow{Tenant: t, Stopped: t.Mapping.AtRest()}
 		view.Rows, byID[t.ID] = append(view.Rows, row), row
+	}
+	errors, err := p.Inbox.Open(ctx, slices.Collect(maps.Keys(byID))...)
+	if err != nil {
+		return nil, err
+	}
+	for id, n := range errors {
+		byID[id].Errors = n
 	}
 	if now := p.Pipeline.Newest(); now != nil {
 		for _, lane := range now.Lanes {

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"fmt"
 	"strings"
 	"time"
 
@@ -143,7 +142,7 @@ func (c *CLI) personDisable(undo bool) *cobra.Command {
 		}
 		text := args[0] + " may sign in again"
 		if !undo {
-			text = fmt.Sprintf("%s is kept out; %d API tokens were revoked", args[0], answer.GetRevokedTokens())
+			text = args[0] + " is kept out; " + many(answer.GetRevokedTokens(), "API token was", "API tokens were") + " revoked"
 		}
 		return c.print(cmd, answer, [][]string{{text}})
 	})

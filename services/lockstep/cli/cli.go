@@ -105,6 +105,14 @@ func (c *CLI) print(cmd *cobra.Command, answer proto.Message, rows [][]string) e
 	return table(cmd.OutOrStdout(), rows)
 }
 
+// many is a number of things in words: many(n, "contact is", "contacts are").
+func many[N int | int32 | int64](n N, one, more string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, more)
+}
+
 func table(w io.Writer, rows [][]string) error {
 	out := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
 	for _, row := range rows {

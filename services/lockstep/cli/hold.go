@@ -75,8 +75,8 @@ func (c *CLI) holdShow() *cobra.Command {
 		}
 		h := answer.GetHold()
 		rows := append(holdRows(h), []string{""},
-			[]string{fmt.Sprintf("%d contacts were written before the burst was recognised; more than %d within ten minutes are held", h.GetPassed(), h.GetThreshold())},
-			[]string{fmt.Sprintf("go: %d calls, %.1f minutes; undo: %d calls, %.1f minutes; drop: none", h.GetGo().GetCalls(), h.GetGo().GetMinutes(), h.GetUndo().GetCalls(), h.GetUndo().GetMinutes())})
+			[]string{fmt.Sprintf("%s written before the burst was recognised; more than %d within ten minutes are held", many(h.GetPassed(), "contact was", "contacts were"), h.GetThreshold())},
+			[]string{fmt.Sprintf("go: %s, %.1f minutes; undo: %s, %.1f minutes; drop: none", many(h.GetGo().GetCalls(), "call", "calls"), h.GetGo().GetMinutes(), many(h.GetUndo().GetCalls(), "call", "calls"), h.GetUndo().GetMinutes())})
 		if len(answer.GetExamples()) > 0 {
 			rows = append(rows, []string{""}, []string{"CONTACT", "NAME", "HAS", "WOULD GET"})
 		}

@@ -113,7 +113,7 @@ func (i *inbox) retry() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return i.print(cmd, answer, [][]string{{fmt.Sprintf("%d contacts are tried again", answer.GetContacts())}})
+			return i.print(cmd, answer, [][]string{{many(answer.GetContacts(), "contact is", "contacts are") + " tried again"}})
 		}),
 	})
 	command.Flags().BoolVar(&i.all, "all", false, "everything")
@@ -135,7 +135,7 @@ func (i *inbox) dismiss(undo bool) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return i.print(cmd, answer, [][]string{{fmt.Sprintf("%d problems are %s", answer.GetProblems(), done)}})
+			return i.print(cmd, answer, [][]string{{many(answer.GetProblems(), "problem is ", "problems are ") + done}})
 		}),
 	})
 	command.Flags().BoolVar(&i.all, "all", false, "everything")
@@ -181,7 +181,7 @@ func (c *CLI) letters() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return i.print(cmd, answer, [][]string{{fmt.Sprintf("%d dead letters are put back", answer.GetLetters())}})
+			return i.print(cmd, answer, [][]string{{many(answer.GetLetters(), "dead letter is", "dead letters are") + " put back"}})
 		}),
 	}
 	discard := &cobra.Command{
@@ -195,7 +195,7 @@ func (c *CLI) letters() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return i.print(cmd, answer, [][]string{{fmt.Sprintf("%d dead letters are removed", answer.GetLetters())}})
+			return i.print(cmd, answer, [][]string{{many(answer.GetLetters(), "dead letter is", "dead letters are") + " removed"}})
 		}),
 	}
 	for _, command := range []*cobra.Command{list, replay, discard} {

@@ -47,7 +47,7 @@ func (c *CLI) preview(cmd *cobra.Command, client consolev1connect.MappingService
 	rows = append(rows, []string{""}, []string{"FIELD", "INTO", "FILLS", "REPLACES", "CLEARS", "FOR EXAMPLE"})
 	rows = append(rows, effects(last.GetFields())...)
 	if e := last.GetEstimate(); e != nil {
-		rows = append(rows, []string{""}, []string{fmt.Sprintf("Of those to be read, %d were: %d would be written in HubSpot, %d in Aloware.", e.GetContacts(), e.GetHubspot(), e.GetAloware())})
+		rows = append(rows, []string{""}, []string{fmt.Sprintf("Of those to be read, %s: %d would be written in HubSpot, %d in Aloware.", many(e.GetContacts(), "was", "were"), e.GetHubspot(), e.GetAloware())})
 		rows = append(rows, effects(e.GetFields())...)
 	}
 	return c.print(cmd, last, rows)

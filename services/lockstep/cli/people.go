@@ -54,7 +54,7 @@ func (c *CLI) dispositions() *cobra.Command {
 				rows = append(rows, []string{"", "(" + answer.GetCannot() + ")"})
 			}
 			for _, d := range answer.GetSeen() {
-				about := fmt.Sprintf("%d contacts have it", d.GetContacts())
+				about := many(d.GetContacts(), "contact has it", "contacts have it")
 				if d.GetSuggested() != "" {
 					about += fmt.Sprintf("; HubSpot has %s of %d: --pair %s=%s", d.GetSuggestedLabel(), d.GetSuggestedContacts(), d.GetAlowareId(), d.GetSuggested())
 				}

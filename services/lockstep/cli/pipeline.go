@@ -58,7 +58,7 @@ func pipelineRows(p *consolev1.Pipeline) [][]string {
 	}
 	rows := [][]string{
 		{at}, {fmt.Sprintf("%.0f ms median, %.0f ms 95 %%, %.0f ms 99 %% from an edit to its write, of %d in the last minute", p.GetP50Ms(), p.GetP95Ms(), p.GetP99Ms(), p.GetWrites())},
-		{fmt.Sprintf("%d contacts wait to be written, %d of them tried before", p.GetWaiting(), p.GetTried())}, {},
+		{fmt.Sprintf("%s to be written, %d of them tried before", many(p.GetWaiting(), "contact waits", "contacts wait"), p.GetTried())}, {},
 		{"STAGE", "OWNED", "A SECOND", "BEHIND", "FOR", "APPLIED"},
 	}
 	for _, s := range p.GetStages() {

@@ -37,7 +37,7 @@ func (c *CLI) onTenant(use, short string, n int, do func(cmd *cobra.Command, cli
 }
 
 func tenantRows(tenants ...*consolev1.Tenant) [][]string {
-	rows := [][]string{{"TENANT", "NAME", "ALOWARE", "HUBSPOT", "PROFILE", "MAPPING", "AT REST", "WAITING", "TRIED", "OLDEST", "QUOTA"}}
+	rows := [][]string{{"TENANT", "NAME", "ALOWARE", "HUBSPOT", "PROFILE", "MAPPING", "AT REST", "WAITING", "TRIED", "OLDEST", "ERRORS", "QUOTA"}}
 	for _, t := range tenants {
 		var waiting, tried, oldest int64
 		var quotas []string
@@ -56,7 +56,7 @@ func tenantRows(tenants ...*consolev1.Tenant) [][]string {
 		}
 		rows = append(rows, []string{
 			t.GetTenant(), t.GetName(), t.GetAlowareState(), t.GetHubspotState(), t.GetAlowareProfile(), fmt.Sprint("version ", t.GetMappingVersion()),
-			fmt.Sprintf("%d of %d", t.GetMappingsAtRest(), t.GetMappings()), fmt.Sprint(waiting), fmt.Sprint(tried), age, strings.Join(quotas, ", "),
+			fmt.Sprintf("%d of %d", t.GetMappingsAtRest(), t.GetMappings()), fmt.Sprint(waiting), fmt.Sprint(tried), age, fmt.Sprint(t.GetErrors()), strings.Join(quotas, ", "),
 		})
 	}
 	return rows
@@ -206,7 +206,7 @@ func (c *CLI) connectHubSpot() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		rows := append(tenantRows(answer.GetTenant()), []string{""}, []string{fmt.Sprintf("%d properties created", len(answer.GetCreated()))})
+		rows := append(tenantRows(answer.GetTenant()), []string{""}, []string{many(len(answer.GetCreated()), "property", "properties") + " created"})
 		for _, key := range slices.Sorted(maps.Keys(answer.GetIncompatible())) {
 			rows = append(rows, []string{key, "at rest", answer.GetIncompatible()[key]})
 		}
@@ -320,5 +320,5 @@ func burstFloor(contacts int64) string {
 	if contacts == 0 {
 		return "never"
 	}
-	return fmt.Sprintf("from %d contacts in ten minutes on", contacts)
+	return "from " + many(contacts, "contact", "contacts") + " in ten minutes on"
 }
