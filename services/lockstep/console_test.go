@@ -230,7 +230,7 @@ func (b *browser) pairOption() {
 	b.enter("#reason", "pairs "+id)
 	b.press("#save")
 	b.sees("#notices", "is saved and in force")
-	b.sees(row, "1 options paired")
+	b.sees(row, "1 option paired")
 	_, byKey := b.d.mapping()
 	if got := fmt.Sprint(byKey[key]["options"]); !strings.Contains(got, id) || !strings.Contains(got, chosen) {
 		b.t.Errorf("the mapping pairs %s, want %s with %s", got, id, chosen)
