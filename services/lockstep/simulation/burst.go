@@ -57,6 +57,9 @@ func answerHold(answer contact.HoldAnswer) func(*world, Step) {
 			w.dropped[field] = true
 		case contact.AnswerUndo:
 			w.undone[field] = true
+			if spare, ok := spares[field]; ok {
+				w.undone[spare] = true // a write from before it was mapped otherwise
+			}
 		}
 	}
 }

@@ -59,7 +59,7 @@ type world struct {
 	landings   int
 	remapped   bool
 	dropped    [fields]bool // a burst of it was dropped: the sides may stay apart
-	undone     [fields]bool // a burst of it was undone: what we gave back is nobody's edit
+	undone     [slots]bool  // a burst of it was undone: what we gave back is nobody's edit
 	rebound    [fields]bool // mapped to another property, or away for a while
 	shared     bool         // some people have a number or an e-mail in common
 	counters   map[*record]contact.Counters
