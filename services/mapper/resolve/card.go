@@ -65,7 +65,7 @@ func (j *Judge) fieldState(m *mapping.Mapping, f *Field) contact.FieldState {
 		return contact.FieldRefused
 	case f.Asked:
 		return contact.FieldReview
-	case f.Held != nil && j.rules.Watch.Hold(f.Held.Hold) != nil:
+	case j.waitsForAnswer(f):
 		return contact.FieldHeld
 	case a.outstanding() != nil || b.outstanding() != nil:
 		return contact.FieldWaiting
@@ -88,6 +88,12 @@ func (j *Judge) fieldState(m *mapping.Mapping, f *Field) contact.FieldState {
 		return contact.FieldUnread
 	}
 	return contact.FieldDiffers
+}
+
+// waitsForAnswer reports whether a hold keeps a value of a field from its target.
+func (j *Judge) waitsForAnswer(f *Field) bool {
+	_, _, waits := f.waiting()
+	return waits && j.rules.Watch.Hold(f.Held.Hold) != nil
 }
 
 func cardRefusal(r *fault.Refusal) *contact.CardRefusal {

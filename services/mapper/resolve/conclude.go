@@ -206,12 +206,14 @@ func (j *Judge) write(m *mapping.Mapping, f *Field, system contact.System, want 
 	}
 	will, known := fs.will()
 	if known && will == text && !fs.Stale || !known && text == "" {
+		j.holds(m, f, system, want, text, false)
 		return contact.Property{}, false
 	}
 	if fs.Rejected != nil && fs.Rejected.Value == text {
 		return contact.Property{}, false
 	}
 	if side := j.state.Side(system); side.Doubt != 0 && (fs.justWrote(text) || side.Fetching != 0 && fs.inDoubt()) {
+		j.holds(m, f, system, want, text, false)
 		return contact.Property{}, false // it may be there already, or set later than what is known: a read is on its way
 	}
 	native, refused := j.rules.native(m, system, text)
@@ -220,7 +222,7 @@ func (j *Judge) write(m *mapping.Mapping, f *Field, system contact.System, want 
 		j.step(Step{Field: m.Key, Side: system, Rule: "refused", Value: want.Value, At: want.At, Reason: refused.Reason + ": " + refused.Message})
 		return contact.Property{}, false
 	}
-	if j.holds(m, f, system, want, text) {
+	if j.holds(m, f, system, want, text, true) {
 		return contact.Property{}, false
 	}
 	version := j.next()

@@ -38,26 +38,35 @@ func (j *Judge) note(m *mapping.Mapping, edit Edit, former string) {
 		return
 	}
 	if j.notes == nil {
-		j.notes = make(map[string]note)
+		j.notes = make(map[string]*[2]note)
 	}
-	if earlier, again := j.notes[m.Key]; again && earlier.edit.Side == edit.Side {
-		former = earlier.former
-	} else {
-		former = in(m, edit.Side, former)
+	if j.notes[m.Key] == nil {
+		j.notes[m.Key] = new([2]note)
 	}
-	j.notes[m.Key] = note{edit: edit, source: j.source, former: former, counts: j.sudden}
+	n := &j.notes[m.Key][index(edit.Side)]
+	if former = in(m, edit.Side, former); n.edit.Side != 0 {
+		former = n.former
+	}
+	*n = note{edit: edit, source: j.source, former: former, counts: j.sudden}
 }
 
-// holds reports whether a write belongs to a burst, and marks its field then.
-func (j *Judge) holds(m *mapping.Mapping, f *Field, system contact.System, want Edit, text string) bool {
+// holds reports whether what is wanted belongs to a burst, and marks its field
+// then. It counts as a change where a write is due, and is marked all the same
+// where the side has the value already, or may have it: whatever is heard of that
+// side later must not bring the burst there.
+func (j *Judge) holds(m *mapping.Mapping, f *Field, system contact.System, want Edit, text string, due bool) bool {
 	if f.Held != nil {
 		return f.Held.Edit.Side != system
 	}
-	n, fresh := j.notes[m.Key]
-	if !fresh || n.edit.Side == system || n.edit.Side != want.Side || n.edit.Value != want.Value || !j.state.Side(system).Linked() {
+	notes := j.notes[m.Key]
+	if notes == nil || want.Side == system || !j.state.Side(system).Linked() {
 		return false
 	}
-	counts := n.counts && want.At-f.Counted >= 2*slot // a contact counts once in a window
+	n := notes[index(want.Side)]
+	if n.edit.Side == 0 || n.edit.Value != want.Value {
+		return false
+	}
+	counts := due && n.counts && want.At-f.Counted >= 2*slot // a contact counts once in a window
 	if counts && j.rules.Watch != nil {
 		f.Counted = want.At
 	}
@@ -66,6 +75,9 @@ func (j *Judge) holds(m *mapping.Mapping, f *Field, system contact.System, want 
 		return false
 	}
 	f.Held = &Held{Hold: hold.ID, Edit: want, Text: text, Former: n.former}
+	if !due {
+		return true
+	}
 	j.step(Step{Field: m.Key, Side: want.Side, Rule: "held", Value: want.Value, At: want.At, Reason: hold.reason()})
 	return true
 }
@@ -92,9 +104,8 @@ func (j *Judge) marks() {
 		}
 		desired := j.desired(m, f)
 		if h := f.Held; h != nil && (!h.Edit.is(desired) || j.rules.Watch.Hold(h.Hold) == nil) {
-			if n, ok := j.notes[key]; ok && n.edit.Side == h.Edit.Side {
-				n.former = h.Former // the burst goes on
-				j.notes[key] = n
+			if notes := j.notes[key]; notes != nil {
+				notes[index(h.Edit.Side)].former = h.Former // the burst goes on
 			}
 			f.Held = nil
 		}
@@ -193,6 +204,16 @@ func (f *Field) reformHold(m *mapping.Mapping) {
 	}
 }
 
+// waiting is the value that waits for an answer, and what its target has; ok is
+// false where that is the same.
+func (f *Field) waiting() (before, after string, ok bool) {
+	if f.Held == nil {
+		return "", "", false
+	}
+	before, _ = f.Sides[index(f.Held.Edit.Side.Other())].will()
+	return before, f.Held.Text, before != f.Held.Text
+}
+
 // HeldValue is a value that is not written, for people.
 type HeldValue struct {
 	Field, Hold   string
@@ -206,10 +227,8 @@ type HeldValue struct {
 func (s *State) HeldValues() []HeldValue {
 	var values []HeldValue
 	for key, f := range s.Fields {
-		if h := f.Held; h != nil {
-			into := h.Edit.Side.Other()
-			before, _ := f.Sides[index(into)].will()
-			values = append(values, HeldValue{Field: key, Hold: h.Hold, Into: into, Before: before, After: h.Text, At: h.Edit.At})
+		if before, after, ok := f.waiting(); ok {
+			values = append(values, HeldValue{Field: key, Hold: f.Held.Hold, Into: f.Held.Edit.Side.Other(), Before: before, After: after, At: f.Held.Edit.At})
 		}
 	}
 	slices.SortFunc(values, func(a, b HeldValue) int { return cmp.Compare(a.Field, b.Field) })

@@ -112,15 +112,15 @@ type Judge struct {
 	key      contact.Key
 	decision Decision
 	verdict  Verdict
-	version  contact.Version // 0 until the first decision
-	received contact.Millis  // when ingest received the newest intent
-	asked    map[string]bool // questions that were open before
-	searches []search        // under way for what was joined
-	rests    [2]bool         // sides on which nothing is to follow now
-	barred   bool            // from being made in HubSpot
-	source   string          // of the event that is judged
-	sudden   bool            // it can be part of a burst
-	notes    map[string]note // edits that were heard, by field
+	version  contact.Version     // 0 until the first decision
+	received contact.Millis      // when ingest received the newest intent
+	asked    map[string]bool     // questions that were open before
+	searches []search            // under way for what was joined
+	rests    [2]bool             // sides on which nothing is to follow now
+	barred   bool                // from being made in HubSpot
+	source   string              // of the event that is judged
+	sudden   bool                // it can be part of a burst
+	notes    map[string]*[2]note // edits that were heard, by field and side
 	// By side: what the mapping joins is another, so that it must be read again;
 	// a read was answered; the answer was the whole contact.
 	rebound, answered, told [2]bool
