@@ -145,7 +145,7 @@ func fieldSideToProto(f *resolve.FieldSide) *contactv1.FieldSide {
 	for _, w := range f.Writes {
 		out.Writes = append(out.Writes, &contactv1.FieldWrite{
 			Version: int64(w.Version), Value: w.Value, AfterMs: int64(w.After), AppliedMs: int64(w.Applied), Sought: w.Sought,
-			Replaced: w.Replaced,
+			Replaced: w.Replaced, Doubtful: w.Doubtful,
 		})
 	}
 	if r := f.Rejected; r != nil {
@@ -169,7 +169,7 @@ func fieldSideFromProto(f *contactv1.FieldSide) resolve.FieldSide {
 	for _, w := range f.Writes {
 		out.Writes = append(out.Writes, resolve.Write{
 			Version: contact.Version(w.Version), Value: w.Value, After: contact.Millis(w.AfterMs), Applied: contact.Millis(w.AppliedMs), Sought: w.Sought,
-			Replaced: w.Replaced,
+			Replaced: w.Replaced, Doubtful: w.Doubtful,
 		})
 	}
 	if r := f.Rejected; r != nil {

@@ -20,7 +20,7 @@ func TestStateIsStoredWhole(t *testing.T) {
 	side := resolve.FieldSide{
 		Known: true, Value: "v", Since: 1, Seen: resolve.Span{From: 2, At: 3, To: 4},
 		Past:     []resolve.Past{{Value: "p", Since: 5, Last: 6, Until: 7}},
-		Writes:   []resolve.Write{{Version: 8, Value: "w", After: 9, Applied: 10, Sought: true, Replaced: true}},
+		Writes:   []resolve.Write{{Version: 8, Value: "w", After: 9, Applied: 10, Sought: true, Replaced: true, Doubtful: true}},
 		Rejected: &resolve.Rejection{Value: "r", Version: 11, Refusal: refusal, Profile: "full"}, Forgotten: true, Native: "n", Stale: true,
 	}
 	line := resolve.Line{

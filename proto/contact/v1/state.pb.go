@@ -1165,7 +1165,10 @@ type FieldWrite struct {
 	// that was found.
 	Sought bool `protobuf:"varint,5,opt,name=sought,proto3" json:"sought,omitempty"`
 	// True once an edit of another value came after it.
-	Replaced      bool `protobuf:"varint,6,opt,name=replaced,proto3" json:"replaced,omitempty"`
+	Replaced bool `protobuf:"varint,6,opt,name=replaced,proto3" json:"replaced,omitempty"`
+	// True where it may have been carried out and is not counted on: a later one
+	// was withdrawn.
+	Doubtful      bool `protobuf:"varint,7,opt,name=doubtful,proto3" json:"doubtful,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1238,6 +1241,13 @@ func (x *FieldWrite) GetSought() bool {
 func (x *FieldWrite) GetReplaced() bool {
 	if x != nil {
 		return x.Replaced
+	}
+	return false
+}
+
+func (x *FieldWrite) GetDoubtful() bool {
+	if x != nil {
+		return x.Doubtful
 	}
 	return false
 }
@@ -1661,7 +1671,7 @@ const file_contact_v1_state_proto_rawDesc = "" +
 	"\x05value\x18\x01 \x01(\tR\x05value\x12\x19\n" +
 	"\bsince_ms\x18\x02 \x01(\x03R\asinceMs\x12\x19\n" +
 	"\buntil_ms\x18\x03 \x01(\x03R\auntilMs\x12\x17\n" +
-	"\alast_ms\x18\x04 \x01(\x03R\x06lastMs\"\xaa\x01\n" +
+	"\alast_ms\x18\x04 \x01(\x03R\x06lastMs\"\xc6\x01\n" +
 	"\n" +
 	"FieldWrite\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x03R\aversion\x12\x14\n" +
@@ -1670,7 +1680,8 @@ const file_contact_v1_state_proto_rawDesc = "" +
 	"\n" +
 	"applied_ms\x18\x04 \x01(\x03R\tappliedMs\x12\x16\n" +
 	"\x06sought\x18\x05 \x01(\bR\x06sought\x12\x1a\n" +
-	"\breplaced\x18\x06 \x01(\bR\breplaced\"\x83\x01\n" +
+	"\breplaced\x18\x06 \x01(\bR\breplaced\x12\x1a\n" +
+	"\bdoubtful\x18\a \x01(\bR\bdoubtful\"\x83\x01\n" +
 	"\x0eFieldRejection\x12\x14\n" +
 	"\x05value\x18\x01 \x01(\tR\x05value\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x03R\aversion\x12'\n" +

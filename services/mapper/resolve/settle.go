@@ -68,7 +68,7 @@ func (j *Judge) Settle(o *contact.Outcome) {
 func (j *Judge) dropped(o *contact.Outcome, side *Side) {
 	for _, p := range o.Properties {
 		if m := j.rules.Set.ByProperty(o.System, p.Name); m != nil {
-			j.field(m).Sides[index(o.System)].drop(p.Version)
+			j.field(m).Sides[index(o.System)].withdraw(p.Version)
 		}
 	}
 	if !side.Linked() {
@@ -93,6 +93,9 @@ func (j *Judge) accepted(o *contact.Outcome, side *Side) {
 	}
 	side.Refused, side.Candidates = nil, nil
 	when := reading{occurred: o.AppliedAt, precision: o.Precision, received: o.AnsweredAt}.span(contact.Value{})
+	for _, f := range j.state.Fields {
+		f.Sides[index(o.System)].ended(o.Version, when.To)
+	}
 	for i := range o.Properties {
 		j.settled(o, &o.Properties[i], when)
 	}

@@ -149,6 +149,10 @@ type Write struct {
 	Sought bool
 	// Replaced tells that an edit of another value came after it; see Tug.
 	Replaced bool
+	// Doubtful tells that a later write was withdrawn: this one was replaced by it
+	// before it was sent, or was sent and is not answered yet. It may be applied,
+	// and is not counted on.
+	Doubtful bool
 }
 
 // Rejection is a value that the system refused.
@@ -179,10 +183,10 @@ func index(s contact.System) int {
 // Side gives what is known of a system.
 func (s *State) Side(system contact.System) *Side { return &s.Sides[index(system)] }
 
-// outstanding is the newest write that is not settled.
+// outstanding is the newest write that is not settled and will be carried out.
 func (f *FieldSide) outstanding() *Write {
 	for i := len(f.Writes) - 1; i >= 0; i-- {
-		if f.Writes[i].Applied == 0 {
+		if f.Writes[i].Applied == 0 && !f.Writes[i].Doubtful {
 			return &f.Writes[i]
 		}
 	}
@@ -498,6 +502,26 @@ func (f *FieldSide) settle(version contact.Version, value string, applied contac
 // drop removes the outstanding writes up to a version: they were never applied.
 func (f *FieldSide) drop(version contact.Version) {
 	f.Writes = slices.DeleteFunc(f.Writes, func(w Write) bool { return w.Version <= version && w.Applied == 0 })
+}
+
+// withdraw removes the outstanding write of a version, which was never sent.
+func (f *FieldSide) withdraw(version contact.Version) {
+	f.Writes = slices.DeleteFunc(f.Writes, func(w Write) bool { return w.Version == version && w.Applied == 0 })
+	for i := range f.Writes {
+		if w := &f.Writes[i]; w.Version < version && w.Applied == 0 {
+			w.Doubtful = true
+		}
+	}
+}
+
+// ended settles what was doubtful before a version that was answered: calls about
+// one contact follow each other.
+func (f *FieldSide) ended(version contact.Version, applied contact.Millis) {
+	for i := range f.Writes {
+		if w := &f.Writes[i]; w.Doubtful && w.Version < version && w.Applied == 0 {
+			w.Applied = max(applied, 1)
+		}
+	}
 }
 
 // forget keeps a few settled writes, which late echoes are known by.

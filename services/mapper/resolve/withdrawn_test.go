@@ -54,3 +54,29 @@ func TestWhatIsWithdrawnIsNotSentAgainByItself(t *testing.T) {
 		}
 	}
 }
+
+// TestAnEarlierWriteIsDoubtfulBehindAWithdrawnOne: it may have been sent, so that
+// its echo is nobody's edit; it is not counted on, so that its value is sent where
+// it is wanted again; and an answer to something later settles it.
+func TestAnEarlierWriteIsDoubtfulBehindAWithdrawnOne(t *testing.T) {
+	t.Parallel()
+	at := Span{From: 5000, At: 5400, To: 5999}
+	f := FieldSide{Known: true, Value: "Oslo", Since: 1, Seen: Span{1, 1, 1}}
+	f.issue(2, "Reno", false)
+	f.issue(3, "Dallas", false)
+	f.withdraw(3)
+	if will, _ := f.will(); will != "Oslo" {
+		t.Errorf("it will hold %q, want what is known", will)
+	}
+	if !f.mayHaveWritten("Reno", at) || f.mayHaveWritten("Dallas", at) {
+		t.Error("the earlier write may have been carried out, and the withdrawn one was not")
+	}
+	f.ended(2, 4000)
+	if !f.mayHaveWritten("Reno", at) {
+		t.Error("its own answer tells nothing of what comes before it alone")
+	}
+	f.ended(4, 4000)
+	if f.mayHaveWritten("Reno", at) {
+		t.Error("after a later call was answered, a value is no echo of it any more")
+	}
+}
