@@ -55,6 +55,11 @@ type tenantRow struct {
 	Lanes                    []pipeline.Lane
 }
 
+// Broken reports whether nothing can be written, as a system is not connected.
+func (row *tenantRow) Broken() bool {
+	return row.HubSpot.State != tenant.Connected || row.Aloware.State != tenant.Connected
+}
+
 // tenantView is one page of the list of tenants.
 type tenantView struct {
 	Rows           []*tenantRow

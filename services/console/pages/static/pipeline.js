@@ -17,7 +17,7 @@ document.addEventListener("DOMContentLoaded", () => {
   const begin = () => {
     const names = (all.at(-1)?.stages || []).map((s) => s.name);
     plot("plot-rate", names, () => names.map(stage));
-    plot("plot-latency", ["median", "95 %", "99 %"], () => [(s) => s.p50, (s) => s.p95, (s) => s.p99]);
+    plot("plot-latency", ["median", "95 %", "99 %"], () => ["p50", "p95", "p99"].map((name) => (s) => (s.writes ? s[name] : null)));
     plot("plot-waiting", ["messages", "rows"], () => [(s) => (s.stages || []).reduce((n, x) => n + x.behind, 0), (s) => s.waiting]);
   };
   const draw = () => { if (!plots.length && all.length) begin(); plots.forEach((p) => p.draw()); };
