@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 	"time"
 )
@@ -23,6 +24,10 @@ func Main(name string, run func(ctx context.Context) error) {
 		<-ctx.Done()
 		stop() // from here on a signal has its usual effect
 	}()
+	if os.Getenv("GOGC") == "" {
+		// Live memory is small: what a third of the collections costs is saved.
+		debug.SetGCPercent(300)
+	}
 	err := run(ctx)
 	stop()
 	if err != nil && !errors.Is(err, context.Canceled) {

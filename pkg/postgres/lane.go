@@ -28,16 +28,22 @@ type LaneRow struct {
 	Error     string
 	Job       string // that it came of; "" for none
 	Patch     []byte // contact.v1.PropertyPatch
+	// Waited is how long it had been due when DueRows gave it.
+	Waited time.Duration
 }
 
-// laneColumns are the columns of a row r, as scanLaneRow reads them.
+// laneColumns are the columns of a row r, in the order of columns.
 const laneColumns = `r.tenant, r.contact, r.partition, r.bulk, r.version, r.revision, r.attempts, r.next_at, r.first_at, r.error, r.job, r.patch`
+
+// columns are where a row's columns go.
+func (r *LaneRow) columns() []any {
+	return []any{&r.Tenant, &r.Contact, &r.Partition, &r.Bulk, &r.Version, &r.Revision, &r.Attempts, &r.NextAt, &r.FirstAt, &r.Error, &r.Job, &r.Patch}
+}
 
 func scanLaneRow(system contact.System) func(pgx.CollectableRow) (LaneRow, error) {
 	return func(row pgx.CollectableRow) (r LaneRow, err error) {
 		r.System = system
-		err = row.Scan(&r.Tenant, &r.Contact, &r.Partition, &r.Bulk, &r.Version, &r.Revision, &r.Attempts, &r.NextAt, &r.FirstAt, &r.Error, &r.Job, &r.Patch)
-		return r, err
+		return r, row.Scan(r.columns()...)
 	}
 }
 
@@ -199,7 +205,7 @@ func (db *DB) PutOffLaneRows(ctx context.Context, tenant contact.Tenant, system 
 // DueRows gives rows of a lane that are due, live ones first, without those of
 // contacts that are under way; held leaves out what jobs led to.
 func (db *DB) DueRows(ctx context.Context, tenant contact.Tenant, system contact.System, partition int, underway []contact.Key, held bool, limit int) ([]LaneRow, error) {
-	const due = `(SELECT ` + laneColumns + ` FROM lane_row r
+	const due = `(SELECT ` + laneColumns + `, extract(epoch FROM now() - next_at)::float8 FROM lane_row r
 		WHERE system = $1 AND partition = $2 AND tenant = $3 AND %s AND next_at <= now() AND contact <> ALL($4) ORDER BY next_at LIMIT $5)`
 	bulk := "bulk"
 	if held {
@@ -212,7 +218,13 @@ func (db *DB) DueRows(ctx context.Context, tenant contact.Tenant, system contact
 	if err != nil {
 		return nil, fmt.Errorf("find due rows: %w", err)
 	}
-	found, err := pgx.CollectRows(rows, scanLaneRow(system))
+	found, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (LaneRow, error) {
+		var r LaneRow
+		var waited float64
+		err := row.Scan(append(r.columns(), &waited)...)
+		r.System, r.Waited = system, time.Duration(waited*float64(time.Second))
+		return r, err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("find due rows: %w", err)
 	}

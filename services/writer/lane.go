@@ -2,6 +2,7 @@ package writer
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -104,7 +105,7 @@ func (l *lane) run() {
 		l.live.Store(false)
 		rows, err := config.DB.DueRows(p.begin, l.tenant, config.System, p.number, l.busy(), l.lanes.withheld(l.tenant), batch)
 		rows = l.lanes.standing(l.tenant, rows)
-		if err != nil || len(rows) == 0 {
+		if err != nil || len(rows) == 0 || gathers(rows, batch) {
 			release()
 			if err != nil && p.begin.Err() == nil {
 				config.Logger.WarnContext(p.begin, "a lane's rows could not be read; the next sweep tries again", "tenant", l.tenant, "error", err)
@@ -136,6 +137,13 @@ func (l *lane) run() {
 			l.lanes.wake(l.tenant, p.number, false)
 		})
 	}
+}
+
+// gathers reports whether what is due waits for more of a job to come, so that a
+// day's calls are not spent on parts of batches. The sweep looks again.
+func gathers(rows []postgres.LaneRow, batch int) bool {
+	const longest = time.Second
+	return len(rows) < batch && !slices.ContainsFunc(rows, func(r postgres.LaneRow) bool { return !r.Bulk || r.Waited >= longest })
 }
 
 // turn waits for a place among the deliveries of the lane, for a call of the

@@ -175,15 +175,20 @@ func (s *Sim) controlLoad(raw []byte) (any, error) {
 		Contacts int    `json:"contacts"`
 		Seed     uint64 `json:"seed"`
 		Webhooks *bool  `json:"webhooks"`
+		DaysAgo  int    `json:"days_ago"`
 	}
 	if err := decode(raw, &order); err != nil {
 		return nil, err
+	}
+	const oldest = 3650
+	if order.DaysAgo < 0 || order.DaysAgo > oldest {
+		return nil, fmt.Errorf("days_ago is %d: give 0 to %d", order.DaysAgo, oldest)
 	}
 	webhooks := order.Contacts <= 1000
 	if order.Webhooks != nil {
 		webhooks = *order.Webhooks
 	}
-	first, err := s.bulk(order.Contacts, order.Seed, webhooks)
+	first, err := s.bulk(order.Contacts, order.Seed, order.DaysAgo, webhooks)
 	return map[string]any{"contacts": order.Contacts, "first_id": first}, err
 }
 

@@ -153,19 +153,20 @@ func (s *Sim) order(contacts int, seed uint64) *loadOrder {
 // Only the phone numbers that are taken already are passed over. No webhook
 // tells of them.
 func (s *Sim) Seed(contacts int, seed uint64) error {
-	_, err := s.bulk(contacts, seed, false)
+	_, err := s.bulk(contacts, seed, 0, false)
 	return err
 }
 
 // maxLoad is how many contacts one load may make.
 const maxLoad = 5_000_000
 
-func (s *Sim) bulk(contacts int, seed uint64, webhooks bool) (first int64, err error) {
+func (s *Sim) bulk(contacts int, seed uint64, daysAgo int, webhooks bool) (first int64, err error) {
 	if contacts < 1 || contacts > maxLoad {
 		return 0, fmt.Errorf("contacts is %d: give 1 to %d", contacts, maxLoad)
 	}
 	err = s.work(func() {
 		l := s.order(contacts, seed)
+		l.At -= int64(daysAgo) * 24 * 60 * 60
 		first = l.First
 		s.load(l)
 		s.tx.Load = l

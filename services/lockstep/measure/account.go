@@ -118,9 +118,14 @@ func records(ctx context.Context, address string, each func(*record)) error {
 	})
 }
 
-// load puts contacts into Aloware; told tells whether webhooks tell of them.
+// load puts contacts into Aloware: new ones, of which webhooks tell, or such that
+// have been there for a year.
 func (a *account) load(ctx context.Context, contacts int, seed uint64, told bool) error {
-	return fleet.Post(ctx, a.aloware, "load", object{"contacts": contacts, "seed": seed, "webhooks": told}, nil)
+	order := object{"contacts": contacts, "seed": seed, "webhooks": told}
+	if !told {
+		order["days_ago"] = 365
+	}
+	return fleet.Post(ctx, a.aloware, "load", order, nil)
 }
 
 // hire makes the contacts whose edits are measured, and waits until they are in
