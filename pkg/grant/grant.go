@@ -1,7 +1,8 @@
 // Package grant lets all processes call a system within one tenant's quota: the
 // owner of the tenant's lane gives out calls, and the others ask it for each.
 //
-// Who asks gets a call when no write wants it; the owner counts it until the
+// Who asks gets a call when no live write wants it, and takes turns with bulk ones;
+// the owner counts it until the
 // answer is told, or is taken as told after a while. Only while there is no owner,
 // and none was for as long as its calls can still count, the asker has a small part
 // of the limits for itself. An owner that is slow, or that cannot be reached, is
@@ -92,7 +93,7 @@ func (o *owner) answer(ctx context.Context, raw []byte, say func([]byte) error) 
 		return err
 	}
 	var r reply
-	ticket, err := budget.Take(quota.Bulk(ctx), q.Pool) // writes go first
+	ticket, err := budget.Take(quota.Reading(ctx), q.Pool) // live writes go first
 	switch {
 	case err == nil:
 		r.Ticket = rand.Text()

@@ -16,19 +16,38 @@ import (
 // is told until when, so that it can let go of what it holds meanwhile.
 const patience = 3 * time.Second
 
-// bulkKey marks a context whose calls may wait behind live ones, holdKey one whose
-// first call was taken before.
+// rank is who goes first.
+type rank uint8
+
+const (
+	live    rank = iota
+	reading      // takes turns with bulk
+	bulk
+	ranks
+)
+
+// mostAhead is how many live calls go ahead of those that wait, one after another.
+const mostAhead = 7
+
+// rankKey marks a context whose calls wait behind live ones, holdKey one whose first
+// call was taken before.
 type (
-	bulkKey struct{}
+	rankKey struct{}
 	holdKey struct{}
 )
 
-// Bulk gives a context whose calls go out only when no other call waits.
-func Bulk(ctx context.Context) context.Context { return context.WithValue(ctx, bulkKey{}, true) }
+// Bulk gives a context whose calls wait behind live ones, and take turns with
+// those of a Reading context.
+func Bulk(ctx context.Context) context.Context { return context.WithValue(ctx, rankKey{}, bulk) }
+
+// Reading gives a context for what reads: however many bulk calls wait, every
+// other call is its.
+func Reading(ctx context.Context) context.Context { return context.WithValue(ctx, rankKey{}, reading) }
 
 // Gate gives out the calls of one budget, in the order of asking, live ones
-// before those of a Bulk context, to which the last call of a limit is not given. It is safe for concurrent use and needs no
-// goroutine of its own.
+// before those of a Bulk or a Reading context, to which the last call of a limit
+// is not given; while both wait, one call of eight is of the latter. It is safe
+// for concurrent use and needs no goroutine of its own.
 //
 // Where the system has closed the budget for longer than a few seconds, or the
 // day's part is used up, Take gives a fault of class Throttled with the wait.
@@ -37,7 +56,9 @@ type Gate struct {
 
 	mu    sync.Mutex
 	meter *meter
-	queue [2][2][]*waiter // by pool, then live and bulk
+	queue [2][ranks][]*waiter // by pool
+	turn  rank                // of reading and bulk: whose call was the last
+	ahead int                 // live calls since then
 	timer *time.Timer
 	given int
 	full  int // answers that told of a limit that was hit
@@ -46,6 +67,7 @@ type Gate struct {
 var _ Budget = (*Gate)(nil)
 
 type waiter struct {
+	since time.Time
 	ready chan struct{} // closed when done
 	given bool
 	err   error // when nothing was given
@@ -119,13 +141,10 @@ func (g *Gate) wait(ctx context.Context, pool Pool) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("wait for the quota: %w", err)
 	}
-	lane := 0
-	if ctx.Value(bulkKey{}) != nil {
-		lane = 1
-	}
-	w := &waiter{ready: make(chan struct{})}
+	rank, _ := ctx.Value(rankKey{}).(rank)
+	w := &waiter{since: g.now(), ready: make(chan struct{})}
 	g.mu.Lock()
-	g.queue[pool][lane] = append(g.queue[pool][lane], w)
+	g.queue[pool][rank] = append(g.queue[pool][rank], w)
 	g.pump()
 	g.mu.Unlock()
 	select {
@@ -139,9 +158,9 @@ func (g *Gate) wait(ctx context.Context, pool Pool) error {
 		g.meter.giveBack(pool) // given in the same moment
 		g.given--
 	}
-	queue := g.queue[pool][lane]
+	queue := g.queue[pool][rank]
 	if at := slices.Index(queue, w); at >= 0 {
-		g.queue[pool][lane] = slices.Delete(queue, at, at+1)
+		g.queue[pool][rank] = slices.Delete(queue, at, at+1)
 	}
 	g.pump()
 	return fmt.Errorf("wait for the quota: %w", ctx.Err())
@@ -156,24 +175,27 @@ func (g *Gate) pump() {
 		if until, scope := g.meter.shut(pool, now); until.After(now.Add(patience)) {
 			g.refuse(pool, until.Sub(now), scope)
 		}
-		for lane := 0; lane < 2; {
-			queue := g.queue[pool][lane]
-			if len(queue) == 0 {
-				lane++
-				continue
+		for {
+			rank := g.first(pool)
+			if rank == ranks {
+				break
 			}
-			at, known := g.meter.next(pool, now, lane == 1)
+			at, known := g.meter.next(pool, now, rank != live && len(g.queue[pool][live]) == 0)
 			if known && at.After(now) && (next.IsZero() || at.Before(next)) {
 				next = at
 			}
 			if !known || at.After(now) {
 				break
 			}
+			if g.ahead++; rank != live {
+				g.turn, g.ahead = rank, 0
+			}
+			queue := g.queue[pool][rank]
 			first := queue[0]
 			g.meter.take(pool, now)
 			g.given++
 			queue[0] = nil
-			g.queue[pool][lane] = queue[1:]
+			g.queue[pool][rank] = queue[1:]
 			first.given = true
 			close(first.ready)
 		}
@@ -185,16 +207,31 @@ func (g *Gate) pump() {
 	}
 }
 
+// first tells who of those that wait for a pool goes next, ranks for nobody.
+func (g *Gate) first(pool Pool) rank {
+	queue, next := &g.queue[pool], ranks
+	switch {
+	case len(queue[reading]) > 0 && (len(queue[bulk]) == 0 || g.turn != reading):
+		next = reading
+	case len(queue[bulk]) > 0:
+		next = bulk
+	}
+	if len(queue[live]) > 0 && (next == ranks || g.ahead < mostAhead) {
+		return live
+	}
+	return next
+}
+
 // refuse sends all away who wait for a pool.
 func (g *Gate) refuse(pool Pool, wait time.Duration, scope string) {
-	for lane := range g.queue[pool] {
-		for _, w := range g.queue[pool][lane] {
+	for rank := range g.queue[pool] {
+		for _, w := range g.queue[pool][rank] {
 			f := fault.New(fault.Refusal{Class: fault.Throttled, Reason: "BUDGET_CLOSED", Message: "the budget is closed for a while"})
 			f.Wait, f.Scope = wait, scope
 			w.err = f
 			close(w.ready)
 		}
-		g.queue[pool][lane] = nil
+		g.queue[pool][rank] = nil
 	}
 }
 
@@ -248,8 +285,8 @@ func (g *Gate) Usage() Usage {
 		u.Closed = until
 	}
 	for pool := range g.queue {
-		for lane := range g.queue[pool] {
-			u.Waiting += len(g.queue[pool][lane])
+		for _, waiting := range g.queue[pool] {
+			u.Waiting += len(waiting)
 		}
 	}
 	return u
@@ -270,5 +307,5 @@ func (g *Gate) Day() (day string, used int, limited bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	used = g.meter.today(g.now())
-	return g.meter.day, used, g.meter.limits.Daily > 0
+	return g.meter.day, used, g.meter.daily() > 0
 }

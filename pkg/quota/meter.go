@@ -13,6 +13,7 @@ type meter struct {
 	day     string
 	dayUsed int
 	dayShut time.Time // the account's day is used up by all its apps: no call before
+	dayTold int       // our part of the day's maximum as answers told it; 0 while none did
 }
 
 // newMeter begins to count at a time, up to which an unknown predecessor may
@@ -82,10 +83,19 @@ func (m *meter) shut(pool Pool, now time.Time) (until time.Time, scope string) {
 // does not.
 func (m *meter) dayEnds(now time.Time) time.Time {
 	until := m.dayShut
-	if m.limits.Daily > 0 && m.today(now) >= m.limits.Daily {
+	if most := m.daily(); most > 0 && m.today(now) >= most {
 		until = latest(until, m.midnight(now))
 	}
 	return until
+}
+
+// daily is what may be used in a day: what is configured, else our part of what
+// the system told; 0 for no limit.
+func (m *meter) daily() int {
+	if m.limits.Daily > 0 {
+		return m.limits.Daily
+	}
+	return m.dayTold
 }
 
 // take counts a call that goes out.
@@ -107,6 +117,9 @@ func (m *meter) done(pool Pool, a Answer, now time.Time, jitter time.Duration) {
 	w.done(now)
 	if w == &m.general {
 		m.learn(a, now)
+	}
+	if a.HasDaily && a.DailyMax > 0 {
+		m.dayTold = max(1, int(float64(a.DailyMax)*m.share()))
 	}
 	if a.HasDaily && a.DailyMax > 0 && a.DailyLeft <= 0 {
 		m.dayShut = latest(m.dayShut, now.Add(time.Minute+jitter)) // then one call asks again
@@ -138,14 +151,18 @@ func (m *meter) learn(a Answer, now time.Time) {
 	if !a.HasWindow || a.WindowMax <= 0 || m.limits.Max == 0 {
 		return
 	}
-	share := m.limits.Share
-	if share == 0 {
-		share = 1
-	}
-	if most := max(1, int(float64(a.WindowMax)*share)); most != m.general.most {
+	if most := max(1, int(float64(a.WindowMax)*m.share())); most != m.general.most {
 		m.general.setMost(most)
 	}
 	m.general.told(a.WindowMax, a.WindowLeft, now)
+}
+
+// share is the part of a maximum that is ours.
+func (m *meter) share() float64 {
+	if m.limits.Share == 0 {
+		return 1
+	}
+	return m.limits.Share
 }
 
 // today is what was used since midnight.

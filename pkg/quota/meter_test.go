@@ -235,6 +235,28 @@ func TestADayEndsAtTheAccountsMidnight(t *testing.T) {
 	}
 }
 
+// TestADaysMaximumIsLearntFromAnswers: of a private app's, a tenant's ceiling takes
+// its part; what is configured stands.
+func TestADaysMaximumIsLearntFromAnswers(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	midnight := time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)
+	told := Answer{HasDaily: true, DailyMax: 10, DailyLeft: 9}
+	for _, c := range []struct{ configured, calls int }{{0, 5}, {3, 3}} {
+		m := newMeter(Limits{Window: 10 * time.Second, Max: 100, Daily: c.configured, Share: .5}, now.Add(-time.Hour))
+		for range c.calls {
+			if until, _ := m.shut(General, now); until.After(now) {
+				t.Fatalf("closed before %d calls", c.calls)
+			}
+			m.take(General, now)
+			m.done(General, told, now, 0)
+		}
+		if until, scope := m.shut(General, now); !until.Equal(midnight) || scope != "daily" {
+			t.Errorf("after %d calls closed until %v (%q), want midnight", c.calls, until, scope)
+		}
+	}
+}
+
 // TestLiveCallsGoBeforeBulk when both wait.
 func TestLiveCallsGoBeforeBulk(t *testing.T) {
 	t.Parallel()

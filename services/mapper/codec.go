@@ -85,7 +85,7 @@ func sideToProto(s *resolve.Side) *contactv1.ContactSide {
 		Creating: int64(s.Creating), Fetching: int64(s.Fetching), DoubtMs: int64(s.Doubt),
 		Refused: refusalToProto(s.Refused), Candidates: s.Candidates,
 		Phone: s.Phone, Mobile: s.Mobile, Email: s.Email, Sought: s.Sought, PullMs: int64(s.Pull), Apart: s.Apart,
-		LeavingMs: int64(s.Leaving), Left: s.Left, Archiving: int64(s.Archiving),
+		LeavingMs: int64(s.Leaving), Left: s.Left, Archiving: int64(s.Archiving), MadeMs: int64(s.Made),
 	}
 }
 
@@ -98,7 +98,7 @@ func sideFromProto(s *contactv1.ContactSide) resolve.Side {
 		Creating: contact.Version(s.Creating), Fetching: contact.Version(s.Fetching), Doubt: contact.Millis(s.DoubtMs),
 		Refused: refusalFromProto(s.Refused), Candidates: s.Candidates,
 		Phone: s.Phone, Mobile: s.Mobile, Email: s.Email, Sought: s.Sought, Pull: contact.Millis(s.PullMs), Apart: s.Apart,
-		Leaving: contact.Millis(s.LeavingMs), Left: s.Left, Archiving: contact.Version(s.Archiving),
+		Leaving: contact.Millis(s.LeavingMs), Left: s.Left, Archiving: contact.Version(s.Archiving), Made: contact.Millis(s.MadeMs),
 	}
 }
 

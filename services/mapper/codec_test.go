@@ -30,7 +30,7 @@ func TestStateIsStoredWhole(t *testing.T) {
 	contactSide := resolve.Side{
 		ID: "1", Aliases: []string{"2"}, Read: true, Gone: true, Creating: 3, Fetching: 4, Doubt: 5, Refused: &refusal,
 		Candidates: []string{"6"}, Phone: "+1", Mobile: "+2", Email: "e", Sought: "s", Pull: 6, Apart: []string{"7"},
-		Leaving: 7, Left: true, Archiving: 8,
+		Leaving: 7, Left: true, Archiving: 8, Made: 9,
 	}
 	rewriting := resolve.Rewriting{Rounds: []resolve.Round{{At: 1}, {At: 2, Back: true}}, Last: "l", By: "b", Edited: 3}
 	rest := resolve.Rest{Side: contact.Aloware, Rounds: 5, Took: 6, By: "b", Ours: "o", Theirs: "t", Apart: true, Form: 1 << 63}

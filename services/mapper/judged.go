@@ -78,7 +78,7 @@ func (j *judged) conclude(ctx context.Context) error {
 			continue
 		}
 		for _, patch := range decided.Patches {
-			j.add(patch, contact.Bulk(decided.EventID))
+			j.add(patch, decided.Bulk)
 		}
 		j.keep(decided)
 		j.count(decided)

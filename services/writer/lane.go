@@ -271,13 +271,11 @@ func (l *lane) budget(ctx context.Context, t *tenant.Tenant) (*quota.Gate, error
 	switch gate := l.gate.Load(); {
 	case gate == nil:
 		gate = quota.NewGateSince(limits, l.partition.since.Add(grant.Late))
-		if limits.Daily > 0 {
-			day, used, err := config.DB.LaneDay(ctx, l.tenant, config.System)
-			if err != nil {
-				return nil, err
-			}
-			gate.ResumeDay(day, used)
+		day, used, err := config.DB.LaneDay(ctx, l.tenant, config.System)
+		if err != nil {
+			return nil, err
 		}
+		gate.ResumeDay(day, used)
 		l.limits = limits
 		l.gate.Store(gate)
 	case limits != l.limits:

@@ -160,7 +160,9 @@ type ContactSide struct {
 	// True once such an answer came.
 	Left bool `protobuf:"varint,22,opt,name=left,proto3" json:"left,omitempty"`
 	// Version of an outstanding archiving of this side's contact; 0 for none.
-	Archiving     int64 `protobuf:"varint,23,opt,name=archiving,proto3" json:"archiving,omitempty"`
+	Archiving int64 `protobuf:"varint,23,opt,name=archiving,proto3" json:"archiving,omitempty"`
+	// When a job had the contact made, by the system's clock; 0 where none had.
+	MadeMs        int64 `protobuf:"varint,24,opt,name=made_ms,json=madeMs,proto3" json:"made_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -317,6 +319,13 @@ func (x *ContactSide) GetLeft() bool {
 func (x *ContactSide) GetArchiving() int64 {
 	if x != nil {
 		return x.Archiving
+	}
+	return 0
+}
+
+func (x *ContactSide) GetMadeMs() int64 {
+	if x != nil {
+		return x.MadeMs
 	}
 	return 0
 }
@@ -1571,7 +1580,7 @@ const file_contact_v1_state_proto_rawDesc = "" +
 	"\x06fields\x18\x04 \x03(\v2\x16.contact.v1.FieldStateR\x06fields\x12\x12\n" +
 	"\x04seen\x18\x05 \x03(\x06R\x04seen\x125\n" +
 	"\bactivity\x18\x06 \x01(\v2\x19.contact.v1.ActivityStateR\bactivity\x12\x18\n" +
-	"\aoutside\x18\a \x01(\bR\aoutside\"\xdb\x03\n" +
+	"\aoutside\x18\a \x01(\bR\aoutside\"\xf4\x03\n" +
 	"\vContactSide\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\aaliases\x18\x02 \x03(\tR\aaliases\x12\x12\n" +
@@ -1594,7 +1603,8 @@ const file_contact_v1_state_proto_rawDesc = "" +
 	"\n" +
 	"leaving_ms\x18\x15 \x01(\x03R\tleavingMs\x12\x12\n" +
 	"\x04left\x18\x16 \x01(\bR\x04left\x12\x1c\n" +
-	"\tarchiving\x18\x17 \x01(\x03R\tarchiving\"\xb2\x06\n" +
+	"\tarchiving\x18\x17 \x01(\x03R\tarchiving\x12\x17\n" +
+	"\amade_ms\x18\x18 \x01(\x03R\x06madeMs\"\xb2\x06\n" +
 	"\n" +
 	"FieldState\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x123\n" +

@@ -73,6 +73,7 @@ func (j *Judge) Count(c *contact.Communication, first bool) {
 		j.verdict.Stale++
 		return
 	}
+	j.follows(false)
 	if j.state.Side(contact.Aloware).ID == "" {
 		j.link(contact.Aloware, c.ContactID)
 	}

@@ -13,6 +13,7 @@ func (j *Judge) Command(c *contact.Command) {
 		j.verdict.Stale++
 		return
 	}
+	j.follows(contact.JobBehind(c.EventID) != "")
 	switch c.Kind {
 	case contact.Recheck:
 		j.recheck(c)

@@ -28,6 +28,9 @@ func (j *Judge) Observe(change *contact.Change) {
 	if !j.lifecycle(change, side) {
 		return
 	}
+	if change.Origin != contact.Ours {
+		j.follows(side.cameWith(change))
+	}
 	whole := change.Event == contact.Snapshot || change.Event == contact.Created && len(change.Values) > 0 && change.System == contact.Aloware
 	j.values(change.System, change.Values, reading{
 		occurred: change.OccurredAt, precision: change.Precision, received: change.ReceivedAt,

@@ -88,6 +88,8 @@ type Verdict struct {
 	// Echoes counts our own writes that came back, Stale events that had been
 	// judged before.
 	Echoes, Stale int
+	// Bulk tells that what is decided is part of a job, whoever told of it.
+	Bulk bool
 	// Lost is by how many the communications have grown that Aloware counted
 	// and never told of; negative when some came late.
 	Lost int64
@@ -118,6 +120,7 @@ type Judge struct {
 	searches []search            // under way for what was joined
 	rests    [2]bool             // sides on which nothing is to follow now
 	barred   bool                // from being made in HubSpot
+	live     bool                // somebody may wait for what is decided
 	source   string              // of the event that is judged
 	sudden   bool                // it can be part of a burst
 	notes    map[string]*[2]note // edits that were heard, by field and side
@@ -149,6 +152,13 @@ func (j *Judge) next() contact.Version {
 }
 
 func (j *Judge) step(s Step) { j.verdict.Steps = append(j.verdict.Steps, s) }
+
+// follows notes whether an event is part of a job. What is decided is, if all
+// events are.
+func (j *Judge) follows(job bool) {
+	j.live = j.live || !job
+	j.verdict.Bulk = !j.live
+}
 
 // seenBefore is rule 1; it remembers the newest ids of the contact.
 func (j *Judge) seenBefore(eventID string) bool {

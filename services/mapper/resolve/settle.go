@@ -12,6 +12,7 @@ import (
 // Settle judges the writer's answer (rule 7).
 func (j *Judge) Settle(o *contact.Outcome) {
 	side := j.state.Side(o.System)
+	j.follows(contact.Bulk(o.EventID))
 	// A write that was published and whose decision was never stored can have a
 	// higher version than any that is stored. What follows must outrank it.
 	j.state.Version = max(j.state.Version, o.Version)
@@ -20,6 +21,9 @@ func (j *Judge) Settle(o *contact.Outcome) {
 		side.Archiving = 0
 	}
 	if o.Version >= side.Creating {
+		if side.Creating != 0 && contact.Bulk(o.EventID) {
+			side.Made = o.AppliedAt
+		}
 		side.Creating = 0
 	}
 	j.searches = slices.DeleteFunc(j.searches, func(s search) bool { // this is its answer

@@ -48,6 +48,22 @@ type Side struct {
 	// Archiving is the version of an outstanding archiving of this side's
 	// contact; 0 for none.
 	Archiving contact.Version
+	// Made is when a job had the contact made, by the side's clock; 0 where none
+	// had.
+	Made contact.Millis
+}
+
+// cameWith reports whether a change came with a contact that a job had made: what
+// a system sets by itself then is part of the job.
+func (s *Side) cameWith(c *contact.Change) bool {
+	const together contact.Millis = 2000
+	return s.Made != 0 && c.Event == contact.Changed && !slices.ContainsFunc(c.Values, func(v contact.Value) bool {
+		at := v.OccurredAt
+		if at == 0 {
+			at = c.OccurredAt
+		}
+		return at > s.Made+together && v.Origin != contact.Ours
+	})
 }
 
 // Linked reports whether the contact exists in the system and is not deleted.
