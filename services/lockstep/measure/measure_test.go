@@ -33,7 +33,7 @@ func TestPartOfTimes(t *testing.T) {
 // and left half of the quota unused.
 func TestWhatIsNotKeptIsSaid(t *testing.T) {
 	t.Parallel()
-	r := syncRun{took: 20 * time.Second, used: 110, contacts: 9_900, lost: 1, silence: 10 * time.Second}
+	r := syncRun{took: 20 * time.Second, used: 110, contacts: 9_900, lost: 1, silence: 10 * time.Second, work: 10 * time.Second, worked: 110}
 	r.calls.Batches = map[string]struct{ Calls, Contacts int }{"upsert": {100, 9_900}}
 	r.calls.Throttled, r.calls.MaxInWindow = 3, 110
 	broken := map[string]bool{}
@@ -45,7 +45,7 @@ func TestWhatIsNotKeptIsSaid(t *testing.T) {
 	if len(broken) != 2 || !broken["answers 429"] || !broken["contacts lost"] {
 		t.Errorf("broken: %v", broken)
 	}
-	r.silence = 0
+	r.worked = 55
 	for _, l := range r.lines(110) {
 		if strings.HasPrefix(l.what, "of the possible calls used while") && (!l.broken || l.value != "50.0") {
 			t.Errorf("half of the calls: %+v", l)
