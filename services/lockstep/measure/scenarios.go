@@ -165,7 +165,8 @@ func (w *world) firstSync(ctx context.Context, a *account, contacts int, kill bo
 	const look = 100 * time.Millisecond
 	ticker := time.NewTicker(look)
 	defer ticker.Stop()
-	const batch, between, noOwner = 100, 500 * time.Millisecond, 2 * time.Second
+	// Beside the batches of the deliveries that a lane has under way, one waits.
+	const batches, between, noOwner = 100 * (4 + 1), 500 * time.Millisecond, 2 * time.Second
 	var first, last, lastCall, told, looked time.Time
 	var atFirst, atLast calls
 	waited, lookedCalls := false, 0
@@ -192,7 +193,7 @@ func (w *world) firstSync(ctx context.Context, a *account, contacts int, kill bo
 			if err != nil {
 				return r, err
 			}
-			waits := rows >= batch
+			waits := rows >= batches
 			if waited && waits && at.Sub(lastCall) < noOwner {
 				r.work += passed
 				r.worked += now.general() - lookedCalls
