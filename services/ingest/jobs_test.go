@@ -408,7 +408,7 @@ func TestAFailedJobIsResumed(t *testing.T) {
 // does not wait for the end of a large one.
 func TestJobsTakeTurns(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 4000, "full")
+	w := newWorld(t, 2000, "full")
 	zeta := w.tenant("zeta", "full")
 	zeta.HubSpot.PortalID = 2003
 	w.save(zeta)
@@ -421,8 +421,8 @@ func TestJobsTakeTurns(t *testing.T) {
 	if large := w.until("large", func(postgres.Sync) bool { return true }); large.Cursor.Walked {
 		t.Errorf("the large job was done before the small one: %+v", large)
 	}
-	if large := w.until("large", walked); large.Counts.HubSpotRead != 4000 {
-		t.Errorf("want all 4000 read: %+v", large)
+	if large := w.until("large", walked); large.Counts.HubSpotRead != 2000 {
+		t.Errorf("want all 2000 read: %+v", large)
 	}
 }
 
