@@ -120,9 +120,30 @@ func (w *world) checkReleased() {
 	}
 }
 
+// alreadyThere is a burst that sets what its target has already, whose own edit
+// from just before is heard after it.
+func alreadyThere(r *rand.Rand) Script {
+	field, person, value := fieldKeys[firstName+r.IntN(firstComputed-firstName)], r.IntN(2), 1+r.IntN(3)
+	into := contact.Systems[min(r.IntN(3), 1)]
+	return Script{
+		{Op: "burst", System: into, Name: field},
+		{Op: "edit", System: into, Name: field, N: []int{person, value, 0}},
+		{Op: "settle"},
+		{Op: "edit", System: into, Name: field, N: []int{person, value + 1 + r.IntN(2), 0}},
+		{Op: "edit", System: into.Other(), Name: field, N: []int{person, value, 0}},
+		{Op: "deliver", N: []int{0, 1, 0}},
+		{Op: "map", N: []int{live, 9}},
+		{Op: "deliver", N: []int{0, 0, 0}},
+		{Op: "map", N: []int{live, 9}},
+	}
+}
+
 // withBursts puts bursts and the answers about them into a schedule.
 func withBursts(script Script, seed uint64) Script {
 	r := rand.New(rand.NewPCG(seed, 0xb0557))
+	if begun := slices.IndexFunc(script, func(s Step) bool { return s.Op == "wait" }); begun >= 0 && r.IntN(2) == 0 {
+		script = slices.Insert(script, begun, alreadyThere(r)...)
+	}
 	for range 1 + r.IntN(3) {
 		field := fieldKeys[email+r.IntN(firstComputed-email)]
 		from := r.IntN(len(script) + 1)

@@ -205,7 +205,10 @@ func (w *world) heard(e *event) {
 		for _, p := range o.Properties {
 			c := cell{o.System, person, w.fieldOf(o.System, p.Name)}
 			for _, wr := range w.writes[c] {
-				if wr.version <= p.Version && wr.key == o.Contact && wr.settled == 0 {
+				// A withdrawal tells of what is withdrawn alone: an earlier write can be
+				// on its way still, or be carried out and not answered.
+				over := wr.version == p.Version || wr.version < p.Version && o.Result != contact.Dropped
+				if over && wr.key == o.Contact && wr.settled == 0 {
 					wr.settled, wr.upTo = w.now, o.AppliedAt+o.Precision
 				}
 			}
