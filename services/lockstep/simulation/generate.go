@@ -38,6 +38,9 @@ func Generate(seed uint64) Script {
 	if seed%5 == 2 {
 		g.cancel(seed)
 	}
+	if seed%5 == 3 {
+		g.refused(seed)
+	}
 	if seed%5 == 4 {
 		return withBursts(g.script, seed)
 	}
@@ -77,6 +80,43 @@ func (g *generator) cancel(seed uint64) {
 		whole = slices.Insert(whole, at, own.script...)
 	}
 	g.script = whole
+}
+
+// refused puts a value into a schedule that is refused while the next one is on its
+// way, whose answer comes late or never: what was sent after it is not over with
+// it. It draws its own numbers.
+func (g *generator) refused(seed uint64) {
+	whole := g.script
+	own := generator{Rand: rand.New(rand.NewPCG(seed, 0x4ef)), persons: g.persons}
+	field, person, value := fieldKeys[firstName+own.IntN(firstComputed-firstName)], own.person(), 1+own.IntN(5)
+	into := contact.Systems[min(own.IntN(3), 1)]
+	from := into.Other()
+	edit := func(to int) { own.step("edit", from, field, person, to, 0) }
+	told := func(pick int) {
+		own.step("deliver", 0, "", 0, pick, 0)
+		own.step("map", 0, "", live, own.IntN(2))
+	}
+	own.step("both", 0, field)
+	own.step("refuse", into, field, person, value-1)
+	own.step("settle", 0, "")
+	edit(value)
+	told(0)
+	own.step("read", into, "", live, 9)
+	own.step("send", into, "", 0)
+	edit(1 + value%6)
+	told(0)
+	own.step("land", into, "", 0, answered)
+	own.step("read", into, "", live, 9)
+	if own.one(2) {
+		edit(1 + (value+1)%6)
+	}
+	own.step("wait", 0, "", 1+own.IntN(3000))
+	own.step("call", into, "", 0, own.IntN(endings))
+	own.step("map", 0, "", live, 0)
+	told(own.IntN(3))
+	own.step("accept", into, field)
+	at := len(whole)/3 + own.IntN(len(whole)-len(whole)/3)
+	g.script = slices.Insert(whole, at, own.script...)
 }
 
 var waits = []int{5, 300, 900, 3000}
