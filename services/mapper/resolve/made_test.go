@@ -69,3 +69,58 @@ func TestWhatWeMadeIsNotReadBack(t *testing.T) {
 		t.Errorf("the read that waits is forgotten: %t; what HubSpot set reaches Aloware: %t; %+v", forgotten, stage, after)
 	}
 }
+
+// TestWhatComesWithAContactOfAJobIsTheJobs: the stage that HubSpot gives to a
+// contact that a first sync made goes behind live edits; what a person edits later
+// does not, nor what comes with a contact that nobody's job made.
+func TestWhatComesWithAContactOfAJobIsTheJobs(t *testing.T) {
+	t.Parallel()
+	rules := &Rules{Set: mapping.Default(nil), Region: "US", Creation: FlowBoth, Updates: FlowBoth}
+	const madeAt = tickBase + 500
+	stage := func(answer string, at contact.Millis) Verdict {
+		state := &State{}
+		version := contact.Version(10)
+		judge := func(do func(j *Judge)) Verdict {
+			version += 10
+			j := NewJudge(rules, "aloware:9", state, Decision{Version: version, Now: at + 1000, EventID: "event"})
+			do(j)
+			return j.Conclude()
+		}
+		sought := judge(func(j *Judge) {
+			j.Observe(&contact.Change{
+				System: contact.Aloware, ID: "9", EventID: "a", Event: contact.Snapshot, OccurredAt: tickBase, Precision: 999, ReceivedAt: tickBase,
+				Values: []contact.Value{{Name: "first_name", Text: "Ada"}, {Name: "phone_number", Text: "+12025550101"}},
+			})
+		})
+		judge(func(j *Judge) {
+			j.Settle(&contact.Outcome{
+				System: contact.HubSpot, Contact: "aloware:9", EventID: answer, Version: sought.Patches[0].Version, TargetID: "501", Result: contact.Made,
+				AppliedAt: madeAt, AnsweredAt: madeAt + 100,
+			})
+		})
+		return judge(func(j *Judge) {
+			j.Observe(&contact.Change{
+				System: contact.HubSpot, ID: "501", EventID: "l", Event: contact.Changed, Origin: contact.Others, OccurredAt: at, ReceivedAt: at + 100,
+				Values: []contact.Value{{Name: "lifecyclestage", Text: "lead"}},
+			})
+		})
+	}
+	ofJob := contact.JobOutcome("j1", "x")
+	for name, c := range map[string]struct {
+		answer string
+		at     contact.Millis
+		bulk   bool
+	}{
+		"with a contact of a job": {ofJob, madeAt, true},
+		"a person, later":         {ofJob, madeAt + 60_000, false},
+		"with a live contact":     {"outcome/x", madeAt, false},
+	} {
+		got := stage(c.answer, c.at)
+		if len(got.Patches) == 0 {
+			t.Errorf("%s: the stage leads to nothing", name)
+		}
+		if got.Bulk != c.bulk {
+			t.Errorf("%s: bulk is %t, want %t", name, got.Bulk, c.bulk)
+		}
+	}
+}
