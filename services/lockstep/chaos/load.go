@@ -87,15 +87,18 @@ func (a *account) set(ctx context.Context, p *person, side contact.System, value
 	for r, value := range values {
 		properties[r.property(side)] = value
 	}
+	if ctx.Err() != nil {
+		return nil // the load is over
+	}
 	at := time.Now()
+	making := context.WithoutCancel(ctx) // what is begun is made, and then noted
 	var err error
 	if side == contact.HubSpot {
-		err = fleet.Post(ctx, a.hubspot, "edit", object{"id": p.hubspot, "properties": properties}, nil)
+		err = fleet.Post(making, a.hubspot, "edit", object{"id": p.hubspot, "properties": properties}, nil)
 	} else {
-		err = fleet.Post(ctx, a.alo, "edit", object{"id": p.aloware, "fields": properties}, nil)
+		err = fleet.Post(making, a.alo, "edit", object{"id": p.aloware, "fields": properties}, nil)
 	}
-	// An edit whose answer is not awaited at the end may have been made.
-	if err != nil && ctx.Err() == nil {
+	if err != nil {
 		return err
 	}
 	a.mu.Lock()
