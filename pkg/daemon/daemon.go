@@ -17,7 +17,7 @@ import (
 
 // Main runs a program until it ends or is told to stop by SIGINT or SIGTERM; a
 // second signal ends it at once. An error is printed in one line, and the exit
-// code is then 1.
+// code is then 1. GOGC is 300 unless the environment sets it.
 func Main(name string, run func(ctx context.Context) error) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	go func() {
@@ -25,7 +25,7 @@ func Main(name string, run func(ctx context.Context) error) {
 		stop() // from here on a signal has its usual effect
 	}()
 	if os.Getenv("GOGC") == "" {
-		// Live memory is small: what a third of the collections costs is saved.
+		// Live memory is small: a few times of it costs less than collecting often.
 		debug.SetGCPercent(300)
 	}
 	err := run(ctx)

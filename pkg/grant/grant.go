@@ -2,11 +2,10 @@
 // owner of the tenant's lane gives out calls, and the others ask it for each.
 //
 // Who asks gets a call when no live write wants it, and takes turns with bulk ones;
-// the owner counts it until the
-// answer is told, or is taken as told after a while. Only while there is no owner,
-// and none was for as long as its calls can still count, the asker has a small part
-// of the limits for itself. An owner that is slow, or that cannot be reached, is
-// waited for.
+// the owner counts it until the answer is told, or is taken as told after a while.
+// Only while there is no owner, and none was for as long as its calls can still
+// count, the asker has a small part of the limits for itself. An owner that is
+// slow, or that cannot be reached, is waited for.
 package grant
 
 import (

@@ -57,8 +57,8 @@ type Gate struct {
 	mu    sync.Mutex
 	meter *meter
 	queue [2][ranks][]*waiter // by pool
-	turn  rank                // of reading and bulk: whose call was the last
-	ahead int                 // live calls since then
+	turn  [2]rank             // by pool, of reading and bulk: whose call was the last
+	ahead [2]int              // by pool: live calls since then
 	timer *time.Timer
 	given int
 	full  int // answers that told of a limit that was hit
@@ -67,7 +67,6 @@ type Gate struct {
 var _ Budget = (*Gate)(nil)
 
 type waiter struct {
-	since time.Time
 	ready chan struct{} // closed when done
 	given bool
 	err   error // when nothing was given
@@ -142,7 +141,7 @@ func (g *Gate) wait(ctx context.Context, pool Pool) error {
 		return fmt.Errorf("wait for the quota: %w", err)
 	}
 	rank, _ := ctx.Value(rankKey{}).(rank)
-	w := &waiter{since: g.now(), ready: make(chan struct{})}
+	w := &waiter{ready: make(chan struct{})}
 	g.mu.Lock()
 	g.queue[pool][rank] = append(g.queue[pool][rank], w)
 	g.pump()
@@ -187,8 +186,8 @@ func (g *Gate) pump() {
 			if !known || at.After(now) {
 				break
 			}
-			if g.ahead++; rank != live {
-				g.turn, g.ahead = rank, 0
+			if g.ahead[pool]++; rank != live {
+				g.turn[pool], g.ahead[pool] = rank, 0
 			}
 			queue := g.queue[pool][rank]
 			first := queue[0]
@@ -211,12 +210,12 @@ func (g *Gate) pump() {
 func (g *Gate) first(pool Pool) rank {
 	queue, next := &g.queue[pool], ranks
 	switch {
-	case len(queue[reading]) > 0 && (len(queue[bulk]) == 0 || g.turn != reading):
+	case len(queue[reading]) > 0 && (len(queue[bulk]) == 0 || g.turn[pool] != reading):
 		next = reading
 	case len(queue[bulk]) > 0:
 		next = bulk
 	}
-	if len(queue[live]) > 0 && (next == ranks || g.ahead < mostAhead) {
+	if len(queue[live]) > 0 && (next == ranks || g.ahead[pool] < mostAhead) {
 		return live
 	}
 	return next
