@@ -21,7 +21,7 @@ func (j *Judge) Settle(o *contact.Outcome) {
 		side.Archiving = 0
 	}
 	if o.Version >= side.Creating {
-		if side.Creating != 0 && contact.Bulk(o.EventID) {
+		if o.Result == contact.Made && contact.Bulk(o.EventID) {
 			side.Made = o.AppliedAt
 		}
 		side.Creating = 0
