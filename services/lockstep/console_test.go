@@ -69,12 +69,15 @@ var oneTime = regexp.MustCompile(`console sign-in: admin / (\S+)`)
 // signIn takes the one-time password that the first start printed.
 func (b *browser) signIn() {
 	b.t.Helper()
-	b.d.mu.Lock()
-	printed := oneTime.FindStringSubmatch(b.d.output.String())
-	b.d.mu.Unlock()
-	if printed == nil {
-		b.t.Fatal("no one-time password was printed")
-	}
+	var printed []string
+	eventually(b.t, 20*time.Second, func() string { // it follows the line that tells readiness
+		b.d.mu.Lock()
+		defer b.d.mu.Unlock()
+		if printed = oneTime.FindStringSubmatch(b.d.output.String()); printed == nil {
+			return "no one-time password was printed"
+		}
+		return ""
+	})
 	const chosen = "a long password of my own"
 	b.open("/tenants/demo/mapping")
 	b.sees("h1", "Sign in")

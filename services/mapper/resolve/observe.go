@@ -162,6 +162,9 @@ func (j *Judge) value(m *mapping.Mapping, system contact.System, text string, re
 	if together != 0 {
 		at = together // it was set then
 	}
+	if ours := fs.cameOver(text, when, r.final); intent && ours != nil {
+		at = j.afterOurs(m, f, system, ours, at)
+	}
 	if intent && when.At == baselineAt {
 		at = baselineAt
 		when = Span{r.occurred, max(r.occurred, baselineAt), r.occurred + r.precision}
@@ -208,6 +211,16 @@ func (j *Judge) value(m *mapping.Mapping, system contact.System, text string, re
 		reset.Value = in(m, system, reset.Value)
 		j.intend(m, f, Edit{Value: reset.Value, At: reset.At, Side: system}, true, nil, r.received)
 	}
+}
+
+// afterOurs is the time of an edit that replaced a write of ours: after the edit
+// that this one carried, however coarse the system's clock is.
+func (j *Judge) afterOurs(m *mapping.Mapping, f *Field, system contact.System, ours *Write, at contact.Millis) contact.Millis {
+	carried := j.desired(m, f)
+	if carried.Side != system.Other() || m.Out(system, carried.Value) != ours.Value {
+		return at
+	}
+	return max(at, min(carried.At+1, ours.Applied))
 }
 
 // named keeps what a system itself calls the option that it holds now, or how

@@ -329,3 +329,45 @@ func TestAValueThatWasLeftIsSetAgain(t *testing.T) {
 		t.Error("the value was left by then, so that somebody set it again")
 	}
 }
+
+// TestWhatReplacedAWriteOfOursCameAfterIt: a person gives Aloware's value of
+// before back over a write of ours, or another one within the same second; that is
+// later than the edit in HubSpot that was written, however coarse Aloware's clock.
+func TestWhatReplacedAWriteOfOursCameAfterIt(t *testing.T) {
+	t.Parallel()
+	for name, play := range map[string]func(k *tick) []string{
+		"the value of before, two seconds later": func(k *tick) []string {
+			k.aloware("Elko", 9_100)
+			k.aloware("Elko", 10_278) // another field was changed
+			version := k.edit("Reno", 10_497)
+			k.answer("Reno", version, 10_000, 10_556)
+			return k.aloware("Elko", 12_074)
+		},
+		"what we had written before, in the next second": func(k *tick) []string {
+			k.aloware("Ely", 9_100)
+			version := k.edit("Elko", 10_237)
+			k.answer("Elko", version, 10_000, 10_278)
+			version = k.edit("Reno", 10_281)
+			k.answer("Reno", version, 10_000, 10_308)
+			k.aloware("Elko", 10_315) // the echoes come late
+			k.aloware("Reno", 10_330)
+			return k.aloware("Elko", 11_906)
+		},
+		"the same, where we gave the value of before back": func(k *tick) []string {
+			k.aloware("Reno", 9_100)
+			k.hubSpot("Elko", 10_237)
+			k.hubSpot("Reno", 10_281)
+			return k.aloware("Elko", 11_906)
+		},
+		"within the second of the write, as a read tells": func(k *tick) []string {
+			k.aloware("Elko", 9_100)
+			version := k.edit("Reno", 10_396)
+			k.answer("Reno", version, 10_000, 10_454)
+			return append(k.aloware("Elko", 10_610), k.read("Elko", 10_000, 12_237)...)
+		},
+	} {
+		if diff := cmp.Diff([]string{"hubspot Elko"}, play(newTick(t))); diff != "" {
+			t.Errorf("%s: written after the edit (-want +got):\n%s", name, diff)
+		}
+	}
+}

@@ -237,19 +237,8 @@ func (f *FieldSide) mayHaveHeld(value string, when Span) bool {
 // write of ours of this value can have come after it, and the value was not seen
 // after it yet. What was doubtful in the tick of the write is none any more.
 func (f *FieldSide) setSince(value string, when Span) bool {
-	for i, w := range f.Writes {
-		if w.Sought || w.Applied == 0 || w.Applied >= when.From || w.Value == value {
-			continue
-		}
-		again := slices.ContainsFunc(f.Writes, func(other Write) bool {
-			return other.Value == value && (other.Applied == 0 || other.Version > f.Writes[i].Version)
-		})
-		known := slices.ContainsFunc(f.Past, func(p Past) bool { return p.Value == value && p.Last > f.Writes[i].Applied })
-		if !again && !known {
-			return true
-		}
-	}
-	return false
+	ours := f.cameOver(value, when, false)
+	return ours != nil && !slices.ContainsFunc(f.Past, func(p Past) bool { return p.Value == value && p.Last > ours.Applied })
 }
 
 // cameAfter is when a value came that was seen after a span in which another one
@@ -271,7 +260,28 @@ func (f *FieldSide) cameAfter(value string, when Span) (at contact.Millis) {
 // setLater reports whether a value was seen in a later tick than the present one,
 // so that it was surely set after that, and no write of ours can have done it.
 func (f *FieldSide) setLater(value string, when Span) bool {
-	return f.Value != value && when.From > f.Seen.To && !f.mayHaveWritten(value, Span{From: f.Seen.From, To: when.To})
+	return f.Value != value && when.From > f.Seen.To &&
+		(f.cameOver(value, when, false) != nil || !f.mayHaveWritten(value, Span{From: f.Seen.From, To: when.To}))
+}
+
+// cameOver is the newest write of ours of another value that one which was seen
+// within a span surely came after: it was applied before, or in that tick if the
+// value is what that ended with, and none of ours of the value can have come after
+// it; nil for none.
+func (f *FieldSide) cameOver(value string, when Span, final bool) *Write {
+	until := when.From - 1
+	if final {
+		until = when.To
+	}
+	for i := len(f.Writes) - 1; i >= 0; i-- {
+		switch w := &f.Writes[i]; {
+		case w.Value == value:
+			return nil
+		case !w.Sought && w.Applied != 0 && w.Applied <= until:
+			return w
+		}
+	}
+	return nil
 }
 
 // seenWith is when a value was seen in the tick in which the present one was
@@ -290,7 +300,7 @@ func (f *FieldSide) seenWith(value string) (at contact.Millis) {
 // that of two writes of ours.
 func (f *FieldSide) inDoubt() bool {
 	tick := Span{From: f.Since, To: max(f.Seen.To, f.Since)}
-	return slices.ContainsFunc(f.Past, func(p Past) bool { return p.Until >= f.Since+doubtFor && !f.overwritten(p.Value, tick) })
+	return slices.ContainsFunc(f.Past, func(p Past) bool { return p.Until >= f.Since+doubtFor && !f.overwritten(p.Value, f.Value, tick) })
 }
 
 // doubted reports whether a value and the present one were seen in one tick, so
@@ -348,7 +358,7 @@ func (f *FieldSide) observe(value string, when Span, final bool) (current, ambig
 	if ambiguous {
 		doubt = doubtFor
 	}
-	if when.At >= f.Seen.At && !(ambiguous && (f.leftInTick(value, when) || f.overwritten(value, when))) {
+	if when.At >= f.Seen.At && !(ambiguous && (f.leftInTick(value, when) || f.overwritten(value, f.Value, when))) {
 		f.remember(Past{Value: f.Value, Since: f.Since, Last: f.Seen.At, Until: when.To + doubt})
 		f.Value, f.Since, f.Seen = value, when.From, when
 		return true, ambiguous
@@ -372,16 +382,16 @@ func (f *FieldSide) interrupt(value string, when Span) {
 // leftInTick reports whether a value was held before a tick in which the
 // present one began. Of two whole contacts of one tick the one with the value
 // from before is then the older: people rarely change a value and back within
-// a second, and a confirming read finds out if they did.
+// a second, and a confirming read finds out if they did. Where we did, it is not.
 func (f *FieldSide) leftInTick(value string, when Span) bool {
-	return f.Since >= when.From && slices.ContainsFunc(f.Past, func(p Past) bool { return p.Value == value && p.Since < when.From })
+	return f.Since >= when.From && !f.overwritten(f.Value, value, when) && slices.ContainsFunc(f.Past, func(p Past) bool { return p.Value == value && p.Since < when.From })
 }
 
 // overwritten reports whether within a tick a write of ours replaced a value that
-// an earlier write of ours had brought, by the present one. Of two whole contacts
-// of that tick the one with the earlier value is then the older, whichever came
+// an earlier write of ours had brought, by another one. Of two whole contacts of
+// that tick the one with the earlier value is then the older, whichever came
 // first.
-func (f *FieldSide) overwritten(value string, when Span) bool {
+func (f *FieldSide) overwritten(value, by string, when Span) bool {
 	within := func(value string) (newest contact.Version) {
 		for _, w := range f.Writes {
 			if w.Value == value && !w.Sought && w.Applied >= when.From && w.Applied <= when.To {
@@ -391,7 +401,7 @@ func (f *FieldSide) overwritten(value string, when Span) bool {
 		return newest
 	}
 	earlier := within(value)
-	return earlier != 0 && earlier < within(f.Value)
+	return earlier != 0 && earlier < within(by)
 }
 
 // heldUntil is the latest time until which a value that was seen in the past can
