@@ -49,6 +49,17 @@ func (s System) String() string {
 	return "none"
 }
 
+// Name is what people call the system.
+func (s System) Name() string {
+	switch s {
+	case HubSpot:
+		return "HubSpot"
+	case Aloware:
+		return "Aloware"
+	}
+	return "none"
+}
+
 // ParseSystem is the inverse of String.
 func ParseSystem(text string) (System, error) {
 	switch text {

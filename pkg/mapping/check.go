@@ -57,10 +57,10 @@ func (s *Set) Check() *Refusal {
 		for k, system := range contact.Systems {
 			name := m.Property(system)
 			if name == "" || Reserved(system, name) {
-				return refuse(RuleReserved, m.Key, "%q cannot be mapped in %s", name, label(system))
+				return refuse(RuleReserved, m.Key, "%q cannot be mapped in %s", name, system.Name())
 			}
 			if other := used[k][name]; other != nil {
-				return refuse(RuleTaken, m.Key, "%s of %s is already mapped by %q; a property is in one mapping only", name, label(system), other.Label())
+				return refuse(RuleTaken, m.Key, "%s of %s is already mapped by %q; a property is in one mapping only", name, system.Name(), other.Label())
 			}
 			used[k][name] = m
 		}

@@ -340,7 +340,7 @@ func (s *Set) fit(m *Mapping, schema Schema) *Refusal {
 		}
 		for i := range s.Mappings {
 			if other := &s.Mappings[i]; other.Key != m.Key && other.Property(system) == name {
-				return refuse(RuleTaken, m.Key, "%s of %s is already mapped by %q; a property is in one mapping only", name, label(system), other.Label())
+				return refuse(RuleTaken, m.Key, "%s of %s is already mapped by %q; a property is in one mapping only", name, system.Name(), other.Label())
 			}
 		}
 	}
@@ -349,11 +349,11 @@ func (s *Set) fit(m *Mapping, schema Schema) *Refusal {
 		p, ok := schema.Property(system, m.Property(system))
 		switch {
 		case ok && p.Problem != "":
-			return refuse(RuleIncompatible, m.Key, "%s of %s cannot be mapped: %s", p.Name, label(system), p.Problem)
+			return refuse(RuleIncompatible, m.Key, "%s of %s cannot be mapped: %s", p.Name, system.Name(), p.Problem)
 		case ok:
 			types[i] = p.Type
 		case schema.Known(system):
-			return refuse(RuleUnknown, m.Key, "%s has no property %q; choose another or create it first", label(system), m.Property(system))
+			return refuse(RuleUnknown, m.Key, "%s has no property %q; choose another or create it first", system.Name(), m.Property(system))
 		}
 	}
 	if m.Manual() {
@@ -394,7 +394,7 @@ func (m *Mapping) checkForms(schema Schema) *Refusal {
 		}
 		p, ok := schema.Property(t.Side, m.Property(t.Side))
 		if ok && p.Type != contact.Text && p.Type != contact.Multiline {
-			return refuse(RuleTransform, m.Key, "%s is for a text property; %s is a %s in %s, which has its own form", t.Kind, p.Name, people(p.Type), label(t.Side))
+			return refuse(RuleTransform, m.Key, "%s is for a text property; %s is a %s in %s, which has its own form", t.Kind, p.Name, people(p.Type), t.Side.Name())
 		}
 	}
 	return nil
@@ -425,7 +425,7 @@ func (m *Mapping) checkOptions(schema Schema) *Refusal {
 			}
 			p, _ := schema.Property(system, m.Property(system))
 			if p.Options != nil && !slices.ContainsFunc(p.Options, func(o Option) bool { return o.Value == value }) {
-				return refuse(RuleOptions, m.Key, "%q is no option of %s in %s", value, m.Property(system), label(system))
+				return refuse(RuleOptions, m.Key, "%q is no option of %s in %s", value, m.Property(system), system.Name())
 			}
 		}
 	}
@@ -444,11 +444,4 @@ func words(directions []contact.Direction) string {
 		text += d.String()
 	}
 	return text
-}
-
-func label(system contact.System) string {
-	if system == contact.HubSpot {
-		return "HubSpot"
-	}
-	return "Aloware"
 }

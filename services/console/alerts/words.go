@@ -14,7 +14,7 @@ import (
 // Sentence says a change of state in words of ours, without anybody's values.
 func Sentence(c postgres.AlertChange) string {
 	d := c.Detail
-	system := systemName(systemOf(d))
+	system := systemOf(d).Name()
 	say := func(open, over string) string {
 		if c.Open {
 			return open
@@ -82,13 +82,6 @@ func lowerFirst(text string) string {
 		return text
 	}
 	return strings.ToLower(text[:1]) + text[1:]
-}
-
-func systemName(s contact.System) string {
-	if s == contact.HubSpot {
-		return "HubSpot"
-	}
-	return "Aloware"
 }
 
 // headline says an alert in one line.

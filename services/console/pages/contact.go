@@ -231,7 +231,7 @@ func (p *Pages) answerReview(ctx context.Context, r *http.Request) (answer, erro
 	if err != nil {
 		return nil, err
 	}
-	return redirect{to: contactURL(r, name), say: systemName(system) + "'s value stands; it is written to the other side now."}, nil
+	return redirect{to: contactURL(r, name), say: system.Name() + "'s value stands; it is written to the other side now."}, nil
 }
 
 func (p *Pages) eraseContact(ctx context.Context, r *http.Request) (answer, error) {

@@ -8,7 +8,7 @@ import (
 
 // decided says in words what a row of the history decided.
 func decided(h postgres.HistoryRow) string {
-	value, system := h.Value, systemName(h.System)
+	value, system := h.Value, h.System.Name()
 	if value == "" {
 		value = "blank"
 	}

@@ -18,7 +18,7 @@ import (
 
 // functions are what templates may call.
 var functions = template.FuncMap{
-	"system":  systemName,
+	"system":  contact.System.Name,
 	"ago":     func(t time.Time) string { return ago(time.Since(t)) },
 	"count":   count,
 	"many":    many,
@@ -60,14 +60,6 @@ var functions = template.FuncMap{
 	"duration": func(d time.Duration) string { return ago(d) },
 	"wants":    func(kinds []string, kind string) bool { return len(kinds) == 0 || slices.Contains(kinds, kind) },
 	"written":  func(s mappings.State) []writtenSide { return writtenSides(s, time.Now()) },
-}
-
-// systemName is how people call a system.
-func systemName(s contact.System) string {
-	if s == contact.HubSpot {
-		return "HubSpot"
-	}
-	return "Aloware"
 }
 
 // words makes a name with underscores words, with a capital first.

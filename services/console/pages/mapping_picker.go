@@ -45,7 +45,7 @@ func (p *Pages) pick(ctx context.Context, r *http.Request, set *mapping.Set, sys
 	list, complete, err := p.Mappings.Properties(ctx, tenantOf(r), set, system, key, other, search)
 	if err != nil {
 		p.Logger.WarnContext(ctx, "properties could not be listed", "tenant", tenantOf(r), "system", system, "error", err)
-		return picker{Search: search, Problem: systemName(system) + " does not tell its properties just now: " + err.Error()}
+		return picker{Search: search, Problem: system.Name() + " does not tell its properties just now: " + err.Error()}
 	}
 	shown := list[:min(len(list), mostPicked)]
 	return picker{Search: search, Candidates: shown, More: len(list) - len(shown), Complete: complete}

@@ -44,7 +44,7 @@ func (j *Judge) carryDeletions() {
 			patch.Archive = true
 			there.Archiving = patch.Version
 			j.verdict.Patches = append(j.verdict.Patches, patch)
-			j.step(Step{Side: system.Other(), Rule: "archiving", Version: patch.Version, Reason: "the contact was deleted in " + system.String()})
+			j.step(Step{Side: system.Other(), Rule: "archiving", Version: patch.Version, Reason: "the contact was deleted in " + system.Name()})
 		}
 	}
 }
@@ -118,7 +118,7 @@ func (j *Judge) archived(o *contact.Outcome) bool {
 		j.step(Step{Side: o.System, Rule: "archived", Version: o.Version, At: o.AppliedAt})
 	case o.Result == contact.Rejected && o.Refusal != nil:
 		why := *o.Refusal
-		why.Message = "the contact was deleted in " + o.System.Other().String() + " and is to be archived here: " + why.Message
+		why.Message = "the contact was deleted in " + o.System.Other().Name() + " and is to be archived here: " + why.Message
 		j.refused(o, &why)
 	default:
 		return false

@@ -116,7 +116,7 @@ func TestADeletionIsCarriedOver(t *testing.T) {
 		p.answer(contact.Aloware, contact.Rejected, "9", &fault.Refusal{Class: fault.Permanent, Reason: "NOT_CAPABLE", Message: "no way"})
 		p.wants()
 		problems := p.state.Problems()
-		if len(problems) != 1 || problems[0].System != contact.Aloware || problems[0].Refusal.Reason != "NOT_CAPABLE" || !strings.Contains(problems[0].Refusal.Message, "deleted in hubspot") {
+		if len(problems) != 1 || problems[0].System != contact.Aloware || problems[0].Refusal.Reason != "NOT_CAPABLE" || !strings.Contains(problems[0].Refusal.Message, "deleted in HubSpot") {
 			t.Fatalf("problems are %+v, want why the contact stays in Aloware", problems)
 		}
 		p.judge(func(j *Judge) { j.Command(&contact.Command{Kind: contact.Retry, EventID: "retry", Author: "ann"}) })

@@ -50,7 +50,7 @@ func (j *Judge) rebind(s *State, m *mapping.Mapping, f *Field, now mapping.Bindi
 		switch {
 		case other[at]:
 			f.Edits[at] = Edit{}
-			j.step(Step{Field: m.Key, Side: system, Rule: "rebound", Reason: fmt.Sprintf("mapped to %s of %s since version %d: it is read anew", m.Property(system), system, now.Since[at])})
+			j.step(Step{Field: m.Key, Side: system, Rule: "rebound", Reason: fmt.Sprintf("mapped to %s of %s since version %d: it is read anew", m.Property(system), system.Name(), now.Since[at])})
 		case system == contact.HubSpot && before.Renewed != now.Renewed:
 			j.step(Step{Field: m.Key, Side: system, Rule: "rebound", Reason: m.HubSpot + " was away in HubSpot and is back: it is read anew"})
 		default:

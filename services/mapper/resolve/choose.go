@@ -49,7 +49,7 @@ func (j *Judge) Unlink(system contact.System) *Activity {
 	}
 	j.step(Step{Side: system, Rule: "unlinked", Reason: side.ID})
 	*side = Side{Apart: apart}
-	side.Refused = refusal(somebodyElse, "its counterpart in "+system.String()+" was given to another contact, as somebody chose")
+	side.Refused = refusal(somebodyElse, "its counterpart in "+system.Name()+" was given to another contact, as somebody chose")
 	side.Sought = j.sought(system)
 	for key, f := range j.state.Fields {
 		f.Sides[index(system)], f.Edits[index(system)], f.Former = FieldSide{}, Edit{}, [2]Edit{}
@@ -101,7 +101,7 @@ const somebodyElse = "SOMEBODY_ELSE"
 
 // SomebodyElse is the refusal of a counterpart that is another contact.
 func SomebodyElse(system contact.System) *fault.Refusal {
-	return refusal(somebodyElse, "the contact that was found in "+system.String()+" is somebody else, as somebody chose")
+	return refusal(somebodyElse, "the contact that was found in "+system.Name()+" is somebody else, as somebody chose")
 }
 
 // Apart reports whether a person said that two contacts are different people.

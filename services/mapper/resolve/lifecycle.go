@@ -165,7 +165,7 @@ func (j *Judge) Conflict(system contact.System, candidates []string) {
 	}
 	side.Candidates = candidates
 	side.Creating = 0
-	j.step(Step{Side: system, Rule: "conflict", Reason: "several contacts of " + system.String() + " fit"})
+	j.step(Step{Side: system, Rule: "conflict", Reason: "several contacts of " + system.Name() + " fit"})
 }
 
 // Join takes over all that is known of another state, which has turned out to

@@ -48,9 +48,9 @@ func (r *Rules) canonical(m *mapping.Mapping, side contact.System, text string) 
 			if match, ok := r.byLabel(m, side.Other(), entry.Label); ok && m.Type == contact.Option { // names are not matched
 				return match, nil
 			}
-			return unresolved + side.String() + ":" + text, refusal("NO_COUNTERPART", "\""+entry.Label+"\" has no counterpart in "+side.Other().String())
+			return unresolved + side.String() + ":" + text, refusal("NO_COUNTERPART", "\""+entry.Label+"\" has no counterpart in "+side.Other().Name())
 		case listed || m.Type == contact.User:
-			return unresolved + side.String() + ":" + text, refusal("UNKNOWN_"+strings.ToUpper(m.Type.String()), "no "+m.Type.String()+" with this id is known in "+side.String())
+			return unresolved + side.String() + ":" + text, refusal("UNKNOWN_"+strings.ToUpper(m.Type.String()), "no "+m.Type.String()+" with this id is known in "+side.Name())
 		case side == contact.Aloware && !r.offers(m, text):
 			return unresolved + side.String() + ":" + text, refusal("UNKNOWN_OPTION", "\""+text+"\" of Aloware is no option of HubSpot; pair it in the option map")
 		}
@@ -58,7 +58,7 @@ func (r *Rules) canonical(m *mapping.Mapping, side contact.System, text string) 
 	}
 	value, err := contact.Canonical(m.Type, text, r.Region)
 	if err != nil {
-		return text, refusal("UNREADABLE_VALUE", "the value in "+side.String()+" is no "+m.Type.String())
+		return text, refusal("UNREADABLE_VALUE", "the value in "+side.Name()+" is no "+m.Type.String())
 	}
 	return value, nil
 }
@@ -75,7 +75,7 @@ func (r *Rules) native(m *mapping.Mapping, target contact.System, value string) 
 		return value, nil
 	}
 	if Unresolved(value) {
-		return "", refusal("NO_COUNTERPART", "the "+m.Type.String()+" has no counterpart in "+target.String())
+		return "", refusal("NO_COUNTERPART", "the "+m.Type.String()+" has no counterpart in "+target.Name())
 	}
 	if target == contact.Aloware {
 		for _, pair := range m.Options {
@@ -92,15 +92,15 @@ func (r *Rules) native(m *mapping.Mapping, target contact.System, value string) 
 	}
 	switch {
 	case known && !entry.Active && m.Type == contact.User:
-		return "", refusal("INACTIVE_USER", value+" is deactivated in "+target.String())
+		return "", refusal("INACTIVE_USER", value+" is deactivated in "+target.Name())
 	case known && m.Manual() && target == contact.HubSpot:
 		return entry.Match, nil // a text for people; ids mean nothing there
 	case known:
 		return entry.Value, nil
 	case m.Type == contact.User:
-		return "", refusal("NO_COUNTERPART", value+" is no user of "+target.String())
+		return "", refusal("NO_COUNTERPART", value+" is no user of "+target.Name())
 	case listed:
-		return "", refusal("UNKNOWN_OPTION", "\""+value+"\" is no option of "+target.String())
+		return "", refusal("UNKNOWN_OPTION", "\""+value+"\" is no option of "+target.Name())
 	case target == contact.Aloware && m.Key == "contact_disposition_status" && !number(value):
 		return "", refusal("UNKNOWN_OPTION", "the id of \""+value+"\" in Aloware is not known; pair the two in the option map")
 	}

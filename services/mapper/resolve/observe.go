@@ -355,9 +355,9 @@ func (j *Judge) meantWithin(m *mapping.Mapping, system contact.System, text stri
 // oneWay says why nothing flows into a system.
 func (j *Judge) oneWay(m *mapping.Mapping, target contact.System) string {
 	if m.Direction.Into(target) {
-		return "the tenant's updates do not lead to " + target.String()
+		return "the tenant's updates do not lead to " + target.Name()
 	}
-	return "this field leads to " + target.Other().String() + " alone; what was set there stays until the value in " + target.String() + " changes"
+	return "this field leads to " + target.Other().Name() + " alone; what was set there stays until the value in " + target.Name() + " changes"
 }
 
 // kept says why an edit that counts is not written over what the other side
@@ -378,7 +378,7 @@ func (j *Judge) kept(m *mapping.Mapping, f *Field, target contact.System, edit E
 	case m.Policy == mapping.OnlyIfEmpty && known && will != "":
 		return "by its policy this mapping fills a blank only, and there is a value"
 	case j.standing(m, f, target, edit):
-		return "what was set in " + target.String() + " is later, and stays until the value in " + edit.Side.String() + " changes again: " + own.Value
+		return "what was set in " + target.Name() + " is later, and stays until the value in " + edit.Side.Name() + " changes again: " + own.Value
 	}
 	return ""
 }

@@ -30,7 +30,7 @@ func (s *State) Problems() []Problem {
 		switch {
 		case len(side.Candidates) > 0:
 			problems = append(problems, Problem{System: system, Kind: contact.ProblemConflict, Refusal: fault.Refusal{
-				Class: fault.Permanent, Reason: "SEVERAL_CONTACTS", Message: "several contacts of " + system.String() + " fit: " + strings.Join(side.Candidates, ", "),
+				Class: fault.Permanent, Reason: "SEVERAL_CONTACTS", Message: "several contacts of " + system.Name() + " fit: " + strings.Join(side.Candidates, ", "),
 			}})
 		case side.Refused != nil && side.Refused.Reason == absent:
 			problems = append(problems, Problem{System: system, Kind: contact.ProblemAbsent, Refusal: *side.Refused})

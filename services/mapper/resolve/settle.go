@@ -1,7 +1,6 @@
 package resolve
 
 import (
-	"fmt"
 	"slices"
 
 	"lockstep.internal/pkg/contact"
@@ -56,7 +55,7 @@ func (j *Judge) Settle(o *contact.Outcome) {
 	}
 	switch o.Result {
 	case contact.Absent:
-		j.refused(o, refusal(absent, "there is no such contact in "+o.System.String()+", and none may be created"))
+		j.refused(o, refusal(absent, "there is no such contact in "+o.System.Name()+", and none may be created"))
 	case contact.Gone:
 		j.gone(o, side)
 	case contact.Conflict:
@@ -268,7 +267,7 @@ func (j *Judge) gone(o *contact.Outcome, side *Side) {
 	}
 	side.Gone = true
 	j.release(o.System)
-	j.step(Step{Side: o.System, Rule: "gone", Version: o.Version, Reason: fmt.Sprintf("%s does not know the contact any more", o.System)})
+	j.step(Step{Side: o.System, Rule: "gone", Version: o.Version, Reason: o.System.Name() + " does not know the contact any more"})
 }
 
 // Refresh takes up what waited for a user or option list, and what the mapping
