@@ -19,6 +19,7 @@ import (
 type AlertDetail struct {
 	System  string    `json:"system,omitempty"`
 	Field   string    `json:"field,omitempty"`   // mapping key
+	Job     string    `json:"job,omitempty"`     // purpose of a job
 	Problem string    `json:"problem,omitempty"` // kind of problem
 	Reason  string    `json:"reason,omitempty"`  // stable word
 	Words   string    `json:"words,omitempty"`   // the system's own, without what it was given

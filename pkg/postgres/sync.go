@@ -149,6 +149,26 @@ type Sync struct {
 	Error      string
 }
 
+// Purpose is what a job is for: its kind, or why ingest itself asked for it.
+func (s *Sync) Purpose() SyncPurpose {
+	switch {
+	case s.Options.Hold != "":
+		return AnswerHold
+	case s.Options.Waiting:
+		return TakeLists
+	}
+	return SyncPurpose(s.Kind)
+}
+
+// SyncPurpose is what a job is for.
+type SyncPurpose string
+
+// What jobs are for, beside their kinds.
+const (
+	AnswerHold SyncPurpose = "hold"  // an apply that carries out the answer about a held burst
+	TakeLists  SyncPurpose = "lists" // an apply to what waited for a user or an option
+)
+
 // ErrSyncLost tells that another process has taken over a job.
 var ErrSyncLost = errors.New("the job is run by another process now")
 

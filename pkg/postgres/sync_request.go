@@ -65,6 +65,25 @@ func (db *DB) WishSync(ctx context.Context, tenant contact.Tenant, id string, wi
 	return nil
 }
 
+// StoppedSyncs gives the jobs of all tenants that failed and were not followed by
+// another one of their kind, and those that tried in vain last.
+func (tx *Tx) StoppedSyncs(ctx context.Context) ([]Sync, error) {
+	rows, err := tx.tx.Query(ctx, `
+		SELECT `+syncColumns+` FROM sync_job j
+		WHERE (state = 'failed' OR failures > 0) AND state IN ('failed', 'queued', 'running')
+		  AND NOT EXISTS (SELECT FROM sync_job n WHERE j.state = 'failed' AND n.tenant = j.tenant AND n.kind = j.kind
+		                  AND (n.options->'hold') IS NOT DISTINCT FROM (j.options->'hold') AND n.asked_at > j.asked_at AND n.state <> 'cancelled')
+		ORDER BY tenant, asked_at, id`)
+	if err != nil {
+		return nil, fmt.Errorf("load stopped syncs: %w", err)
+	}
+	syncs, err := pgx.CollectRows(rows, scanSync)
+	if err != nil {
+		return nil, fmt.Errorf("load stopped syncs: %w", err)
+	}
+	return syncs, nil
+}
+
 // Syncs gives the newest jobs of a tenant, requests that no process has taken
 // up yet among them.
 func (db *DB) Syncs(ctx context.Context, tenant contact.Tenant, limit int) ([]Sync, error) {

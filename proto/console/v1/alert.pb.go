@@ -35,7 +35,7 @@ type AlertTarget struct {
 	// Of mail.
 	Addresses []string `protobuf:"bytes,5,rep,name=addresses,proto3" json:"addresses,omitempty"`
 	// Kinds of alerts that are wanted: "connection", "lane", "mapping",
-	// "burst", "decision", "error"; none is all.
+	// "sync", "burst", "decision", "error"; none is all.
 	Kinds []string `protobuf:"bytes,6,rep,name=kinds,proto3" json:"kinds,omitempty"`
 	// With the systems' own words, without what looks like a contact's value.
 	Words     bool   `protobuf:"varint,7,opt,name=words,proto3" json:"words,omitempty"`

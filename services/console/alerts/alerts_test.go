@@ -402,3 +402,59 @@ func TestABurstIsTold(t *testing.T) {
 	}
 	told("it is answered", "resolved The burst of changes of City")
 }
+
+// TestAJobThatStopsIsTold when it has not got on for long, once more in no other
+// words when it fails, and as over when another one of its kind was begun.
+func TestAJobThatStopsIsTold(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t)
+	a, r := e.room(local), newReceiver(t)
+	e.webhook(a, r, TargetChange{})
+	queue := func(id string, kind postgres.SyncKind) {
+		t.Helper()
+		if err := e.db.QueueSync(t.Context(), postgres.Sync{ID: id, Tenant: acme, Kind: kind, AskedAt: time.Now()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	step := func(id string, state postgres.SyncState, failures int, reason string) {
+		t.Helper()
+		claimed, err := e.db.ClaimSyncs(t.Context(), "test", time.Minute, 1)
+		if err != nil || len(claimed) != 1 || claimed[0].ID != id {
+			t.Fatalf("%v claimed, %v; want %s", claimed, err, id)
+		}
+		job := claimed[0]
+		job.State, job.Failures, job.Error = state, failures, reason
+		if _, _, err := e.db.SaveSync(t.Context(), "test", &job, 0, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	told := func(what string, wait time.Duration, want ...string) {
+		t.Helper()
+		e.after(a, 0)
+		e.after(a, wait)
+		e.send(a)
+		var got []string
+		for _, m := range r.take() {
+			for _, c := range m.Changes {
+				got = append(got, c.State+" "+c.Text+" "+c.Link)
+			}
+		}
+		if strings.Join(got, "\n") != strings.Join(want, "\n") {
+			t.Errorf("%s: told %q, want %q", what, got, want)
+		}
+	}
+	queue("one", postgres.Reconcile)
+	step("one", postgres.SyncRunning, 3, "ada@example.com is not there")
+	told("it has tried in vain for a minute", time.Minute)
+	told("it has tried in vain for long", 5*time.Minute,
+		"open Reconciliation: the job has not got on for a while: … is not there. It is tried again by itself https://lockstep.example.com/tenants/acme/syncs/one")
+	step("one", postgres.SyncFailed, 4, "no such tenant")
+	told("it fails", 5*time.Minute)
+	queue("two", postgres.FirstSync)
+	step("two", postgres.SyncFailed, 1, "Aloware cannot list contacts")
+	told("another one fails at once", 2*time.Minute, "open First sync: the job failed: Aloware cannot list contacts https://lockstep.example.com/tenants/acme/syncs/two")
+	queue("three", postgres.Reconcile)
+	step("three", postgres.SyncDone, 0, "")
+	told("the next reconciliation works", 2*time.Minute,
+		"resolved Reconciliation: the job goes on, has ended, or another one was begun https://lockstep.example.com/tenants/acme/syncs/one")
+}

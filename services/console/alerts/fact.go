@@ -36,6 +36,15 @@ func (a *Alerts) facts(ctx context.Context, tx *postgres.Tx) ([]fact, error) {
 			}})
 		}
 	}
+	stopped, err := tx.StoppedSyncs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for i := range stopped {
+		if t := a.active(stopped[i].Tenant); t != nil {
+			facts = append(facts, a.stopped(t, &stopped[i])...)
+		}
+	}
 	for _, p := range pauses {
 		if t := a.active(p.Tenant); t != nil {
 			facts = append(facts, a.resting(t, p)...)
@@ -105,6 +114,21 @@ func (a *Alerts) resting(t *tenant.Tenant, p postgres.Pause) []fact {
 	return []fact{{tenant: t.ID, kind: Lane, key: p.System.String(), after: a.config.Paused, detail: postgres.AlertDetail{
 		System: p.System.String(), Problem: p.Class, Reason: p.Reason, Until: p.Until,
 	}}}
+}
+
+// stopped is a job that failed, or tries in vain for as long as a lane may rest
+// untold. One that waits for a connection is told of as that.
+func (a *Alerts) stopped(t *tenant.Tenant, s *postgres.Sync) []fact {
+	f := fact{tenant: t.ID, kind: Sync, key: s.ID, detail: postgres.AlertDetail{Job: string(s.Purpose()), Problem: "failed", Reason: masked(s.Error, "")}}
+	if s.State == postgres.SyncFailed {
+		f.since = s.FinishedAt
+		return []fact{f}
+	}
+	if t.HubSpot.State != tenant.Connected || t.Aloware.State != tenant.Connected {
+		return nil
+	}
+	f.after, f.detail.Problem = a.config.Paused, "waiting"
+	return []fact{f}
 }
 
 // problem is what is told of a group of problems, or of one that somebody must

@@ -19,6 +19,8 @@ const (
 	Lane Kind = "lane"
 	// Mapping: a mapping is at rest, because its property is not there.
 	Mapping Kind = "mapping"
+	// Sync: a job failed, or tries again and again in vain.
+	Sync Kind = "sync"
 	// Burst: a burst of changes is held, and a person must say whether it goes on.
 	Burst Kind = "burst"
 	// Decision: a person must say who a contact is, or which value stands.
@@ -39,6 +41,7 @@ var Kinds = []KindInfo{
 	{Connection, "A connection stops, because its credentials are refused"},
 	{Lane, "Writing rests for a while: an outage, or a limit of the system"},
 	{Mapping, "A mapping rests, because its property is not there"},
+	{Sync, "A sync failed, or does not get on"},
 	{Burst, "A burst of changes is held, and somebody must say whether it goes on"},
 	{Decision, "A decision is needed: who a contact is, or which value stands"},
 	{Problem, "Errors: what a system refuses, by cause and field"},

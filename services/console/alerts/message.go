@@ -129,6 +129,8 @@ func (a *Alerts) change(t *tenant.Tenant, c postgres.AlertChange, ids []contact.
 		out.Cause = &Cause{Code: "UNAUTHORIZED", Text: "the credentials are refused"}
 	case Lane:
 		out.Cause = &Cause{Code: d.Problem, Text: d.Reason}
+	case Sync:
+		out.Cause = &Cause{Code: "SYNC_" + strings.ToUpper(d.Problem), Text: d.Reason}
 	case Mapping:
 		out.Cause = &Cause{Code: "AT_REST", Text: d.Reason}
 	default:
@@ -189,6 +191,8 @@ func ChangePage(c postgres.AlertChange) (page string, query url.Values) {
 		return "mapping", nil
 	case Burst:
 		return "holds", nil
+	case Sync:
+		return "syncs/" + url.PathEscape(c.Key), nil
 	case Problem, Decision:
 		return "errors/group", url.Values{"kind": {d.Problem}, "reason": {d.Reason}, "system": {d.System}, "field": {d.Field}}
 	}

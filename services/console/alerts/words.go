@@ -9,6 +9,7 @@ import (
 	"lockstep.internal/pkg/mapping"
 	"lockstep.internal/pkg/postgres"
 	"lockstep.internal/services/console/inbox"
+	"lockstep.internal/services/console/syncs"
 )
 
 // Sentence says a change of state in words of ours, without anybody's values.
@@ -37,6 +38,13 @@ func Sentence(c postgres.AlertChange) string {
 			"Writing to "+system+" goes on")
 	case Mapping:
 		return say("The mapping of "+mapping.Label(d.Field)+" rests: "+d.Reason, "The mapping of "+mapping.Label(d.Field)+" is at work again")
+	case Sync:
+		job := syncs.Title(postgres.SyncPurpose(d.Job))
+		open := job + ": the job failed: " + d.Reason
+		if d.Problem == "waiting" {
+			open = job + ": the job has not got on for a while: " + d.Reason + ". It is tried again by itself"
+		}
+		return say(open, job+": the job goes on, has ended, or another one was begun")
 	case Burst:
 		return say(mapping.Label(d.Field)+" suddenly changes far more contacts than usual: it is held and not written in "+system+" until somebody says whether it goes on",
 			"The burst of changes of "+mapping.Label(d.Field)+" waits for no answer any more")

@@ -127,6 +127,24 @@ func left(all, done int64, rate float64) time.Duration {
 	return time.Duration(float64(all-done) / rate * float64(time.Second))
 }
 
+// Title is what people call a job of a purpose.
+func Title(purpose postgres.SyncPurpose) string {
+	switch purpose {
+	case postgres.SyncPurpose(postgres.FirstSync):
+		return "First sync"
+	case postgres.SyncPurpose(postgres.Reconcile):
+		return "Reconciliation"
+	case postgres.AnswerHold:
+		return "Answer about a burst"
+	case postgres.TakeLists:
+		return "New users and options"
+	}
+	return "Apply the mapping"
+}
+
+// Title is what people call the job.
+func (j *Job) Title() string { return Title(j.Purpose()) }
+
 func (s *Syncs) tenant(id contact.Tenant) (*tenant.Tenant, error) {
 	t, known := s.config.Roster.Tenant(id)
 	if !known {

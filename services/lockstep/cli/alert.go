@@ -11,7 +11,7 @@ import (
 )
 
 // kindHelp tells which kinds of alerts there are.
-const kindHelp = "kinds of alerts: connection, lane, mapping, decision, error; all unless given; may be repeated"
+const kindHelp = "kinds of alerts: connection, lane, mapping, sync, burst, decision, error; all unless given; may be repeated"
 
 func (c *CLI) alerts() *cobra.Command {
 	group := group("alert", "Whom changes of state are told, and what was told")
