@@ -179,7 +179,18 @@ func (w *world) untold(r *record, field int) bool {
 // refusedOne reports whether one side refused what the other holds.
 func (w *world) refusedOne(person, field int, values [2]string) bool {
 	for i, system := range contact.Systems {
-		if w.refused[refusedValue{system, person, field, values[1-i]}] > 0 {
+		if w.refusedOf(system, person, field, values[1-i]) {
+			return true
+		}
+	}
+	return false
+}
+
+// refusedOf reports whether a system refused a value of a person, or of one that
+// was merged into this person.
+func (w *world) refusedOf(system contact.System, person, field int, value string) bool {
+	for other := range mostPeople {
+		if w.same(other) == w.same(person) && w.refused[refusedValue{system, other, field, value}] > 0 {
 			return true
 		}
 	}
@@ -201,7 +212,7 @@ func (w *world) checkTarget(person, field int, direction contact.Direction, pair
 	if want == got {
 		return
 	}
-	if w.refused[refusedValue{target.system, person, field, want}] > 0 {
+	if w.refusedOf(target.system, person, field, want) {
 		w.stats.Ambiguous++
 		return
 	}
@@ -316,6 +327,7 @@ func (w *world) checkWinner(person, field int, got string, pair [2]*record) {
 		sure     bool
 		place    int
 	}
+	possible := map[string]bool{}
 	var all []candidate
 	for _, records := range w.records {
 		for _, r := range records {
@@ -324,6 +336,9 @@ func (w *world) checkWinner(person, field int, got string, pair [2]*record) {
 			}
 			for i, c := range r.past[field] {
 				if c.ours && !c.moved {
+					if w.unheard(c) {
+						possible[c.value] = true
+					}
 					continue
 				}
 				from, to := w.interval(c)
@@ -331,7 +346,6 @@ func (w *world) checkWinner(person, field int, got string, pair [2]*record) {
 			}
 		}
 	}
-	possible := map[string]bool{}
 	sure := false
 	for _, c := range all {
 		beaten := false

@@ -112,7 +112,7 @@ func (b *batch) judgeMessage(d people.Delivery, version contact.Version) {
 		case in.Outcome != nil:
 			b.answers = append(b.answers, answer{in.Outcome, e.Key})
 		case in.Change != nil:
-			if b.repeated(e, in.Change.EventID) {
+			if b.repeated(e, d.Rules.RememberedAs(in.Change)) {
 				repeats[e]++
 			}
 		}

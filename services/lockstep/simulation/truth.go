@@ -208,8 +208,12 @@ func (w *world) heard(e *event) {
 				// A withdrawal tells of what is withdrawn alone: an earlier write can be
 				// on its way still, or be carried out and not answered.
 				over := wr.version == p.Version || wr.version < p.Version && o.Result != contact.Dropped
-				if over && wr.key == o.Contact && wr.settled == 0 {
-					wr.settled, wr.upTo = w.now, o.AppliedAt+o.Precision
+				switch upTo := o.AppliedAt + o.Precision; {
+				case !over || wr.key != o.Contact:
+				case wr.settled == 0:
+					wr.settled, wr.upTo = w.now, upTo
+				case wr.version == p.Version && wr.upTo < upTo:
+					w.repeated(c, wr, upTo)
 				}
 			}
 		}
@@ -226,6 +230,31 @@ func (w *world) heard(e *event) {
 			e.record.heard[field] = true
 		}
 	}
+}
+
+// repeated notes the answer of a write that was carried out once more, by who took
+// over from one that had reported it and died: it was on its way until then.
+func (w *world) repeated(c cell, wr *write, upTo contact.Millis) {
+	for _, r := range w.records[index(c.system)] {
+		for _, made := range r.past[c.field] {
+			if at := w.tickOf(c.system, made.clock); w.guesses(made) && w.personOf(r) == c.person && made.value == wr.value && made.doubt == "" && at > wr.upTo && at <= upTo {
+				made.doubt = "our value"
+			}
+		}
+	}
+	wr.upTo = upTo
+}
+
+// guesses reports whether nothing but times and values tells that a change was
+// somebody's.
+func (w *world) guesses(c *change) bool {
+	return !c.ours && (c.record.system == contact.Aloware || w.anonymous)
+}
+
+// unheard reports whether a change is a write of ours that was carried out once
+// more, of which no answer ever told: it looks like somebody's edit.
+func (w *world) unheard(c *change) bool {
+	return c.ours && c.write.settled != 0 && c.write.upTo < c.clock && (c.record.system == contact.Aloware || w.anonymous)
 }
 
 func (w *world) show(e *event, c *change) {
@@ -255,7 +284,7 @@ func (w *world) show(e *event, c *change) {
 			}
 		}
 	}
-	if c.ours || c.record.system == contact.HubSpot && !w.anonymous {
+	if !w.guesses(c) {
 		return
 	}
 	// The very value that we are writing at that moment.

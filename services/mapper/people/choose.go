@@ -33,7 +33,7 @@ func (j *Message) choose(e *Entry, c *contact.Command) {
 	case mine.ID == "" && other.State.Side(c.System.Other()).ID == "":
 		j.join(e, other, c.EventID)
 	default:
-		activity := j.Judge(other, c.EventID).Unlink(c.System)
+		activity := j.Judge(other, c.EventID).Unlink(c.System, c.ID)
 		j.Judge(e, c.EventID).Take(c.System, c.ID, activity)
 	}
 	j.index(e)

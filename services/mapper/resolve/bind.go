@@ -68,11 +68,17 @@ func (j *Judge) rebind(s *State, m *mapping.Mapping, f *Field, now mapping.Bindi
 		// What the other side holds is as at a first sync: it fills a blank, and
 		// nobody meant it.
 		if fs := &f.Sides[at]; !other[at] {
-			f.Edits[at], fs.Rejected = Edit{}, nil
-			if value, known := fs.will(); known && value != "" {
-				f.Edits[at] = Edit{Value: in(m, system, value), At: baselineAt, Side: system}
-			}
+			fs.Rejected = nil
+			f.stands(m, system)
 		}
+	}
+}
+
+// stands makes what a side holds a value that nobody meant, which fills a blank.
+func (f *Field) stands(m *mapping.Mapping, system contact.System) {
+	f.Edits[index(system)] = Edit{}
+	if value, known := f.Sides[index(system)].will(); known && value != "" {
+		f.Edits[index(system)] = Edit{Value: in(m, system, value), At: baselineAt, Side: system}
 	}
 }
 

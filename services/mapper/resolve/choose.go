@@ -38,19 +38,36 @@ func chose(id string) string {
 	return " chose " + id
 }
 
-// Unlink cuts the link of a side that belongs to somebody else: nothing that
-// was known there is this contact's. It gives the activity that goes with
-// Aloware's side.
-func (j *Judge) Unlink(system contact.System) *Activity {
+// Unlink cuts the link of a side with a contact that belongs to somebody else:
+// nothing that was known there is this contact's. What Aloware has besides, since
+// HubSpot merged two that were linked, takes its place. It gives the activity that
+// goes with Aloware's side.
+func (j *Judge) Unlink(system contact.System, id string) *Activity {
 	side := j.state.Side(system)
+	var besides []string
+	if system == contact.Aloware { // it merges nothing: each of them is a contact
+		besides = slices.DeleteFunc(slices.Clone(side.Aliases), func(alias string) bool { return alias == id })
+		if id != side.ID && slices.Contains(side.Aliases, id) {
+			side.Aliases, side.Apart = besides, appendNew(side.Apart, id)
+			j.step(Step{Side: system, Rule: "unlinked", Reason: id})
+			return nil
+		}
+	}
 	apart := side.Apart
 	for _, id := range append([]string{side.ID}, side.Aliases...) {
-		apart = appendNew(apart, id)
+		if !slices.Contains(besides, id) {
+			apart = appendNew(apart, id)
+		}
 	}
 	j.step(Step{Side: system, Rule: "unlinked", Reason: side.ID})
 	*side = Side{Apart: apart}
-	side.Refused = refusal(somebodyElse, "its counterpart in "+system.Name()+" was given to another contact, as somebody chose")
-	side.Sought = j.sought(system)
+	if len(besides) > 0 {
+		j.link(system, besides[0])
+		side.Aliases = besides[1:]
+	} else {
+		side.Refused = refusal(somebodyElse, "its counterpart in "+system.Name()+" was given to another contact, as somebody chose")
+		side.Sought = j.sought(system)
+	}
 	for key, f := range j.state.Fields {
 		f.Sides[index(system)], f.Edits[index(system)], f.Former = FieldSide{}, Edit{}, [2]Edit{}
 		left, edit := &f.Sides[index(system.Other())], &f.Edits[index(system.Other())]
@@ -72,7 +89,7 @@ func (j *Judge) Unlink(system contact.System) *Activity {
 func (j *Judge) Take(system contact.System, id string, activity *Activity) {
 	side := j.state.Side(system)
 	if side.ID != "" && side.ID != id {
-		j.Unlink(system)
+		j.Unlink(system, side.ID)
 		side.Refused, side.Sought = nil, ""
 		side.Apart = slices.DeleteFunc(side.Apart, func(apart string) bool { return apart == id })
 	}

@@ -2,6 +2,7 @@ package resolve
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"lockstep.internal/pkg/contact"
@@ -19,7 +20,7 @@ const baselineAt contact.Millis = 1
 
 // Observe judges what one system says of the contact (rules 1 to 5).
 func (j *Judge) Observe(change *contact.Change) {
-	if j.seenBefore(change.EventID) {
+	if j.seenBefore(j.rules.RememberedAs(change)) {
 		j.verdict.Stale++
 		return
 	}
@@ -44,6 +45,15 @@ func (j *Judge) Observe(change *contact.Change) {
 	}
 }
 
+// RememberedAs is what tells a change that was judged before: the event's id, and
+// for a whole contact the mapping's version, as others may see more in the same.
+func (r *Rules) RememberedAs(change *contact.Change) string {
+	if change.Event != contact.Snapshot {
+		return change.EventID
+	}
+	return change.EventID + "/" + strconv.FormatInt(r.Set.Version, 10)
+}
+
 // reading is what holds for all values of one observation.
 type reading struct {
 	occurred, precision, received contact.Millis
@@ -65,16 +75,6 @@ func (r reading) span(value contact.Value) Span {
 	}
 	to := from + r.precision
 	return Span{from, min(max(r.received, from), to), to}
-}
-
-// edited is the time of an edit that was observed within a span, for the
-// comparison with edits of the other side. One that was held up is taken at its
-// tick's beginning, which is what its own system's clock says.
-func (r reading) edited(when Span) contact.Millis {
-	if r.received > when.To {
-		return when.From
-	}
-	return when.At
 }
 
 func (j *Judge) values(system contact.System, values []contact.Value, r reading) {
@@ -127,7 +127,7 @@ func (j *Judge) value(m *mapping.Mapping, system contact.System, text string, re
 	switch {
 	case origin == contact.Ours:
 		j.verdict.Echoes++
-		if text != "" && j.desired(m, f).Side == 0 && !fs.mayHaveWritten(text, when) {
+		if text != "" && j.desired(m, f).Side == 0 && (!fs.mayHaveWritten(text, when) || r.whole && j.apart(m, f, system, text)) {
 			// Nobody is known to have meant anything: it was written for a
 			// contact that was merged into this one, and stands.
 			intent, when.At = true, baselineAt
@@ -158,7 +158,7 @@ func (j *Judge) value(m *mapping.Mapping, system contact.System, text string, re
 	default:
 		intent = fs.Value != text && fs.setSince(text, when) || !fs.mayHaveHeld(text, when) && !(side.Doubt != 0 && fs.doubted(text))
 	}
-	at := r.edited(when)
+	at := when.edited()
 	if together != 0 {
 		at = together // it was set then
 	}
@@ -213,6 +213,13 @@ func (j *Judge) value(m *mapping.Mapping, system contact.System, text string, re
 	}
 }
 
+// apart reports whether the other side is known to hold something else than a
+// value of one.
+func (j *Judge) apart(m *mapping.Mapping, f *Field, system contact.System, text string) bool {
+	will, known := f.Sides[index(system.Other())].will()
+	return known && will != m.Out(system.Other(), in(m, system, text))
+}
+
 // afterOurs is the time of an edit that replaced a write of ours: after the edit
 // that this one carried, however coarse the system's clock is.
 func (j *Judge) afterOurs(m *mapping.Mapping, f *Field, system contact.System, ours *Write, at contact.Millis) contact.Millis {
@@ -255,7 +262,7 @@ func (f *FieldSide) setAgain(text string, when Span, intent bool) (again Edit, o
 	if f.Known && f.Value != text && when.At < f.Seen.At && apart(f.Since, f.Seen.From) {
 		again, ok = Edit{}, split(f.Value, f.Since, f.Seen.To)
 		if ok {
-			again = Edit{Value: f.Value, At: f.Seen.At}
+			again = Edit{Value: f.Value, At: f.Seen.edited()}
 		}
 		f.remember(Past{Value: f.Value, Since: f.Since, Last: f.Since, Until: when.To})
 		f.Since = f.Seen.From
@@ -274,7 +281,7 @@ func (f *FieldSide) setAfter(applied Span) (Edit, bool) {
 		return Edit{Value: f.Value, At: f.Since}, true // seen again since then
 	}
 	f.Since = f.Seen.From
-	return Edit{Value: f.Value, At: f.Seen.At}, true
+	return Edit{Value: f.Value, At: f.Seen.edited()}, true
 }
 
 // intend is rule 5.

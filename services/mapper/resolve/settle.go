@@ -35,6 +35,9 @@ func (j *Judge) Settle(o *contact.Outcome) {
 	j.received = 0
 	if slices.Contains(side.Aliases, o.TargetID) && !slices.Contains(o.MergedIDs, side.ID) {
 		j.former(o)
+		if side.Doubt != 0 && side.Fetching == 0 && side.Linked() {
+			j.fetch(o.System, side.Doubt) // the read that was to tell was of that one
+		}
 		return
 	}
 	if again && j.lookedAgain(o) || (archiving || o.Result == contact.Archived) && j.archived(o) {
@@ -71,7 +74,10 @@ func (j *Judge) Settle(o *contact.Outcome) {
 func (j *Judge) dropped(o *contact.Outcome, side *Side) {
 	for _, p := range o.Properties {
 		if m := j.rules.Set.ByProperty(o.System, p.Name); m != nil {
-			j.field(m).Sides[index(o.System)].withdraw(p.Version)
+			f := j.field(m)
+			if f.Sides[index(o.System)].withdraw(p.Version); f.Edits[0].At <= baselineAt && f.Edits[1].At <= baselineAt {
+				f.stands(m, o.System) // the mapping joins something else since it was decided: it held this all along
+			}
 		}
 	}
 	if !side.Linked() {

@@ -128,6 +128,16 @@ func (e Edit) later(other Edit) bool {
 // write lies: At is the best guess within it.
 type Span struct{ From, At, To contact.Millis }
 
+// edited is the time of an edit that was observed within a span, for the
+// comparison with edits of the other side. One that was held up is taken at its
+// tick's beginning, which is what its own system's clock says.
+func (s Span) edited() contact.Millis {
+	if s.At == s.To {
+		return s.From
+	}
+	return s.At
+}
+
 // FieldSide is what is known of one field in one system.
 type FieldSide struct {
 	Known    bool
