@@ -159,7 +159,7 @@ func commitProblems(ctx context.Context, tx *postgres.Tx, entries []*people.Entr
 		for _, p := range problems {
 			rows = append(rows, postgres.ProblemRow{
 				Tenant: e.Tenant, Contact: e.Key, Field: p.Field, System: p.System, Kind: p.Kind, Class: p.Refusal.Class.String(),
-				Reason: p.Refusal.Reason, Message: p.Refusal.Message, Value: p.Value, Version: p.Version, Since: now,
+				Reason: p.Refusal.Reason, Message: p.Refusal.Message, Value: resolve.Shown(p.Value), Version: p.Version, Since: now,
 			})
 		}
 	}

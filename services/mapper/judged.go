@@ -110,7 +110,7 @@ func (j *judged) keep(decided people.Judgement) {
 			j.stopped[1]++
 		}
 		j.history = append(j.history, postgres.HistoryRow{
-			Tenant: j.tenant, Contact: decided.Key, At: at, Field: s.Field, System: s.Side, Rule: s.Rule, Value: s.Value,
+			Tenant: j.tenant, Contact: decided.Key, At: at, Field: s.Field, System: s.Side, Rule: s.Rule, Value: resolve.Shown(s.Value),
 			EditedAt: s.At, Version: s.Version, MappingVersion: j.rules.Set.Version, EventID: decided.EventID,
 			Reason: s.Reason, Traceparent: j.traceparent,
 		})

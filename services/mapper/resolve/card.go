@@ -38,12 +38,12 @@ func (j *Judge) cardField(m *mapping.Mapping) contact.CardField {
 	}
 	for at, system := range contact.Systems {
 		fs := &f.Sides[at]
-		v := contact.CardValue{Property: m.Property(system), Known: fs.Known, Value: fs.Value, Since: fs.Since, SeenAt: fs.Seen.At}
+		v := contact.CardValue{Property: m.Property(system), Known: fs.Known, Value: Shown(fs.Value), Since: fs.Since, SeenAt: fs.Seen.At}
 		if w := fs.outstanding(); w != nil {
-			v.Waiting, v.Writing = true, w.Value
+			v.Waiting, v.Writing = true, Shown(w.Value)
 		}
 		if fs.Rejected != nil {
-			v.Refused, v.Rejected = cardRefusal(&fs.Rejected.Refusal), fs.Rejected.Value
+			v.Refused, v.Rejected = cardRefusal(&fs.Rejected.Refusal), Shown(fs.Rejected.Value)
 		}
 		out.Sides[at] = v
 	}

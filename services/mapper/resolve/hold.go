@@ -228,7 +228,7 @@ func (s *State) HeldValues() []HeldValue {
 	var values []HeldValue
 	for key, f := range s.Fields {
 		if before, after, ok := f.waiting(); ok {
-			values = append(values, HeldValue{Field: key, Hold: f.Held.Hold, Into: f.Held.Edit.Side.Other(), Before: before, After: after, At: f.Held.Edit.At})
+			values = append(values, HeldValue{Field: key, Hold: f.Held.Hold, Into: f.Held.Edit.Side.Other(), Before: Shown(before), After: Shown(after), At: f.Held.Edit.At})
 		}
 	}
 	slices.SortFunc(values, func(a, b HeldValue) int { return cmp.Compare(a.Field, b.Field) })

@@ -25,6 +25,15 @@ const unresolved = "unresolved:"
 // Unresolved reports whether a stored value waits for a user or option list.
 func Unresolved(value string) bool { return strings.HasPrefix(value, unresolved) }
 
+// Shown is a stored value as people are told it: what waits for a list is the
+// text of its own system.
+func Shown(value string) string {
+	if text, ok := strings.CutPrefix(value, unresolved); ok {
+		_, value, _ = strings.Cut(text, ":")
+	}
+	return value
+}
+
 // canonical is rule 2: the canonical text of what a system said. A text that
 // is no value of the type, or a user nobody knows, gives a refusal, and the
 // text itself in a form that compares equal only to itself.

@@ -73,7 +73,7 @@ func (e *Effect) add(rules *Rules, before map[string][2]string, patches []contac
 		for _, property := range p.Properties {
 			m := rules.Set.ByProperty(p.System, property.Name)
 			e.Writes = append(e.Writes, EffectWrite{
-				Field: m.Key, System: p.System, Before: before[m.Key][index(p.System)], After: property.Value,
+				Field: m.Key, System: p.System, Before: Shown(before[m.Key][index(p.System)]), After: property.Value,
 			})
 		}
 	}
