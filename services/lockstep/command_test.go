@@ -84,6 +84,21 @@ func (d *demo) picks(hub string) {
 		d.t.Errorf("an option that HubSpot has now ends with %d:\n%s", code, output)
 	}
 	has(options, false)
+	// Aloware follows, though HubSpot names our app as who wrote it.
+	other := d.pairs()[hub]
+	for _, value := range []string{"NEW", "IN_PROGRESS"} {
+		before := d.one(d.aloware, other)["disposition_status_id"]
+		dispose[len(dispose)-1] = value
+		if output, code := d.run(dispose...); code != 0 {
+			d.t.Errorf("lead status %s ends with %d:\n%s", value, code, output)
+		}
+		eventually(d.t, 30*time.Second, func() string {
+			if now := d.one(d.aloware, other)["disposition_status_id"]; now == before || now == "" {
+				return fmt.Sprintf("after %s Aloware holds the disposition %q", value, now)
+			}
+			return ""
+		})
+	}
 }
 
 // reconnects holds that a reconnect lets owner and disposition status lead to

@@ -210,7 +210,7 @@ func (s *people) AnswerReview(ctx context.Context, r *consolev1.AnswerReviewRequ
 
 // SetDisposition gives a contact another contact disposition.
 func (s *people) SetDisposition(ctx context.Context, r *consolev1.SetDispositionRequest) (*consolev1.SetDispositionResponse, error) {
-	if err := s.room.Dispose(ctx, contact.Tenant(r.GetTenant()), r.GetContact(), r.GetValue()); err != nil {
+	if err := s.room.Dispose(ctx, contact.Tenant(r.GetTenant()), r.GetContact(), r.GetValue(), access.From(ctx).Name); err != nil {
 		return nil, err
 	}
 	return &consolev1.SetDispositionResponse{}, nil

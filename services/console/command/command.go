@@ -54,6 +54,19 @@ func (s *Sender) Erase(ctx context.Context, tenant contact.Tenant, author string
 	}}})
 }
 
+// Edited says that a person has set a value in a system by way of us, at a time of
+// that system's clock; 0 is now.
+func (s *Sender) Edited(ctx context.Context, tenant contact.Tenant, author string, id contact.ID, value contact.Value, at contact.Millis) error {
+	now := contact.Millis(s.Now().UnixMilli())
+	if at == 0 {
+		at = now
+	}
+	return s.publish(ctx, bus.Changes, tenant, []contact.Incoming{{Change: &contact.Change{
+		System: id.System, ID: id.ID, EventID: "edited/" + rand.Text(), Event: contact.Changed, OccurredAt: at, ReceivedAt: now,
+		Channel: contact.Read, Origin: contact.Others, Cause: "picked by " + author, Values: []contact.Value{value},
+	}}})
+}
+
 func (s *Sender) publish(ctx context.Context, stream bus.Stream, tenant contact.Tenant, events []contact.Incoming) error {
 	message := bus.Message{Tenant: tenant, Incoming: events, ID: "command/" + rand.Text(), Context: ctx}
 	if err := s.Bus.Publisher(stream, s.Bus.PartitionOf(tenant)).Publish(ctx, message); err != nil {

@@ -15,13 +15,14 @@ import (
 
 // Portal is what this room needs of a HubSpot portal.
 type Portal interface {
-	SetProperty(ctx context.Context, id, name, value string) error
+	SetProperty(ctx context.Context, id, name, value string) (contact.Millis, error)
 }
 
 // Dispose gives a contact another contact disposition, by its value in HubSpot.
-// It must be one that agents may pick. HubSpot is told at once; Aloware follows
-// by the mapping, as with any edit that somebody makes there.
-func (c *Contacts) Dispose(ctx context.Context, id contact.Tenant, name, value string) error {
+// It must be one that agents may pick. HubSpot is told at once. The mapper is told
+// that somebody meant it, as HubSpot's own event of it names our app alone; Aloware
+// follows by the mapping, as with any edit that somebody makes in HubSpot.
+func (c *Contacts) Dispose(ctx context.Context, id contact.Tenant, name, value, author string) error {
 	t, err := c.tenant(id)
 	if err != nil {
 		return err
@@ -37,12 +38,12 @@ func (c *Contacts) Dispose(ctx context.Context, id contact.Tenant, name, value s
 	if err != nil {
 		return err
 	}
-	at := slices.IndexFunc(list, func(d mappings.Disposition) bool { return d.Value == value && value != "" })
+	in := slices.IndexFunc(list, func(d mappings.Disposition) bool { return d.Value == value && value != "" })
 	switch {
-	case at < 0:
+	case in < 0:
 		return &Error{"options", "value", fmt.Sprintf("HubSpot has no contact disposition %q; pick one of its list", value)}
-	case list[at].WhyNot != "":
-		return &Error{"options", "value", fmt.Sprintf("%q cannot be picked: %s", list[at].Label, list[at].WhyNot)}
+	case list[in].WhyNot != "":
+		return &Error{"options", "value", fmt.Sprintf("%q cannot be picked: %s", list[in].Label, list[in].WhyNot)}
 	}
 	card, err := c.Card(ctx, id, name)
 	if err != nil {
@@ -53,8 +54,9 @@ func (c *Contacts) Dispose(ctx context.Context, id contact.Tenant, name, value s
 	}
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	if err = c.Portal(t).SetProperty(ctx, card.Sides[0].ID, m.HubSpot, value); err == nil {
-		return nil
+	at, err := c.Portal(t).SetProperty(ctx, card.Sides[0].ID, m.HubSpot, value)
+	if err == nil {
+		return c.commands.Edited(ctx, id, author, contact.ID{System: contact.HubSpot, ID: card.Sides[0].ID}, contact.Value{Name: m.HubSpot, Text: value}, at)
 	}
 	switch f := fault.As(err); {
 	case errors.Is(err, context.DeadlineExceeded), f.Class == fault.Throttled:

@@ -115,6 +115,13 @@ func (p *Pages) contactAnswer(ctx context.Context, r *http.Request, view contact
 		return nil, err
 	}
 	view.Card, view.Name = card, string(card.Key)
+	words, err := p.Mappings.Words(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	for i := range view.Changes {
+		view.Changes[i].Value = words.Of(view.Changes[i].Field, view.Changes[i].Value)
+	}
 	if len(card.Sides[0].Candidates)+len(card.Sides[1].Candidates) > 0 {
 		if view.Conflicts, err = p.Contacts.ConflictsOf(ctx, id, card.Key); err != nil {
 			return nil, err
@@ -125,6 +132,13 @@ func (p *Pages) contactAnswer(ctx context.Context, r *http.Request, view contact
 		return nil, err
 	}
 	for _, f := range card.Fields {
+		if f.Key == "contact_disposition_status" {
+			view.Status = f.Sides[0].Value
+		}
+		for at := range f.Sides {
+			v := &f.Sides[at]
+			v.Value, v.Writing, v.Rejected = words.Of(f.Key, v.Value), words.Of(f.Key, v.Writing), words.Of(f.Key, v.Rejected)
+		}
 		one := fieldView{f, mapping.Label(f.Key), aloware.Profile(t.Aloware.Profile).Limit(f.Sides[1].Property, f.Direction.Into(contact.Aloware))}
 		switch known := f.Sides[0].Known || f.Sides[1].Known; {
 		case f.State == contact.FieldInStep && f.Sides[0].Value == "" && f.Sides[1].Value == "":
@@ -136,7 +150,7 @@ func (p *Pages) contactAnswer(ctx context.Context, r *http.Request, view contact
 		}
 	}
 	slices.SortStableFunc(view.Fields, func(a, b fieldView) int { return urgency(a.State) - urgency(b.State) })
-	if view.Timeline, err = p.timeline(ctx, id, view.Name, r.FormValue("field"), 0); err != nil {
+	if view.Timeline, err = p.timeline(ctx, id, words, view.Name, r.FormValue("field"), 0); err != nil {
 		return nil, err
 	}
 	if view.Statuses, _, _, err = p.Mappings.Dispositions(ctx, id, false); err != nil {
@@ -144,11 +158,6 @@ func (p *Pages) contactAnswer(ctx context.Context, r *http.Request, view contact
 	}
 	if view.Outcomes, _, _, err = p.Mappings.Dispositions(ctx, id, true); err != nil {
 		return nil, err
-	}
-	for _, f := range card.Fields {
-		if f.Key == "contact_disposition_status" {
-			view.Status = f.Sides[0].Value
-		}
 	}
 	title := card.Name
 	if title == "" {
@@ -170,9 +179,12 @@ func urgency(s contact.FieldState) int {
 	return 3
 }
 
-func (p *Pages) timeline(ctx context.Context, id contact.Tenant, name, field string, before int64) (timelineView, error) {
+func (p *Pages) timeline(ctx context.Context, id contact.Tenant, words mappings.Words, name, field string, before int64) (timelineView, error) {
 	const most = 25
 	rows, err := p.Contacts.Explain(ctx, id, name, field, before, most)
+	for i := range rows {
+		rows[i].Value = words.Of(rows[i].Field, rows[i].Value)
+	}
 	view := timelineView{Name: name, Field: field, Rows: rows}
 	if len(rows) == most {
 		view.More = rows[most-1].Number
@@ -182,7 +194,11 @@ func (p *Pages) timeline(ctx context.Context, id contact.Tenant, name, field str
 
 func (p *Pages) timelinePart(ctx context.Context, r *http.Request) (answer, error) {
 	before, _ := strconv.ParseInt(r.FormValue("before"), 10, 64) // anything else is the newest
-	view, err := p.timeline(ctx, tenantOf(r), r.PathValue("contact"), r.FormValue("field"), before)
+	words, err := p.Mappings.Words(ctx, tenantOf(r))
+	if err != nil {
+		return nil, err
+	}
+	view, err := p.timeline(ctx, tenantOf(r), words, r.PathValue("contact"), r.FormValue("field"), before)
 	if err != nil {
 		return nil, err
 	}
@@ -203,7 +219,7 @@ func (p *Pages) syncContact(ctx context.Context, r *http.Request) (answer, error
 
 func (p *Pages) disposeContact(ctx context.Context, r *http.Request) (answer, error) {
 	name := r.PathValue("contact")
-	if err := p.Contacts.Dispose(ctx, tenantOf(r), name, r.FormValue("value")); err != nil {
+	if err := p.Contacts.Dispose(ctx, tenantOf(r), name, r.FormValue("value"), access.From(ctx).Name); err != nil {
 		return nil, err
 	}
 	return redirect{to: contactURL(r, name), say: "The lead status is set in HubSpot; Aloware follows in a moment."}, nil
