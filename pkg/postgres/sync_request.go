@@ -155,6 +155,13 @@ type SyncEffect struct {
 	Cause  string
 }
 
+// drift begins the causes that count, by field, the contacts whose value had
+// drifted: an edit was missed, or the sides differed.
+const drift = "drift/"
+
+// DriftOf is the cause that counts the contacts in which a field had drifted.
+func DriftOf(field string) string { return drift + field }
+
 // CountSyncEffects adds counts. The mapper alone calls it.
 func (tx *Tx) CountSyncEffects(ctx context.Context, effects map[SyncEffect]int64) error {
 	if len(effects) == 0 {
@@ -175,9 +182,33 @@ func (tx *Tx) CountSyncEffects(ctx context.Context, effects map[SyncEffect]int64
 	return nil
 }
 
-// SyncEffects gives the counts of some jobs of a tenant, by job and cause.
+// Drift gives in how many contacts each field had drifted when the newest
+// reconciliation that is done repaired it, and that job's id; "" for none.
+func (db *DB) Drift(ctx context.Context, tenant contact.Tenant) (job string, fields map[string]int64, err error) {
+	rows, err := db.pool.Query(ctx, `
+		SELECT e.job, substr(e.cause, length($3) + 1), e.n FROM sync_effect e
+		WHERE e.tenant = $1 AND starts_with(e.cause, $3)
+		  AND e.job = (SELECT id FROM sync_job WHERE tenant = $1 AND kind = $2 AND state = 'done' ORDER BY asked_at DESC LIMIT 1)`,
+		string(tenant), string(Reconcile), drift)
+	if err != nil {
+		return "", nil, fmt.Errorf("load what drifted: %w", err)
+	}
+	fields = make(map[string]int64)
+	var field string
+	var n int64
+	if _, err := pgx.ForEachRow(rows, []any{&job, &field, &n}, func() error {
+		fields[field] = n
+		return nil
+	}); err != nil {
+		return "", nil, fmt.Errorf("load what drifted: %w", err)
+	}
+	return job, fields, nil
+}
+
+// SyncEffects gives the counts of some jobs of a tenant, by job and cause,
+// without those by field.
 func (db *DB) SyncEffects(ctx context.Context, tenant contact.Tenant, jobs ...string) (map[string]map[string]int64, error) {
-	rows, err := db.pool.Query(ctx, `SELECT job, cause, n FROM sync_effect WHERE tenant = $1 AND job = ANY($2)`, string(tenant), jobs)
+	rows, err := db.pool.Query(ctx, `SELECT job, cause, n FROM sync_effect WHERE tenant = $1 AND job = ANY($2) AND NOT starts_with(cause, $3)`, string(tenant), jobs, drift)
 	if err != nil {
 		return nil, fmt.Errorf("load sync effects: %w", err)
 	}

@@ -35,13 +35,14 @@ func (j *judged) count(decided people.Judgement) {
 	if fresh {
 		add("new_contact")
 	}
-	edited := make(map[string]bool)
+	edited, drifted := make(map[string]bool), make(map[string]bool)
 	for _, s := range decided.Steps {
 		switch s.Rule {
 		case "intent":
 			edited[s.Field] = true
 			if !fresh {
 				add("changed_" + s.Side.String())
+				drifted[s.Field] = true
 			}
 		case "joined":
 			add("matched")
@@ -60,8 +61,15 @@ func (j *judged) count(decided people.Judgement) {
 		switch {
 		case m != nil && m.Category.Computed():
 			add("counters_" + contact.HubSpot.String())
+			drifted[s.Field] = !fresh
 		case !edited[s.Field] && !fresh:
 			add("differed_" + s.Side.String())
+			drifted[s.Field] = true
+		}
+	}
+	for field, yes := range drifted {
+		if yes {
+			add(postgres.DriftOf(field))
 		}
 	}
 }

@@ -351,9 +351,13 @@ type MappingState struct {
 	// Contacts whose value was refused; in which somebody else keeps setting it
 	// back; with a difference that somebody must decide. Without those that were
 	// dismissed.
-	Refused       int64 `protobuf:"varint,3,opt,name=refused,proto3" json:"refused,omitempty"`
-	Rewritten     int64 `protobuf:"varint,4,opt,name=rewritten,proto3" json:"rewritten,omitempty"`
-	ToDecide      int64 `protobuf:"varint,5,opt,name=to_decide,json=toDecide,proto3" json:"to_decide,omitempty"`
+	Refused   int64 `protobuf:"varint,3,opt,name=refused,proto3" json:"refused,omitempty"`
+	Rewritten int64 `protobuf:"varint,4,opt,name=rewritten,proto3" json:"rewritten,omitempty"`
+	ToDecide  int64 `protobuf:"varint,5,opt,name=to_decide,json=toDecide,proto3" json:"to_decide,omitempty"`
+	// Contacts in which the last reconciliation found it out of step, and put it
+	// right; and the id of that job.
+	Drifted       int64  `protobuf:"varint,6,opt,name=drifted,proto3" json:"drifted,omitempty"`
+	DriftJob      string `protobuf:"bytes,7,opt,name=drift_job,json=driftJob,proto3" json:"drift_job,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -421,6 +425,20 @@ func (x *MappingState) GetToDecide() int64 {
 		return x.ToDecide
 	}
 	return 0
+}
+
+func (x *MappingState) GetDrifted() int64 {
+	if x != nil {
+		return x.Drifted
+	}
+	return 0
+}
+
+func (x *MappingState) GetDriftJob() string {
+	if x != nil {
+		return x.DriftJob
+	}
+	return ""
 }
 
 // Written is how many values a system took, by its own answer. The day is that of
@@ -3333,13 +3351,15 @@ const file_console_v1_mapping_proto_rawDesc = "" +
 	"\x06manual\x18\x12 \x01(\bR\x06manual\x12!\n" +
 	"\fcannot_write\x18\x13 \x01(\tR\vcannotWrite\x12!\n" +
 	"\fcannot_clear\x18\x14 \x01(\tR\vcannotClear\x12.\n" +
-	"\x05state\x18\x15 \x01(\v2\x18.console.v1.MappingStateR\x05state\"\xc1\x01\n" +
+	"\x05state\x18\x15 \x01(\v2\x18.console.v1.MappingStateR\x05state\"\xf8\x01\n" +
 	"\fMappingState\x12-\n" +
 	"\ahubspot\x18\x01 \x01(\v2\x13.console.v1.WrittenR\ahubspot\x12-\n" +
 	"\aaloware\x18\x02 \x01(\v2\x13.console.v1.WrittenR\aaloware\x12\x18\n" +
 	"\arefused\x18\x03 \x01(\x03R\arefused\x12\x1c\n" +
 	"\trewritten\x18\x04 \x01(\x03R\trewritten\x12\x1b\n" +
-	"\tto_decide\x18\x05 \x01(\x03R\btoDecide\"U\n" +
+	"\tto_decide\x18\x05 \x01(\x03R\btoDecide\x12\x18\n" +
+	"\adrifted\x18\x06 \x01(\x03R\adrifted\x12\x1b\n" +
+	"\tdrift_job\x18\a \x01(\tR\bdriftJob\"U\n" +
 	"\aWritten\x12\x1b\n" +
 	"\tthis_hour\x18\x01 \x01(\x03R\bthisHour\x12\x14\n" +
 	"\x05today\x18\x02 \x01(\x03R\x05today\x12\x17\n" +

@@ -184,6 +184,6 @@ func stateMessage(s mappings.State) *consolev1.MappingState {
 	}
 	return &consolev1.MappingState{
 		Hubspot: written(contact.HubSpot), Aloware: written(contact.Aloware),
-		Refused: int64(s.Refused), Rewritten: int64(s.Rewritten), ToDecide: int64(s.ToDecide),
+		Refused: int64(s.Refused), Rewritten: int64(s.Rewritten), ToDecide: int64(s.ToDecide), Drifted: s.Drifted, DriftJob: s.DriftJob,
 	}
 }

@@ -16,6 +16,9 @@ type State struct {
 	Refused   int // contacts whose value a system refused
 	Rewritten int // contacts in which somebody else keeps setting it back
 	ToDecide  int // contacts with a question about it
+	// Drifted contacts were put right by the last reconciliation, the job DriftJob.
+	Drifted  int64
+	DriftJob string
 }
 
 // Written is how many values a system took, by its own answer.
@@ -44,6 +47,10 @@ func (s *Mappings) States(ctx context.Context, id contact.Tenant) (map[string]St
 	if err != nil {
 		return nil, err
 	}
+	job, drifted, err := s.config.DB.Drift(ctx, id)
+	if err != nil {
+		return nil, err
+	}
 	problems, err := s.config.DB.ProblemNumbers(ctx, []contact.Tenant{id})
 	if err != nil {
 		return nil, err
@@ -57,6 +64,11 @@ func (s *Mappings) States(ctx context.Context, id contact.Tenant) (map[string]St
 			}
 		}
 		states[w.Field] = state
+	}
+	for field, n := range drifted {
+		state := states[field]
+		state.Drifted, state.DriftJob = n, job
+		states[field] = state
 	}
 	for _, n := range problems[id] {
 		if n.Field == "" {

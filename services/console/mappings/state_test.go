@@ -41,6 +41,8 @@ func TestAStateIsOfTheTenantsDay(t *testing.T) {
 	if _, err := e.db.Dismiss(t.Context(), postgres.ProblemFilter{Tenant: acme, Contact: "hubspot:2"}, "ada", e.now); err != nil {
 		t.Fatal(err)
 	}
+	reconcile(e, "older", "city", 9)
+	reconcile(e, "newer", "zip", 3)
 	states, err := e.States(t.Context(), acme)
 	if err != nil {
 		t.Fatal(err)
@@ -48,6 +50,7 @@ func TestAStateIsOfTheTenantsDay(t *testing.T) {
 	want := map[string]mappings.State{
 		"city":  {Refused: 1, ToDecide: 1, Written: [2]mappings.Written{1: {ThisHour: 2, Today: 7, Last: e.now.Add(-10 * time.Minute)}}},
 		"state": {Rewritten: 1},
+		"zip":   {Drifted: 3, DriftJob: "newer"},
 	}
 	if diff := cmp.Diff(want, states); diff != "" {
 		t.Error(diff)
@@ -55,4 +58,26 @@ func TestAStateIsOfTheTenantsDay(t *testing.T) {
 	if last := states["city"].Into(contact.Aloware).Last.Format("15:04 MST"); last != "01:20 EST" {
 		t.Errorf("the last write was at %s, want the tenant's own time", last)
 	}
+}
+
+// reconcile is a reconciliation that is done and found a field out of step.
+func reconcile(e *env, id, field string, contacts int64) {
+	e.t.Helper()
+	ctx := e.t.Context()
+	if err := e.db.QueueSync(ctx, postgres.Sync{ID: id, Tenant: acme, Kind: postgres.Reconcile, AskedAt: time.Now()}); err != nil {
+		e.t.Fatal(err)
+	}
+	claimed, err := e.db.ClaimSyncs(ctx, "test", time.Minute, 1)
+	if err != nil || len(claimed) != 1 {
+		e.t.Fatalf("claimed %v: %v", claimed, err)
+	}
+	claimed[0].State = postgres.SyncDone
+	if _, _, err := e.db.SaveSync(ctx, "test", &claimed[0], 0, 0); err != nil {
+		e.t.Fatal(err)
+	}
+	e.inTx(func(tx *postgres.Tx) error {
+		return tx.CountSyncEffects(ctx, map[postgres.SyncEffect]int64{
+			{Tenant: acme, Job: id, Cause: postgres.DriftOf(field)}: contacts, {Tenant: acme, Job: id, Cause: "judged"}: 100,
+		})
+	})
 }

@@ -133,7 +133,7 @@ func state(m *consolev1.Mapping) string {
 	for _, n := range []struct {
 		contacts int64
 		what     string
-	}{{m.GetState().GetRefused(), "refused"}, {m.GetState().GetRewritten(), "set back"}, {m.GetState().GetToDecide(), "to decide"}} {
+	}{{m.GetState().GetRefused(), "refused"}, {m.GetState().GetRewritten(), "set back"}, {m.GetState().GetToDecide(), "to decide"}, {m.GetState().GetDrifted(), "put right by the last reconciliation"}} {
 		if n.contacts > 0 {
 			words = append(words, fmt.Sprintf("%d %s", n.contacts, n.what))
 		}
