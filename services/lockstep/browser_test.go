@@ -234,6 +234,10 @@ func (b *browser) inspect(name string) {
 	if nameless := eval[string](b, `innerWidth > 640 ? "" : [...document.querySelectorAll("main table.stacks:not(.card-table) tbody td:not([data-label])")].filter(e => e.innerText.trim() && !e.querySelector("button, a, form, .badge")).slice(0, 3).map(e => e.outerHTML.slice(0, 120)).join("\n")`); nameless != "" {
 		b.t.Errorf("on a phone cells of %s have no names: %s", name, nameless)
 	}
+	// On a phone the page that is open is in sight among the others.
+	if hidden := eval[string](b, `[...document.querySelectorAll("nav.bar [aria-current]")].filter(e => { const a = e.getBoundingClientRect(), n = e.parentElement.getBoundingClientRect(); return a.left < n.left - 1 || a.right > n.right + 1 }).map(e => e.innerText).join(", ")`); hidden != "" {
+		b.t.Errorf("of the pages' names on %s those that are open are out of sight: %s", name, hidden)
+	}
 	b.run("load axe-core", chromedp.Evaluate[chromedp.Void](b.axe))
 	found := eval[string](b, `axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}).then(r => JSON.stringify(
 		r.violations.map(v => ({id: v.id, impact: v.impact, help: v.help, nodes: v.nodes.slice(0, 3).map(n => n.html.slice(0, 160) + " " + n.failureSummary)}))))`)

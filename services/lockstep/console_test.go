@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 )
 
@@ -41,6 +42,8 @@ func TestPeopleWorkInTheConsole(t *testing.T) {
 			{"answer a review", (*browser).answerReview},
 			{"settle a conflict", (*browser).settleConflict},
 			{"correct a form", (*browser).correctForm},
+			{"read times in one's own zone", (*browser).readTimes},
+			{"work without scripts", (*browser).withoutScripts},
 			{"look on as a viewer", (*browser).lookOn},
 		} {
 			if round > 0 && journey.name == "connect by OAuth" {
@@ -110,6 +113,7 @@ func (b *browser) connect() {
 	b.press("#disconnect")
 	b.sees("#notices", "Both connections are ended")
 	b.sees("#aloware h2", "not connected")
+	b.sees("#steps li:first-child", "Connect Aloware")
 	b.enter(`#aloware input[name=token]`, "demo-aloware-token")
 	b.press(`#aloware button.primary`)
 	b.sees("#notices", "Aloware is connected")
@@ -118,6 +122,9 @@ func (b *browser) connect() {
 	b.sees("#report", "all were there")
 	b.sees("#hubspot h2", "connected")
 	b.sees("#aloware", "Copy")
+	if b.round == "1" { // later a first sync was run
+		b.sees("#steps li:nth-child(2)", "done")
+	}
 }
 
 // consent connects the tenant by OAuth: HubSpot asks, the token is renewed.
@@ -152,6 +159,13 @@ func (b *browser) consent() {
 func (b *browser) changeDirection() {
 	b.open("/tenants/demo/mapping")
 	b.sees("#mapping-table", "First name")
+	b.enter("#search", "lead status")
+	if got := b.text("#mapping-table"); strings.Contains(got, "First Name") || strings.Contains(got, "Calls") || !strings.Contains(got, "Special") {
+		b.t.Errorf("who looks for the lead status sees %q", got)
+	}
+	b.enter("#search", "nothing of the kind")
+	b.sees("#none-found", "No mapping fits")
+	b.enter("#search", "name")
 	b.press(`#way-first_name-to_hubspot`)
 	b.sees("#draft-bar", "1 unsaved change")
 	b.sees("#draft-bar", "to HubSpot")
@@ -285,6 +299,9 @@ func (b *browser) watchSync() {
 	b.sees("#jobs tr:first-child", "First sync")
 	b.sees("#jobs tr:first-child", "done") // told by the server, without another look
 	d.settle(patience)
+	b.open("/tenants/demo")
+	b.run("no steps are left to begin with", chromedp.WaitNotPresent("#steps"))
+	b.open("/tenants/demo/syncs")
 	d.mustPost(d.hubspot, "/_sim/webhooks", map[string]any{"drop": 1}, nil)
 	d.mustPost(d.hubspot, "/_sim/edit", map[string]any{"id": d.anyPair()[0], "properties": map[string]any{"city": "Missed " + b.round}}, nil)
 	b.press("#reconcile")
@@ -294,6 +311,8 @@ func (b *browser) watchSync() {
 	b.run("the repairs are plotted", chromedp.WaitVisible("#plot-repairs canvas"))
 	b.press("#jobs tr:first-child a")
 	b.sees("main", "was set to Missed "+b.round+" in HubSpot")
+	b.open("/tenants/demo/mapping")
+	b.sees("tr[data-key=city]", "1 put right by the last reconciliation")
 	d.settle(patience)
 }
 
@@ -332,6 +351,7 @@ func (b *browser) fixError() {
 	d.mustPost(d.hubspot, "/_sim/faults", []map[string]any{{"path": "/crm/objects/*/contacts/batch/update", "status": 400}, {"path": "/crm/objects/*/contacts/" + who[0], "method": "PATCH", "status": 400}}, nil)
 	d.mustPost(d.aloware, "/_sim/edit", map[string]any{"id": who[1], "fields": map[string]any{"email": again}}, nil)
 	b.reload("/tenants/demo/errors", "tr[data-group=BAD_REQUEST]", "Email")
+	b.sees("nav [href='/tenants/demo/errors']", "Errors 1")
 	// One of a group is dismissed, and shown again.
 	b.press(`tr[data-group=BAD_REQUEST] a`)
 	b.sees("h1", "The request was refused")
@@ -365,7 +385,7 @@ func (b *browser) fixError() {
 // difference found by hand.
 func (b *browser) syncContact() {
 	d := b.d
-	who, unheard, status := d.anyPair(), "Unheard"+b.round, map[string]string{"1": "OPEN", "2": "NEW"}[b.round]
+	who, unheard, status := d.anyPair(), "Unheard"+b.round, map[string]string{"1": "IN_PROGRESS", "2": "OPEN_DEAL"}[b.round]
 	name := d.one(d.hubspot, who[0])["firstname"]
 	d.mustPost(d.hubspot, "/_sim/webhooks", map[string]any{"drop": 1}, nil)
 	d.mustPost(d.hubspot, "/_sim/edit", map[string]any{"id": who[0], "properties": map[string]any{"firstname": unheard}}, nil)
@@ -380,16 +400,83 @@ func (b *browser) syncContact() {
 	if got := d.one(d.aloware, who[1])["first_name"]; got != unheard {
 		b.t.Errorf("Aloware holds %q", got)
 	}
+	before := d.one(d.aloware, who[1])["disposition_status_id"]
 	b.press("#status")
 	b.run("pick a lead status", chromedp.SetValue("#status", status))
 	b.press("#dispose")
 	b.sees("#notices", "is set in HubSpot")
 	eventually(b.t, patience, func() string {
-		if h, a := d.one(d.hubspot, who[0])["hs_lead_status"], d.one(d.aloware, who[1])["disposition_status_id"]; h != status || a == "" {
+		if h, a := d.one(d.hubspot, who[0])["hs_lead_status"], d.one(d.aloware, who[1])["disposition_status_id"]; h != status || a == before {
 			return fmt.Sprintf("HubSpot holds %q, Aloware %q", h, a)
 		}
 		return ""
 	})
+	d.settle(patience)
+	b.open("/tenants/demo/contacts/hubspot:" + who[0])
+	b.sees("tr[data-field=contact_disposition_status] td.value", map[string]string{"1": "In Progress", "2": "Open Deal"}[b.round])
+}
+
+// readTimes has the browser where people live, who are not all in one zone.
+func (b *browser) readTimes() {
+	zone := func(name string) {
+		b.t.Helper()
+		if _, err := chromedp.Call(b.ctx, emulation.SetTimezoneOverride, emulation.SetTimezoneOverrideParams{TimezoneID: name}); err != nil {
+			b.t.Fatalf("set the time zone: %v", err)
+		}
+	}
+	zone("Asia/Kathmandu")
+	defer zone("")
+	for _, page := range []string{"/tenants/demo/mapping/versions", "/tenants/demo/syncs"} {
+		b.open(page)
+		at, err := time.Parse(time.RFC3339, eval[string](b, `document.querySelector("main time[data-at]").dateTime`))
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		want := at.In(time.FixedZone("Kathmandu", (5*60+45)*60)).Format(time.DateTime)
+		b.sees("main time[data-at]", want)
+		if title := eval[string](b, `document.querySelector("main time[data-at]").title`); title != at.UTC().Format(time.DateTime)+" UTC" {
+			b.t.Errorf("the time is explained by %q", title)
+		}
+	}
+}
+
+// withoutScripts changes a mapping, syncs a contact and retries in a browser that
+// runs no scripts.
+func (b *browser) withoutScripts() {
+	scripts := func(off bool) {
+		b.t.Helper()
+		if _, err := chromedp.Call(b.ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: off}); err != nil {
+			b.t.Fatalf("turn scripts off: %v", err)
+		}
+	}
+	scripts(true)
+	defer scripts(false)
+	b.open("/tenants/demo/mapping")
+	b.press(`#way-city-to_hubspot`)
+	b.sees("#draft-bar", "1 unsaved change")
+	b.press("#preview-button")
+	b.sees("main", "contacts were looked at")
+	b.open("/tenants/demo/mapping")
+	b.press(`#way-city-to_hubspot`)
+	b.press("#save")
+	b.sees("#notices", "is saved and in force")
+	b.press(`#way-city-to_aloware`)
+	b.sees("#draft-bar", "1 unsaved change")
+	b.press("#save")
+	b.sees("#notices", "is saved and in force")
+	b.sees(`tr[data-key=city] [aria-pressed=true]`, "←")
+	b.open("/tenants/demo/contacts/hubspot:" + b.d.anyPair()[0])
+	b.press("#sync-now")
+	b.sees("#synced", "nothing was written")
+	b.press(`tr[data-field=first_name] a`)
+	b.sees("#timeline h2", "First Name")
+	b.open("/tenants/demo")
+	b.press("#test")
+	b.sees("main", "answers")
+	b.open("/pipeline")
+	b.sees("#tables", "mapper")
+	b.open("/tenants/demo/syncs")
+	b.sees("#jobs", "done")
 }
 
 // answerReview has a field ask before it is written, and answers on the card.
@@ -479,13 +566,18 @@ func (b *browser) correctForm() {
 
 	b.open("/access")
 	b.enter(`#add-person input[name=login]`, "agent"+b.round)
-	b.enter(`#add-person textarea`, "demo king")
-	b.press(`#add-person button`)
-	b.sees("#add-person [data-fault]", "no role")
+	const roles = `#add-person fieldset > div:nth-of-type(%d) `
+	first, third := fmt.Sprintf(roles, 1), fmt.Sprintf(roles, 3)
+	b.run("choose a role", chromedp.SetValue(first+`select`, "agent"))
+	b.press(`#add-person button.primary`)
+	b.sees("#add-person [data-fault]", "for which tenant")
 	b.holds(`#add-person input[name=login]`, "agent"+b.round)
-	b.enter(`#add-person textarea`, "demo agent")
-	b.press(`#add-person button`)
+	b.holds(first+`select`, "agent")
+	b.enter(first+`input`, "demo")
+	b.run("a line is added", chromedp.Click(`#add-person [data-another]`), chromedp.WaitVisible(third+`select`))
+	b.press(`#add-person button.primary`)
 	b.sees("main", "Copy the one-time password of agent"+b.round)
+	b.sees("tr[data-login=agent"+b.round+"]", "demo: agent")
 	b.inspect("access-once-" + b.round)
 }
 

@@ -42,6 +42,7 @@ func (l traces) addresses() map[string]string {
 func (b *browser) leaveTraces() {
 	b.t.Helper()
 	d, who := b.d, b.d.anyPair()
+	b.holdBursts()
 	d.mustCLI(nil, "mapping", "set", "demo", "company_name", "--policy", "review", "--reason", "to look at")
 	away := []map[string]any{
 		{"path": "/crm/objects/*/contacts/batch/update", "status": 400}, {"path": "/crm/objects/*/contacts/" + who[0], "method": "PATCH", "status": 400},
@@ -71,6 +72,24 @@ func (b *browser) leaveTraces() {
 	b.press("#first-sync")
 	b.press(`#jobs tr:first-child [data-act=pause]`)
 	b.sees("#jobs tr:first-child", "paused")
+}
+
+// holdBursts has two imports held, of which one is answered.
+func (b *browser) holdBursts() {
+	b.t.Helper()
+	d := b.d
+	d.mustCLI(nil, "tenant", "save", "demo", "--burst-floor", "1")
+	for _, field := range []string{"website", "address"} { // which HubSpot calls the same
+		for id := range d.pairs() {
+			d.mustPost(d.hubspot, "/_sim/edit", map[string]any{"id": id, "source": "IMPORT 7", "properties": map[string]any{field: "https://example.com/" + id}}, nil)
+		}
+		h := d.hold(field, func(h heldBurst) bool { return h.State == "open" })
+		if field == "website" {
+			d.mustCLI(nil, "hold", "drop", "demo", h.Id)
+			d.hold(field, func(h heldBurst) bool { return h.State == "released" })
+		}
+	}
+	d.mustCLI(nil, "tenant", "save", "demo", "--burst-floor", "500")
 }
 
 // inspectAll looks at every page that the router has, and in two of the looks

@@ -26,6 +26,7 @@ var reasons = map[string]string{
 	"READ_ONLY_VALUE":          "A property that cannot be written",
 	"PROPERTY_DOESNT_EXIST":    "A property that is not there",
 	"CONFLICTING_UNIQUE_VALUE": "Another contact has this value",
+	"CONFLICT":                 "Another contact has this value",
 	"PHONE_TAKEN":              "Another contact has the number",
 	"PHONE_REQUIRED":           "Aloware needs a phone number",
 	"PHONE_CHANGED":            "Not found under the new number",

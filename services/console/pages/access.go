@@ -51,38 +51,73 @@ func (p *Pages) accessAnswer(ctx context.Context, once, onceOf string) (answer, 
 	return page{name: "access", title: "Access", data: accessView{people, tokens, once, onceOf}}, nil
 }
 
-// rolesOf reads lines of "tenant role" from a form; "*" is everywhere.
-func rolesOf(text string) (access.Roles, error) {
+// rolesOf reads the roles of a form, each with its tenant; "*" is everywhere. A
+// line without a role is none.
+func rolesOf(r *http.Request) (access.Roles, error) {
+	tenants, words := r.PostForm["role_tenant"], r.PostForm["role"]
+	if len(tenants) != len(words) {
+		return nil, invalid("A role has a tenant and a word; load the page again.")
+	}
 	roles := make(access.Roles)
-	for _, line := range strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == ',' }) {
-		words := strings.Fields(line)
-		if len(words) == 0 {
+	for i, word := range words {
+		if word == "" {
 			continue
 		}
-		if len(words) != 2 {
-			return nil, invalid("\"" + strings.TrimSpace(line) + "\": want a tenant and a role, such as \"acme administrator\", or \"* viewer\" for everywhere")
+		tenant := contact.Tenant(strings.TrimSpace(tenants[i]))
+		if tenant == "" {
+			return nil, invalid("Say for which tenant the role " + word + " is; * is everywhere.")
 		}
-		role, err := access.ParseRole(words[1])
+		if _, twice := roles[tenant]; twice {
+			return nil, invalid("The tenant " + string(tenant) + " is there twice.")
+		}
+		role, err := access.ParseRole(word)
 		if err != nil {
 			return nil, err
 		}
-		roles[contact.Tenant(words[0])] = role
+		roles[tenant] = role
 	}
 	return roles, nil
 }
 
-// roleLines writes roles as a form takes them.
+// roleRow is one role of a form.
+type roleRow struct{ Tenant, Role string }
+
+// Roles are the lines of a form's roles: what was typed, if it was not accepted,
+// else those in force, and one to be filled in.
+func (f frame) Roles(form string, inForce access.Roles) []roleRow {
+	var rows []roleRow
+	if f.Fault(form) != "" {
+		words := f.typed.values["role"]
+		for i, tenant := range f.typed.values["role_tenant"] {
+			if i < len(words) && (tenant != "" || words[i] != "") {
+				rows = append(rows, roleRow{tenant, words[i]})
+			}
+		}
+	} else {
+		for tenant, role := range inForce {
+			rows = append(rows, roleRow{string(tenant), role.String()})
+		}
+		slices.SortFunc(rows, func(a, b roleRow) int { return strings.Compare(a.Tenant, b.Tenant) })
+	}
+	return append(rows, roleRow{})
+}
+
+// roleLines writes roles for people.
 func roleLines(roles access.Roles) string {
 	var lines []string
 	for tenant, role := range roles {
-		lines = append(lines, string(tenant)+" "+role.String())
+		where := string(tenant)
+		if tenant == access.Everywhere {
+			where = "everywhere"
+		}
+		lines = append(lines, where+": "+role.String())
 	}
 	slices.Sort(lines)
 	return strings.Join(lines, "\n")
 }
 
 func (p *Pages) savePerson(ctx context.Context, r *http.Request) (answer, error) {
-	roles, err := rolesOf(r.FormValue("roles"))
+	roles, err := rolesOf(r)
 	if err != nil {
 		return nil, err
 	}
@@ -120,7 +155,7 @@ func (p *Pages) resetPassword(ctx context.Context, r *http.Request) (answer, err
 }
 
 func (p *Pages) createToken(ctx context.Context, r *http.Request) (answer, error) {
-	roles, err := rolesOf(r.FormValue("roles"))
+	roles, err := rolesOf(r)
 	if err != nil {
 		return nil, err
 	}

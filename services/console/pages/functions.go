@@ -8,10 +8,12 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"lockstep.internal/pkg/bus"
 	"lockstep.internal/pkg/contact"
 	"lockstep.internal/pkg/mapping"
+	"lockstep.internal/services/console/access"
 	"lockstep.internal/services/console/inbox"
 	"lockstep.internal/services/console/mappings"
 )
@@ -23,23 +25,31 @@ var functions = template.FuncMap{
 	"count":   count,
 	"many":    many,
 	"percent": func(part, whole float64) string { return fmt.Sprintf("%.0f %%", 100*part/max(whole, 1e-9)) },
-	"time":    func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") + " UTC" },
+	"time":    clock,
+	"at":      at,
 	"iso":     func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 	"set":     set,
 	"join":    strings.Join,
 
 	"rolelines": roleLines,
-	"pick":      pick,
-	"millis":    func(m contact.Millis) time.Time { return time.UnixMilli(int64(m)) },
-	"sentence":  sentence,
-	"decided":   decided,
-	"found":     found,
-	"label":     mapping.Label,
-	"reason":    inbox.Reason,
-	"words":     words,
-	"lower":     strings.ToLower,
-	"events":    func(l bus.Letter) ([]string, error) { return inbox.Events(&l) },
-	"span":      span,
+	"roles": func() []string {
+		words := []string{""}
+		for role := access.Viewer; role <= access.Operator; role++ {
+			words = append(words, role.String())
+		}
+		return words
+	},
+	"pick":     pick,
+	"millis":   func(m contact.Millis) time.Time { return time.UnixMilli(int64(m)) },
+	"sentence": sentence,
+	"decided":  decided,
+	"found":    found,
+	"label":    mapping.Label,
+	"reason":   inbox.Reason,
+	"words":    words,
+	"lower":    strings.ToLower,
+	"events":   func(l bus.Letter) ([]string, error) { return inbox.Events(&l) },
+	"span":     span,
 	"fieldname": func(name string) string {
 		return pick(name, "aloware", "Aloware's property", "hubspot", "HubSpot's property", "type", "type", "direction", "direction", "policy", "policy", "ignore_blank", "ignores blanks", "transforms", "transforms", "options", "options", "filter", "filter")
 	},
@@ -57,9 +67,19 @@ var functions = template.FuncMap{
 		return []contact.Type{contact.Text, contact.Multiline, contact.Number, contact.Checkbox, contact.Date, contact.Datetime, contact.Option, contact.Phone}
 	},
 	"category": func(c mapping.Category) string { return categories[c] },
+	"latency":  latency,
+	"action":   action,
 	"duration": func(d time.Duration) string { return ago(d) },
 	"wants":    func(kinds []string, kind string) bool { return len(kinds) == 0 || slices.Contains(kinds, kind) },
 	"written":  func(s mappings.State) []writtenSide { return writtenSides(s, time.Now()) },
+}
+
+// clock is a time in words, where a page cannot do better.
+func clock(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") + " UTC" }
+
+// at is a time as an element, which the browser shows in its own time zone.
+func at(t time.Time) template.HTML {
+	return template.HTML("<time data-at datetime=\"" + t.UTC().Format(time.RFC3339) + "\">" + clock(t) + "</time>")
 }
 
 // words makes a name with underscores words, with a capital first.
@@ -98,6 +118,32 @@ func ago(d time.Duration) string {
 		return fmt.Sprintf("%d h", int(d.Hours()))
 	}
 	return fmt.Sprintf("%d days", int(d.Hours()/24)) // two at least
+}
+
+// latency is a number of milliseconds in the unit that it is best read in.
+func latency(ms float64) string {
+	switch {
+	case ms < 1000:
+		return fmt.Sprintf("%.0f ms", ms)
+	case ms < 10_000:
+		return fmt.Sprintf("%.1f s", ms/1000)
+	}
+	return ago(time.Duration(ms) * time.Millisecond)
+}
+
+// action puts the name of a call of the API into words: "Connect HubSpot".
+func action(name string) string {
+	var words strings.Builder
+	for i, r := range name {
+		if i > 0 && unicode.IsUpper(r) && !strings.HasSuffix(name[:i], "Hub") {
+			words.WriteByte(' ')
+			if !strings.HasPrefix(name[i:], "HubSpot") && !strings.HasPrefix(name[i:], "Aloware") {
+				r = unicode.ToLower(r)
+			}
+		}
+		words.WriteRune(r)
+	}
+	return words.String()
 }
 
 // span is a length of time as people set it: "24 hours", "30 minutes".

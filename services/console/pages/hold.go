@@ -9,6 +9,7 @@ import (
 	"lockstep.internal/pkg/postgres"
 	"lockstep.internal/services/console/access"
 	"lockstep.internal/services/console/holds"
+	"lockstep.internal/services/console/mappings"
 )
 
 // holdRoutes are the page of held bursts, and the answer.
@@ -31,6 +32,7 @@ type holdsView struct {
 type heldBurst struct {
 	holds.Hold
 	Examples []postgres.HeldValue
+	Words    mappings.Words // of their values
 }
 
 // From is the side of the burst.
@@ -41,13 +43,17 @@ func (p *Pages) holdsPage(ctx context.Context, r *http.Request) (answer, error) 
 	if err != nil {
 		return nil, err
 	}
+	words, err := p.Mappings.Words(ctx, tenantOf(r))
+	if err != nil {
+		return nil, err
+	}
 	var view holdsView
 	for _, h := range list {
 		if h.State == holds.Released || h.State == holds.Lapsed {
 			view.Over = append(view.Over, h)
 			continue
 		}
-		shown := heldBurst{Hold: h}
+		shown := heldBurst{Hold: h, Words: words}
 		if _, shown.Examples, err = p.Holds.Get(ctx, tenantOf(r), h.ID, holds.Examples); err != nil {
 			return nil, err
 		}

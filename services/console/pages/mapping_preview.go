@@ -17,8 +17,9 @@ const previewWait = 45 * time.Second
 type previewed struct {
 	mappings.Preview
 	Labels  map[string]string
-	Partial bool // not all contacts were looked at
-	Running bool // more is found
+	Words   mappings.Words // of the values
+	Partial bool           // not all contacts were looked at
+	Running bool           // more is found
 }
 
 // previewMapping works out what the draft would write: while it is found for a
@@ -49,6 +50,9 @@ func (p *Pages) previewMapping(ctx context.Context, r *http.Request) (answer, er
 	case err != nil:
 		return nil, err
 	}
+	if view.Words, err = p.Mappings.Words(ctx, tenantOf(r)); err != nil {
+		return nil, err
+	}
 	p.labelled(r, &view)
 	return page{name: "preview", title: "Preview", data: view}, nil
 }
@@ -58,7 +62,12 @@ func (p *Pages) previewMapping(ctx context.Context, r *http.Request) (answer, er
 // with it all work for it.
 func (p *Pages) previewEvents(r *http.Request, d draft, edits []mappings.Edit) answer {
 	return stream(func(ctx context.Context, send func(event, data string) error) error {
+		words, err := p.Mappings.Words(ctx, tenantOf(r))
+		if err != nil {
+			return err
+		}
 		show := func(event string, view previewed) error {
+			view.Words = words
 			p.labelled(r, &view)
 			html, err := p.rendered(r, part{name: "mapping", block: "preview", data: view})
 			if err != nil {
@@ -70,7 +79,7 @@ func (p *Pages) previewEvents(r *http.Request, d draft, edits []mappings.Edit) a
 			return err
 		}
 		var last previewed
-		err := p.Mappings.Preview(ctx, tenantOf(r), d.BasedOn, edits, func(part mappings.Preview) error {
+		err = p.Mappings.Preview(ctx, tenantOf(r), d.BasedOn, edits, func(part mappings.Preview) error {
 			last = previewed{Preview: part, Running: true}
 			return show("part", last)
 		})

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"lockstep.internal/pkg/contact"
 	"lockstep.internal/services/console/access"
 	"lockstep.internal/services/console/pipeline"
 )
@@ -30,7 +31,8 @@ const streamLife = 10 * time.Minute
 type pipelineView struct {
 	Now    *pipeline.Sample // nil before the first
 	Lanes  []pipeline.Lane  // the busiest of those that the caller may see
-	Others int              // how many more there are
+	Names  map[contact.Tenant]string
+	Others int // how many more there are
 	Checks map[string]string
 	Good   bool
 }
@@ -53,6 +55,13 @@ func (p *Pages) pipelineView(ctx context.Context) pipelineView {
 		}
 	}
 	view.Lanes, view.Others = busiest(view.Lanes, lanesOnPage)
+	view.Names = make(map[contact.Tenant]string, len(view.Lanes))
+	for _, lane := range view.Lanes {
+		view.Names[lane.Tenant] = string(lane.Tenant)
+		if t, known := p.Roster.Tenant(lane.Tenant); known {
+			view.Names[lane.Tenant] = t.Name
+		}
+	}
 	return view
 }
 

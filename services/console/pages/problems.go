@@ -30,6 +30,18 @@ func (p *Pages) errorRoutes() []route {
 	}
 }
 
+// errors is how many errors of a page's tenant nobody dismissed, for its tab.
+func (p *Pages) errors(ctx context.Context, id contact.Tenant) int {
+	if p.Inbox == nil {
+		return 0
+	}
+	open, err := p.Inbox.Open(ctx, id)
+	if err != nil {
+		p.Logger.WarnContext(ctx, "the errors of a tenant could not be counted", "tenant", id, "error", err)
+	}
+	return open[id]
+}
+
 // errorsView is the inbox.
 type errorsView struct {
 	Groups    []groupView

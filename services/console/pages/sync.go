@@ -38,7 +38,11 @@ type syncsView struct {
 	// somebody set it.
 	Every time.Duration
 	Set   bool
+	Most  int // jobs that are shown
 }
+
+// usualJobs are shown at first, and mostJobs when somebody asks for more.
+const usualJobs, mostJobs = 30, 300
 
 // Hours is the schedule as a form takes it.
 func (v syncsView) Hours() string { return strconv.FormatFloat(v.Every.Hours(), 'g', 4, 64) }
@@ -50,7 +54,7 @@ type point struct {
 }
 
 func (p *Pages) syncsPage(ctx context.Context, r *http.Request) (answer, error) {
-	view, err := p.syncsView(ctx, tenantOf(r))
+	view, err := p.syncsView(ctx, r)
 	if err != nil {
 		return nil, err
 	}
@@ -61,8 +65,12 @@ func (p *Pages) syncsPage(ctx context.Context, r *http.Request) (answer, error) 
 }
 
 // syncsView has the jobs alone, which a stream sends again when they change.
-func (p *Pages) syncsView(ctx context.Context, id contact.Tenant) (syncsView, error) {
-	jobs, err := p.Syncs.List(ctx, id, 50)
+func (p *Pages) syncsView(ctx context.Context, r *http.Request) (syncsView, error) {
+	most := usualJobs
+	if r.FormValue("jobs") == "more" {
+		most = mostJobs
+	}
+	jobs, err := p.Syncs.List(ctx, tenantOf(r), most)
 	if err != nil {
 		return syncsView{}, err
 	}
@@ -73,7 +81,7 @@ func (p *Pages) syncsView(ctx context.Context, id contact.Tenant) (syncsView, er
 		}
 	}
 	raw, err := json.Marshal(points)
-	return syncsView{Jobs: jobs, Repairs: string(raw)}, err
+	return syncsView{Jobs: jobs, Repairs: string(raw), Most: most}, err
 }
 
 // syncEvents streams the list of jobs while it changes.
@@ -84,7 +92,7 @@ func (p *Pages) syncEvents(_ context.Context, r *http.Request) (answer, error) {
 		defer ticker.Stop()
 		last := ""
 		for {
-			view, err := p.syncsView(ctx, tenantOf(r))
+			view, err := p.syncsView(ctx, r)
 			if err != nil {
 				return err
 			}
@@ -111,6 +119,8 @@ func (p *Pages) syncEvents(_ context.Context, r *http.Request) (answer, error) {
 type syncView struct {
 	Job     *syncs.Job
 	Repairs []postgres.HistoryRow
+	Names   map[contact.Key]string // of their contacts
+	Most    int                    // repairs that are shown
 }
 
 func (p *Pages) syncPage(ctx context.Context, r *http.Request) (answer, error) {
@@ -118,11 +128,24 @@ func (p *Pages) syncPage(ctx context.Context, r *http.Request) (answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	repairs, err := p.Syncs.Repairs(ctx, tenantOf(r), job.ID, 200)
+	const most = 200
+	view := syncView{Job: &job, Most: most}
+	if view.Repairs, err = p.Syncs.Repairs(ctx, tenantOf(r), job.ID, most); err != nil {
+		return nil, err
+	}
+	words, err := p.Mappings.Words(ctx, tenantOf(r))
 	if err != nil {
 		return nil, err
 	}
-	return page{name: "sync", title: "Sync", data: syncView{&job, repairs}}, nil
+	keys := make([]contact.Key, len(view.Repairs))
+	for i := range view.Repairs {
+		row := &view.Repairs[i]
+		row.Value, keys[i] = words.Of(row.Field, row.Value), row.Contact
+	}
+	if view.Names, err = p.Contacts.Names(ctx, tenantOf(r), keys); err != nil {
+		return nil, err
+	}
+	return page{name: "sync", title: job.Title(), data: view}, nil
 }
 
 func (p *Pages) startSync(ctx context.Context, r *http.Request) (answer, error) {

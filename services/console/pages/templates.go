@@ -75,6 +75,8 @@ type frame struct {
 	Bad     bool // Flash is about something that went wrong
 	Data    any
 	typed   *typed
+	// Errors are the open ones of the tenant.
+	Errors int
 	// Held are the bursts that wait for an answer.
 	Held []holds.Hold
 }
@@ -135,7 +137,7 @@ func (p *Pages) frame(r *http.Request, a page) frame {
 	if t, ok := p.Roster.Tenant(tenantOf(r)); ok && f.Caller.May(t.ID, access.Viewer) {
 		f.Tenant = t
 		if !isPart(r) {
-			f.Held = p.held(r.Context(), t.ID)
+			f.Held, f.Errors = p.held(r.Context(), t.ID), p.errors(r.Context(), t.ID)
 		}
 	}
 	f.Tenants = p.visible(r.Context())

@@ -12,9 +12,11 @@ import (
 
 	"lockstep.internal/pkg/aloware"
 	"lockstep.internal/pkg/contact"
+	"lockstep.internal/pkg/postgres"
 	"lockstep.internal/pkg/tenant"
 	"lockstep.internal/services/console/access"
 	"lockstep.internal/services/console/pipeline"
+	"lockstep.internal/services/console/syncs"
 	"lockstep.internal/services/console/tenants"
 )
 
@@ -160,6 +162,33 @@ type connectionView struct {
 	Flows      []tenant.Flow
 	Owners     []string     // who can be the default owner, or is
 	Apps       []tenant.App // whose access can be given by consent
+	Steps      []stepToBegin
+}
+
+// stepToBegin is one of what a new tenant needs to be kept in step.
+type stepToBegin struct {
+	Text, Link string
+	Done       bool
+}
+
+// stepsToBegin are the steps of a tenant that is not yet in step; nil when all
+// that must be done is.
+func (p *Pages) stepsToBegin(ctx context.Context, t *tenant.Tenant) ([]stepToBegin, error) {
+	jobs, err := p.Syncs.List(ctx, t.ID, usualJobs)
+	if err != nil {
+		return nil, err
+	}
+	synced := len(jobs) == usualJobs || slices.ContainsFunc(jobs, func(j syncs.Job) bool { return j.Kind == postgres.FirstSync && j.State != postgres.SyncCancelled })
+	aloware, hubspot := t.Aloware.State == tenant.Connected, t.HubSpot.State == tenant.Connected
+	if aloware && hubspot && synced {
+		return nil, nil
+	}
+	return []stepToBegin{
+		{"Connect Aloware, and enter the webhook's settings there", "#aloware", aloware},
+		{"Connect HubSpot, which makes the mappings and the missing properties", "#hubspot", hubspot},
+		{"Go through the mapping, and say what flows where", "/tenants/" + string(t.ID) + "/mapping", t.Mapping.Version > 1},
+		{"Start the first sync", "/tenants/" + string(t.ID) + "/syncs", synced},
+	}, nil
 }
 
 func (p *Pages) tenantPage(ctx context.Context, r *http.Request) (answer, error) {
@@ -182,6 +211,9 @@ func (p *Pages) tenantAnswer(ctx context.Context, id contact.Tenant, report *ten
 		Settings: tenants.SettingsOf(t), Owners: owners, Webhook: p.Tenants.WebhookURL(id), Can: aloware.Profile(t.Aloware.Profile).Capabilities(), Report: report,
 		Apps:  p.Roster.Apps(),
 		Flows: []tenant.Flow{tenant.FlowBoth, tenant.FlowToAloware, tenant.FlowToHubSpot, tenant.FlowNone}, Lanes: p.Pipeline.Newest().Of(id),
+	}
+	if view.Steps, err = p.stepsToBegin(ctx, t); err != nil {
+		return nil, err
 	}
 	return page{name: "tenant", title: "Connections", data: view}, nil
 }

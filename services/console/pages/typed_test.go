@@ -112,6 +112,16 @@ func TestWords(t *testing.T) {
 			t.Errorf("the rule %s is said as %q", rule, said)
 		}
 	}
+	for name, want := range map[string]string{"ConnectHubSpot": "Connect HubSpot", "ConnectAloware": "Connect Aloware", "SavePerson": "Save person", "Disconnect": "Disconnect"} {
+		if got := action(name); got != want {
+			t.Errorf("the call %s is said as %q, want %q", name, got, want)
+		}
+	}
+	for ms, want := range map[float64]string{4.4: "4 ms", 999: "999 ms", 1440: "1.4 s", 70_400: "1 min"} {
+		if got := latency(ms); got != want {
+			t.Errorf("%g ms are said as %q, want %q", ms, got, want)
+		}
+	}
 	counts := map[string]int64{"judged": 50, "changed_hubspot": 2, "written_aloware": 3, "matched": 1}
 	var said []string
 	for _, e := range found(counts) {

@@ -1,6 +1,26 @@
 // What pages need beyond htmx: closing messages, asking before an action that
-// cannot be taken back, search boxes reached by "/", and dialogs.
+// cannot be taken back, search boxes reached by "/", times where people are,
+// and dialogs.
 "use strict";
+// Times come in UTC, and are shown in the browser's time zone.
+const two = (n) => String(n).padStart(2, "0");
+function localTimes(within) {
+  for (const e of within.querySelectorAll("time[data-at]:not([title])")) {
+    const at = new Date(e.dateTime);
+    e.title = e.textContent;
+    e.textContent = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
+  }
+}
+document.addEventListener("DOMContentLoaded", () => {
+  localTimes(document);
+  for (const button of document.querySelectorAll("[data-another]")) button.hidden = false;
+  // On a phone the page that is open is in sight among the others.
+  for (const open of document.querySelectorAll("nav.bar [aria-current]")) {
+    const bar = open.parentElement;
+    bar.scrollLeft = open.offsetLeft - bar.offsetLeft - (bar.clientWidth - open.offsetWidth) / 2;
+  }
+});
+document.addEventListener("htmx:load", (event) => localTimes(event.detail.elt.parentElement || document));
 document.addEventListener("click", (event) => {
   const close = event.target.closest("[data-close]");
   if (close) (close.closest("dialog, .notice") || close).remove();
@@ -9,6 +29,13 @@ document.addEventListener("click", (event) => {
   const cancel = event.target.closest("[data-cancel]");
   if (cancel) cancel.closest("dialog").close();
   const copy = event.target.closest("[data-copy]");
+  const another = event.target.closest("[data-another]");
+  if (another) {
+    const line = another.previousElementSibling.cloneNode(true);
+    for (const field of line.querySelectorAll("input, select")) field.value = "";
+    another.before(line);
+    line.querySelector("input").focus();
+  }
   if (copy) navigator.clipboard.writeText(copy.dataset.copy).then(() => { copy.textContent = "Copied"; });
 });
 document.addEventListener("submit", (event) => {
@@ -41,6 +68,7 @@ document.addEventListener("htmx:sseBeforeMessage", (event) => {
   event.preventDefault();
   const fresh = event.target.cloneNode(false);
   fresh.innerHTML = event.detail.data;
+  localTimes(fresh);
   renew(event.target, fresh);
   event.target.dispatchEvent(new Event("renewed"));
 });

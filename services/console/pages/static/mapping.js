@@ -5,7 +5,11 @@ document.addEventListener("input", (event) => {
   const search = event.target.closest("[data-filter]");
   if (!search) return;
   const text = search.value.trim().toLowerCase();
-  document.querySelectorAll(search.dataset.filter).forEach((row) => { row.hidden = !row.dataset.text.toLowerCase().includes(text); });
+  const rows = [...document.querySelectorAll(search.dataset.filter)];
+  for (const row of rows) row.hidden = !row.dataset.text.toLowerCase().includes(text);
+  const shown = new Set(rows.filter((row) => !row.hidden).map((row) => row.parentElement));
+  for (const group of new Set(rows.map((row) => row.parentElement))) group.hidden = !shown.has(group);
+  document.getElementById("none-found").hidden = shown.size > 0;
 });
 let leaving = false;
 document.addEventListener("click", (event) => { leaving = Boolean(event.target.closest("#save, #discard")); });
