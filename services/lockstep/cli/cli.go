@@ -47,6 +47,7 @@ func (c *CLI) Add(root *cobra.Command) {
 		c.tenants(), c.apps(), c.mappings(), c.syncs(), c.users(), c.dispositions(),
 		c.contacts(), c.inbox(), c.holds(), c.letters(), c.alerts(), c.access(), c.audit(), c.pipeline(),
 	)
+	c.complete(root)
 }
 
 func env(name, otherwise string) string {
