@@ -177,7 +177,7 @@ func told(err error) *problem {
 		if rule == "not_found" {
 			status = http.StatusNotFound
 		}
-		if subject != "" && !strings.Contains(message, subject) {
+		if subject != "" && !strings.Contains(strings.ToLower(message), strings.ToLower(subject)) {
 			message = subject + ": " + message
 		}
 		return &problem{status, "This cannot be done", message}

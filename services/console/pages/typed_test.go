@@ -2,9 +2,11 @@ package pages
 
 import (
 	"context"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"path"
 	"strings"
 	"testing"
 
@@ -71,6 +73,29 @@ func TestARefusedFormComesBack(t *testing.T) {
 	} {
 		if got := f.Value(test.form, test.field, test.inForce); got != test.want {
 			t.Errorf("%s of %s shows %q, want %q", test.field, test.form, got, test.want)
+		}
+	}
+}
+
+// TestARefusalHasAPlace: a page that is shown again, as its form was not accepted,
+// says why.
+func TestARefusalHasAPlace(t *testing.T) {
+	t.Parallel()
+	var all strings.Builder
+	names, err := fs.Glob(files, "templates/*.html")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		text, err := fs.ReadFile(files, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all.Write(text)
+	}
+	for _, r := range new(Pages).routes() {
+		if form := path.Base(r.pattern); r.page != nil && !strings.Contains(all.String(), `.Fault "`+form+`"`) {
+			t.Errorf("nobody is told why %s was refused: its page has no fault %q", r.pattern, form)
 		}
 	}
 }

@@ -31,9 +31,10 @@ document.addEventListener("click", (event) => {
   const copy = event.target.closest("[data-copy]");
   const another = event.target.closest("[data-another]");
   if (another) {
-    const line = another.previousElementSibling.cloneNode(true);
+    const last = another.parentElement;
+    const line = last.previousElementSibling.cloneNode(true);
     for (const field of line.querySelectorAll("input, select")) field.value = "";
-    another.before(line);
+    last.before(line);
     line.querySelector("input").focus();
   }
   if (copy) navigator.clipboard.writeText(copy.dataset.copy).then(() => { copy.textContent = "Copied"; });
