@@ -444,7 +444,7 @@ func TestAJobThatStopsIsTold(t *testing.T) {
 		}
 	}
 	queue("one", postgres.Reconcile)
-	step("one", postgres.SyncRunning, 3, "ada@example.com is not there")
+	step("one", postgres.SyncRunning, 3, "ada@example.com is not there correlation 01a21880")
 	told("it has tried in vain for a minute", time.Minute)
 	told("it has tried in vain for long", 5*time.Minute,
 		"open Reconciliation: the job has not got on for a while: … is not there. It is tried again by itself https://lockstep.example.com/tenants/acme/syncs/one")

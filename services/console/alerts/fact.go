@@ -119,7 +119,8 @@ func (a *Alerts) resting(t *tenant.Tenant, p postgres.Pause) []fact {
 // stopped is a job that failed, or tries in vain for as long as a lane may rest
 // untold. One that waits for a connection is told of as that.
 func (a *Alerts) stopped(t *tenant.Tenant, s *postgres.Sync) []fact {
-	f := fact{tenant: t.ID, kind: Sync, key: s.ID, detail: postgres.AlertDetail{Job: string(s.Purpose()), Problem: "failed", Reason: masked(s.Error, "")}}
+	words, _, _ := strings.Cut(s.Error, " correlation ") // which is for a system's support
+	f := fact{tenant: t.ID, kind: Sync, key: s.ID, detail: postgres.AlertDetail{Job: string(s.Purpose()), Problem: "failed", Reason: masked(words, "")}}
 	if s.State == postgres.SyncFailed {
 		f.since = s.FinishedAt
 		return []fact{f}

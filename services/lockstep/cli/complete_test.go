@@ -37,7 +37,7 @@ func TestShellsComplete(t *testing.T) {
 	defer server.Close()
 	for typed, want := range map[string]string{
 		"mapping se": "set\t", "mapping set --direction ": "to_hubspot", "tenant list --output ": "json",
-		"mapping show ac": "acme\tAcme", "contact find ": "other\tOther", "audit a": "acme\tAcme",
+		"mapping show ac": "acme\tAcme", "contact find ": "other\tOther", "audit a": "acme\tAcme", "sync pause o": "other\tOther", "hold list ": "acme\tAcme",
 		"mapping show acme ": "", "mapping show x": "",
 	} {
 		root := &cobra.Command{Use: "lockstep", SilenceErrors: true}

@@ -55,7 +55,7 @@ func holdRows(holds ...*consolev1.Hold) [][]string {
 
 func (c *CLI) holdList() *cobra.Command {
 	var all bool
-	command := c.onHold("list <tenant>", "List the bursts that are held", 1, func(cmd *cobra.Command, client consolev1connect.HoldServiceClient, args []string) error {
+	command := c.onHold("list TENANT", "List the bursts that are held", 1, func(cmd *cobra.Command, client consolev1connect.HoldServiceClient, args []string) error {
 		answer, err := client.ListHolds(cmd.Context(), &consolev1.ListHoldsRequest{Tenant: args[0], All: all})
 		if err != nil {
 			return err
@@ -68,7 +68,7 @@ func (c *CLI) holdList() *cobra.Command {
 
 func (c *CLI) holdShow() *cobra.Command {
 	var examples int32
-	command := c.onHold("show <tenant> <hold>", "Show what a hold keeps, and what the answers take", 2, func(cmd *cobra.Command, client consolev1connect.HoldServiceClient, args []string) error {
+	command := c.onHold("show TENANT HOLD", "Show what a hold keeps, and what the answers take", 2, func(cmd *cobra.Command, client consolev1connect.HoldServiceClient, args []string) error {
 		answer, err := client.GetHold(cmd.Context(), &consolev1.GetHoldRequest{Tenant: args[0], Id: args[1], Examples: examples})
 		if err != nil {
 			return err
@@ -90,7 +90,7 @@ func (c *CLI) holdShow() *cobra.Command {
 }
 
 func (c *CLI) holdAnswer(name, short string) *cobra.Command {
-	return c.onHold(name+" <tenant> <hold>", short, 2, func(cmd *cobra.Command, client consolev1connect.HoldServiceClient, args []string) error {
+	return c.onHold(name+" TENANT HOLD", short, 2, func(cmd *cobra.Command, client consolev1connect.HoldServiceClient, args []string) error {
 		answer, err := client.AnswerHold(cmd.Context(), &consolev1.AnswerHoldRequest{Tenant: args[0], Id: args[1], Answer: name})
 		if err != nil {
 			return err

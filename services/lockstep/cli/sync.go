@@ -50,7 +50,7 @@ func (c *CLI) onSync(use, short string, n int, do func(cmd *cobra.Command, clien
 func (c *CLI) syncStart(name, kind, short string) *cobra.Command {
 	var sides []string
 	var full, wait bool
-	command := c.onSync(name+" <tenant>", short, 1, func(cmd *cobra.Command, client consolev1connect.SyncServiceClient, args []string) error {
+	command := c.onSync(name+" TENANT", short, 1, func(cmd *cobra.Command, client consolev1connect.SyncServiceClient, args []string) error {
 		answer, err := client.StartSync(cmd.Context(), &consolev1.StartSyncRequest{Tenant: args[0], Kind: kind, Sides: sides, Full: full})
 		if err != nil {
 			return err
@@ -96,7 +96,7 @@ func syncRows(syncs ...*consolev1.Sync) [][]string {
 }
 
 func (c *CLI) syncList() *cobra.Command {
-	return c.onSync("list <tenant>", "List the newest jobs", 1, func(cmd *cobra.Command, client consolev1connect.SyncServiceClient, args []string) error {
+	return c.onSync("list TENANT", "List the newest jobs", 1, func(cmd *cobra.Command, client consolev1connect.SyncServiceClient, args []string) error {
 		answer, err := client.ListSyncs(cmd.Context(), &consolev1.ListSyncsRequest{Tenant: args[0]})
 		if err != nil {
 			return err
@@ -106,7 +106,7 @@ func (c *CLI) syncList() *cobra.Command {
 }
 
 func (c *CLI) syncShow() *cobra.Command {
-	return c.onSync("show <tenant> <job>", "Show a job and what came of it", 2, func(cmd *cobra.Command, client consolev1connect.SyncServiceClient, args []string) error {
+	return c.onSync("show TENANT JOB", "Show a job and what came of it", 2, func(cmd *cobra.Command, client consolev1connect.SyncServiceClient, args []string) error {
 		answer, err := client.GetSync(cmd.Context(), &consolev1.GetSyncRequest{Tenant: args[0], Id: args[1]})
 		if err != nil {
 			return err
@@ -128,7 +128,7 @@ func (c *CLI) show(cmd *cobra.Command, s *consolev1.Sync) error {
 }
 
 func (c *CLI) syncWatch() *cobra.Command {
-	return c.onSync("watch <tenant> <job>", "Follow a job to its end; fails when the job fails", 2, func(cmd *cobra.Command, client consolev1connect.SyncServiceClient, args []string) error {
+	return c.onSync("watch TENANT JOB", "Follow a job to its end; fails when the job fails", 2, func(cmd *cobra.Command, client consolev1connect.SyncServiceClient, args []string) error {
 		return c.watch(cmd, client, args[0], args[1])
 	})
 }
@@ -167,7 +167,7 @@ func (c *CLI) watch(cmd *cobra.Command, client consolev1connect.SyncServiceClien
 }
 
 func (c *CLI) syncWish(name, short, done string, do func(context.Context, consolev1connect.SyncServiceClient, string, string) (proto.Message, error)) *cobra.Command {
-	return c.onSync(name+" <tenant> <job>", short, 2, func(cmd *cobra.Command, client consolev1connect.SyncServiceClient, args []string) error {
+	return c.onSync(name+" TENANT JOB", short, 2, func(cmd *cobra.Command, client consolev1connect.SyncServiceClient, args []string) error {
 		answer, err := do(cmd.Context(), client, args[0], args[1])
 		if err != nil {
 			return err
@@ -177,7 +177,7 @@ func (c *CLI) syncWish(name, short, done string, do func(context.Context, consol
 }
 
 func (c *CLI) syncRepairs() *cobra.Command {
-	return c.onSync("repairs <tenant> <job>", "List what exactly a job led to", 2, func(cmd *cobra.Command, client consolev1connect.SyncServiceClient, args []string) error {
+	return c.onSync("repairs TENANT JOB", "List what exactly a job led to", 2, func(cmd *cobra.Command, client consolev1connect.SyncServiceClient, args []string) error {
 		answer, err := client.ListRepairs(cmd.Context(), &consolev1.ListRepairsRequest{Tenant: args[0], Id: args[1]})
 		if err != nil {
 			return err
@@ -192,7 +192,7 @@ func (c *CLI) syncRepairs() *cobra.Command {
 
 func (c *CLI) syncSchedule() *cobra.Command {
 	var every time.Duration
-	command := c.onSync("schedule <tenant>", "Show how often the tenant is reconciled by itself, or set it", 1, func(cmd *cobra.Command, client consolev1connect.SyncServiceClient, args []string) error {
+	command := c.onSync("schedule TENANT", "Show how often the tenant is reconciled by itself, or set it", 1, func(cmd *cobra.Command, client consolev1connect.SyncServiceClient, args []string) error {
 		if cmd.Flags().Changed("every") {
 			if _, err := client.SetSchedule(cmd.Context(), &consolev1.SetScheduleRequest{Tenant: args[0], EverySeconds: int32(every.Seconds())}); err != nil {
 				return err
@@ -216,7 +216,7 @@ func (c *CLI) syncSchedule() *cobra.Command {
 }
 
 func (c *CLI) syncContact() *cobra.Command {
-	return c.onSync("contact <tenant> <hubspot:id or aloware:id>", "Sync one contact with HubSpot now, and tell what changed", 2,
+	return c.onSync("contact TENANT SYSTEM:ID", "Sync one contact with HubSpot now, and tell what changed", 2,
 		func(cmd *cobra.Command, client consolev1connect.SyncServiceClient, args []string) error {
 			system, id, ok := strings.Cut(args[1], ":")
 			if !ok {
