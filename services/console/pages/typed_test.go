@@ -159,3 +159,28 @@ func TestWords(t *testing.T) {
 		t.Errorf("the repairs are %v", r)
 	}
 }
+
+// TestADecisionLeadsToItsTrace where the installation shows traces, and names it
+// elsewhere.
+func TestADecisionLeadsToItsTrace(t *testing.T) {
+	t.Parallel()
+	const id = "0af7651916cd43dd8448eb211c80319c"
+	for pattern, want := range map[string]string{"https://traces.example/trace/{trace}": `href="https://traces.example/trace/` + id + `"`, "": `title="trace ` + id + `"`} {
+		templates, err := parse(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var page strings.Builder
+		view := timelineView{Name: "hubspot:1", Rows: []postgres.HistoryRow{
+			{Rule: "intent", Field: "city", System: contact.HubSpot, Value: "Rome", EditedAt: 1_700_000_000_000, MappingVersion: 7, Traceparent: "00-" + id + "-b7ad6b7169203331-01"},
+		}}
+		if err := templates.block(&page, "contact", "timeline-rows", frame{Data: view}); err != nil {
+			t.Fatal(err)
+		}
+		for _, part := range []string{want, "City", "was set to Rome in HubSpot", "mapping 7", `datetime="2023-11-14T22:13:20Z"`} {
+			if !strings.Contains(page.String(), part) {
+				t.Errorf("with %q the decision lacks %s:\n%s", pattern, part, page.String())
+			}
+		}
+	}
+}
