@@ -359,6 +359,16 @@ func (db *DB) LaneCounts(ctx context.Context) ([]LaneCount, error) {
 	return counts, nil
 }
 
+// LaneHolds reports whether so many rows of a lane wait. It looks at no more of them.
+func (db *DB) LaneHolds(ctx context.Context, tenant contact.Tenant, system contact.System, rows int) (holds bool, err error) {
+	err = db.pool.QueryRow(ctx, `SELECT count(*) = $3 FROM (SELECT FROM lane_row WHERE tenant = $1 AND system = $2 LIMIT $3) l`,
+		string(tenant), system.String(), rows).Scan(&holds)
+	if err != nil {
+		return false, fmt.Errorf("count the lane's rows: %w", err)
+	}
+	return holds, nil
+}
+
 // LaneUse is how much of its quota a lane uses.
 type LaneUse struct {
 	Tenant contact.Tenant

@@ -153,6 +153,11 @@ func TestARowThatChangedMeanwhileIsNotFinished(t *testing.T) {
 	if err != nil || len(counts) != 1 || counts[0].Rows != 1 || counts[0].Failed != 1 {
 		t.Errorf("counts %+v, %v", counts, err)
 	}
+	for rows, want := range map[int]bool{1: true, 2: false} {
+		if holds, err := db.LaneHolds(t.Context(), "a", contact.HubSpot, rows); err != nil || holds != want {
+			t.Errorf("%d rows wait: %t, %v", rows, holds, err)
+		}
+	}
 }
 
 // TestARowFinishedTwiceIsNotTheNextOne: a late owner's answer must not remove

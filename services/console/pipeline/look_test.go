@@ -39,17 +39,20 @@ func TestNobodyCostsLittle(t *testing.T) {
 	for _, test := range []struct {
 		name          string
 		tried, looked time.Duration // ago
+		took          time.Duration
 		want          bool
 	}{
-		{"never tried, nobody looks", 1000 * time.Hour, 1000 * time.Hour, true},
-		{"just tried, nobody looks", 2 * time.Second, time.Hour, false},
-		{"tried a while ago, nobody looks", 20 * time.Second, 11 * time.Second, false},
-		{"tried long ago, nobody looks", 30 * time.Second, time.Hour, true},
-		{"just tried, somebody looks", time.Second, 0, false},
-		{"tried, somebody looks", 2 * time.Second, 0, true},
-		{"tried, somebody looked a moment ago", 2 * time.Second, 9 * time.Second, true},
+		{"never tried, nobody looks", 1000 * time.Hour, 1000 * time.Hour, 0, true},
+		{"just tried, nobody looks", 2 * time.Second, time.Hour, 0, false},
+		{"tried a while ago, nobody looks", 20 * time.Second, 11 * time.Second, 0, false},
+		{"tried long ago, nobody looks", 30 * time.Second, time.Hour, 0, true},
+		{"just tried, somebody looks", time.Second, 0, 0, false},
+		{"tried, somebody looks", 2 * time.Second, 0, 0, true},
+		{"tried, somebody looked a moment ago", 2 * time.Second, 9 * time.Second, 0, true},
+		{"a million rows were counted, somebody looks", 10 * time.Second, 0, time.Second, false},
+		{"a million rows were counted a while ago, somebody looks", 20 * time.Second, 0, time.Second, true},
 	} {
-		if got := due(now, now.Add(-test.tried), now.Add(-test.looked)); got != test.want {
+		if got := due(now, now.Add(-test.tried), now.Add(-test.looked), test.took); got != test.want {
 			t.Errorf("%s: a sample is due: %v, want %v", test.name, got, test.want)
 		}
 	}

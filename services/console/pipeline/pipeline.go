@@ -217,13 +217,15 @@ func (p *Pipeline) Run(ctx context.Context) error {
 	ticker := time.NewTicker(sampleEvery)
 	defer ticker.Stop()
 	var tried time.Time
+	var took time.Duration
 	for {
 		p.mu.Lock()
 		looked := p.looked
 		p.mu.Unlock()
-		if now := time.Now(); due(now, tried, looked) {
+		if now := time.Now(); due(now, tried, looked, took) {
 			tried = now
-			if one, err := p.look(ctx); err == nil {
+			one, err := p.look(ctx)
+			if took = time.Since(now); err == nil {
 				p.add(one)
 			} else if ctx.Err() == nil {
 				p.config.Logger.WarnContext(ctx, "the pipeline could not be looked at", "error", err)
@@ -239,11 +241,13 @@ func (p *Pipeline) Run(ctx context.Context) error {
 }
 
 // due reports whether a sample is to be taken now: the last one was tried at a
-// time, and somebody looked at another.
-func due(now, tried, looked time.Time) bool {
+// time and took so long, and somebody looked at another time. All that waits is
+// counted for one, which shall keep the database busy for a twentieth of the time
+// at most.
+func due(now, tried, looked time.Time, took time.Duration) bool {
 	every := idleEvery
 	if now.Sub(looked) < watched {
-		every = sampleEvery
+		every = max(sampleEvery, 20*took)
 	}
 	return now.Sub(tried) >= every-sampleEvery/4 // a ticker is not exact
 }

@@ -189,11 +189,10 @@ func (w *world) firstSync(ctx context.Context, a *account, contacts int, kill bo
 		}
 		seen = now
 		if passed := at.Sub(looked); passed >= between {
-			rows, err := w.rows(ctx, a)
+			waits, err := w.db.LaneHolds(ctx, a.ID, contact.HubSpot, batches)
 			if err != nil {
 				return r, err
 			}
-			waits := rows >= batches
 			if waited && waits && at.Sub(lastCall) < noOwner {
 				r.work += passed
 				r.worked += now.general() - lookedCalls
@@ -357,15 +356,12 @@ func (w *world) rows(ctx context.Context, a *account) (n int64, err error) {
 func (w *world) waiting(ctx context.Context, a *account, rows int) error {
 	const within = 2 * time.Minute
 	for began := time.Now(); ; pause(ctx, 100*time.Millisecond) {
-		now, err := w.rows(ctx, a)
-		if err != nil {
+		wait, err := w.db.LaneHolds(ctx, a.ID, contact.HubSpot, rows)
+		if err != nil || wait {
 			return err
 		}
-		if now >= int64(rows) {
-			return nil
-		}
 		if ctx.Err() != nil || time.Since(began) > within {
-			return fmt.Errorf("%d contacts wait for %s after %v, %d are awaited", now, a.ID, within, rows)
+			return fmt.Errorf("no %d contacts wait for %s after %v", rows, a.ID, within)
 		}
 	}
 }
