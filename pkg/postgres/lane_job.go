@@ -48,16 +48,30 @@ func (db *DB) SyncHolds(ctx context.Context) (holds SyncHolds, err error) {
 	return holds, nil
 }
 
+// inVain is how many attempts of a row say that it is for people to look at.
+const inVain = 8
+
 // SyncRows counts what waits to be written of a job, without what was tried in
 // vain many times: people see that among the errors.
 func (db *DB) SyncRows(ctx context.Context, tenant contact.Tenant, job string) (waiting int64, err error) {
-	const inVain = 8
 	err = db.pool.QueryRow(ctx, `
 		SELECT count(*) FROM lane_row WHERE tenant = $1 AND job = $2 AND job <> '' AND attempts < $3`, string(tenant), job, inVain).Scan(&waiting)
 	if err != nil {
 		return 0, fmt.Errorf("count the rows of a sync: %w", err)
 	}
 	return waiting, nil
+}
+
+// JobHolds reports whether so many rows of a job wait to be written to a system,
+// without what was tried in vain. It looks at no more of them.
+func (db *DB) JobHolds(ctx context.Context, tenant contact.Tenant, job string, system contact.System, rows int) (holds bool, err error) {
+	err = db.pool.QueryRow(ctx, `
+		SELECT count(*) = $5 FROM (SELECT FROM lane_row WHERE tenant = $1 AND job = $2 AND job <> '' AND system = $3 AND attempts < $4 LIMIT $5) l`,
+		string(tenant), job, system.String(), inVain, rows).Scan(&holds)
+	if err != nil {
+		return false, fmt.Errorf("count the rows of a sync: %w", err)
+	}
+	return holds, nil
 }
 
 // JobRows gives rows that a job led to, without those of contacts that are under

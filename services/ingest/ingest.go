@@ -52,6 +52,11 @@ type Config struct {
 	// JobTurn is how long a job keeps its place among those that run, while
 	// jobs of other tenants wait; 0 means 15 seconds.
 	JobTurn time.Duration
+	// JobLead is how much waits to be written of what a job led to, when it reads
+	// no further: more would fill the database, take the machine from those that
+	// write, and be in the way of a cancel. 0 means 10,000, some seconds' work under
+	// the highest of HubSpot's limits.
+	JobLead int
 	// HTTP is used for reading; nil is the adapters' default.
 	HTTP *http.Client
 	// Observer hears of what was refused; nil is none.
@@ -109,6 +114,9 @@ func New(config Config) (*Ingest, error) {
 	}
 	if config.JobTurn == 0 {
 		config.JobTurn = 15 * time.Second
+	}
+	if config.JobLead == 0 {
+		config.JobLead = 10_000
 	}
 	if config.Observer == nil {
 		config.Observer = deaf{}

@@ -87,11 +87,16 @@ func (in *Ingest) runJob(ctx context.Context, job *postgres.Sync) {
 	log := in.config.Logger.With("tenant", job.Tenant, "job", job.ID, "kind", job.Kind)
 	turn := in.config.Now()
 	var counted counter
+	var lead lead
 	for {
 		began := in.config.Now()
 		step, cancel := context.WithTimeout(quota.Bulk(ctx), jobStep)
 		awaited := job.Cursor.Awaits
-		done, err := in.step(step, job)
+		done := false
+		ahead, err := in.ahead(step, job, &lead)
+		if err == nil && !ahead {
+			done, err = in.step(step, job)
+		}
 		if err == nil {
 			err = in.count(step, job, &counted)
 		}
@@ -120,6 +125,8 @@ func (in *Ingest) runJob(ctx context.Context, job *postgres.Sync) {
 			case (job.Cursor.Walked || awaited == postgres.AwaitsLive) && job.Cursor.Awaits == awaited && awaited != postgres.AwaitsNothing:
 				// Its place is for those that read.
 				hold, wait = 0, max(awaitEvery, 20*counted.took)
+			case ahead:
+				hold, wait = 0, aheadWait
 			}
 		}
 		saving, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
@@ -141,6 +148,40 @@ func (in *Ingest) runJob(ctx context.Context, job *postgres.Sync) {
 			return
 		}
 	}
+}
+
+// How often a job looks whether it is too far ahead of the writers, and how long it
+// waits then.
+const aheadEvery, aheadWait = time.Second, time.Second
+
+// lead is when a job was last seen not to be too far ahead.
+type lead struct{ seen time.Time }
+
+// ahead reports whether a job is too far ahead of the writers.
+func (in *Ingest) ahead(ctx context.Context, job *postgres.Sync, lead *lead) (bool, error) {
+	if job.Cursor.Walked || in.config.Now().Sub(lead.seen) < aheadEvery {
+		return false, nil
+	}
+	for _, system := range leadsTo(job) {
+		holds, err := in.config.DB.JobHolds(ctx, job.Tenant, job.ID, system, in.config.JobLead)
+		if err != nil || holds {
+			return holds, err
+		}
+	}
+	lead.seen = in.config.Now()
+	return false, nil
+}
+
+// leadsTo are the systems that what a job reads next is written to: a backlog of one
+// that rests for long is not in the way of the other.
+func leadsTo(job *postgres.Sync) []contact.System {
+	switch {
+	case job.Kind == postgres.Apply || job.Options.Hold != "":
+		return contact.Systems[:]
+	case job.Options.HubSpot && !job.Cursor.HubSpotDone:
+		return []contact.System{contact.Aloware}
+	}
+	return []contact.System{contact.HubSpot}
 }
 
 // hopeless reports whether only somebody who changes the tenant's connections

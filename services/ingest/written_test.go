@@ -129,6 +129,41 @@ func TestAJobIsDoneWhenAllIsWritten(t *testing.T) {
 	}
 }
 
+// TestAJobReadsNoFurtherThanTheWritersFollow: while what it led to waits in the side
+// that it reads for, it reads nothing, and another tenant's job has its place.
+func TestAJobReadsNoFurtherThanTheWritersFollow(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 120, "full")
+	zeta := w.tenant("zeta", "full")
+	zeta.HubSpot.PortalID = 2003
+	w.save(zeta)
+	w.maps("zeta")
+	aloware := w.stage("writer-aloware-bulk", bus.PatchesBulk)
+	var rows []postgres.LaneRow
+	for _, key := range []contact.Key{"hubspot:1", "hubspot:2", "hubspot:3"} {
+		rows = append(rows, postgres.LaneRow{Tenant: acme, Contact: key, Partition: w.bus.PartitionOf(acme), Bulk: true, Version: 1, Job: "job1", Patch: []byte("p")})
+	}
+	aloware.catchUp(func(tx *postgres.Tx) error { return tx.AddLaneRows(t.Context(), contact.Aloware, rows) })
+	w.request("job1", postgres.FirstSync, walkHubSpot)
+	w.run(ingest.Config{Owner: "first", Jobs: 1, JobLead: 3})
+	w.until("job1", func(s postgres.Sync) bool { return s.State == postgres.SyncRunning })
+	w.requestOf("zeta", "small", postgres.Apply, postgres.SyncOptions{})
+	w.untilOf("zeta", "small", func(s postgres.Sync) bool { return s.Cursor.Walked })
+	if s := w.until("job1", func(postgres.Sync) bool { return true }); s.Counts.HubSpotRead != 0 || s.Error != "" {
+		t.Errorf("it read on: %+v", s)
+	}
+	written, err := w.db.JobRows(t.Context(), acme, contact.Aloware, "job1", nil, 1)
+	if err != nil || len(written) != 1 {
+		t.Fatal(written, err)
+	}
+	if _, err := w.db.FinishLaneRows(t.Context(), acme, contact.Aloware, written); err != nil {
+		t.Fatal(err)
+	}
+	if s := w.until("job1", walked); s.Counts.HubSpotRead != 120 {
+		t.Errorf("want all 120 read: %+v", s)
+	}
+}
+
 // TestAJobThatIsWritingLeavesItsPlace to others of its tenant and of others, and
 // obeys a pause.
 func TestAJobThatIsWritingLeavesItsPlace(t *testing.T) {
