@@ -47,16 +47,17 @@ func scanLaneRow(system contact.System) func(pgx.CollectableRow) (LaneRow, error
 	}
 }
 
-// Statements about given rows look each of them up by its key (CROSS JOIN
-// LATERAL ... LIMIT 1): a join may as well go through all rows of the tenant,
-// and does where the database takes a backlog for a few rows.
+// Statements about given rows look each of them up by its contact (CROSS JOIN
+// LATERAL ... LIMIT 1): a join may as well go through all rows of the tenant, and
+// does where the database takes a backlog for a few rows. So does an index that
+// begins with the tenant or the system: they are compared in a way that none serves.
 
 // LockLaneRows loads rows of a system by tenant and contact and holds them
 // until the transaction ends. Rows that do not exist are missing.
 func (tx *Tx) LockLaneRows(ctx context.Context, system contact.System, tenants []contact.Tenant, contacts []contact.Key) ([]LaneRow, error) {
 	rows, err := tx.tx.Query(ctx, `
 		SELECT `+laneColumns+` FROM (SELECT * FROM unnest($2::text[], $3::text[]) AS w(tenant, contact) ORDER BY tenant, contact) w
-		CROSS JOIN LATERAL (SELECT * FROM lane_row WHERE tenant = w.tenant AND system = $1 AND contact = w.contact LIMIT 1 FOR UPDATE) r`, system.String(), texts(tenants), texts(contacts))
+		CROSS JOIN LATERAL (SELECT * FROM lane_row WHERE contact = w.contact AND tenant || '' = w.tenant AND system || '' = $1 LIMIT 1 FOR UPDATE) r`, system.String(), texts(tenants), texts(contacts))
 	if err != nil {
 		return nil, fmt.Errorf("lock %d rows: %w", len(contacts), err)
 	}
@@ -107,7 +108,7 @@ func (tx *Tx) SaveLaneRows(ctx context.Context, system contact.System, rows []La
 			attempts = w.attempts, next_at = coalesce(w.next_at, now()), error = w.error, job = w.job, patch = w.patch
 		FROM unnest($2::text[], $3::text[], $4::int[], $5::boolean[], $6::bigint[], $7::int[], $8::timestamptz[], $9::text[], $10::text[], $11::bytea[])
 		     AS w(tenant, contact, partition, bulk, version, attempts, next_at, error, job, patch)
-		CROSS JOIN LATERAL (SELECT l.ctid FROM lane_row l WHERE l.tenant = w.tenant AND l.system = $1 AND l.contact = w.contact LIMIT 1) k
+		CROSS JOIN LATERAL (SELECT l.ctid FROM lane_row l WHERE l.contact = w.contact AND l.tenant || '' = w.tenant AND l.system || '' = $1 LIMIT 1) k
 		WHERE r.ctid = k.ctid`,
 		system.String(), a.tenants, a.contacts, a.partitions, a.bulk, a.versions, a.attempts, a.next, a.errors, a.jobs, a.patches); err != nil {
 		return fmt.Errorf("save %d rows: %w", len(rows), err)
@@ -153,7 +154,7 @@ func (db *DB) FinishLaneRows(ctx context.Context, tenant contact.Tenant, system 
 		DELETE FROM lane_row WHERE ctid = ANY(ARRAY(
 			SELECT k.ctid FROM (SELECT * FROM unnest($3::text[], $4::bigint[]) AS w(contact, revision) ORDER BY contact) w
 			CROSS JOIN LATERAL (SELECT r.ctid FROM lane_row r
-				WHERE r.tenant = $1 AND r.system = $2 AND r.contact = w.contact AND r.revision = w.revision LIMIT 1 FOR UPDATE) k))
+				WHERE r.contact = w.contact AND r.tenant || '' = $1 AND r.system || '' = $2 AND r.revision = w.revision LIMIT 1 FOR UPDATE) k))
 		RETURNING contact`, string(tenant), system.String(), a.contacts, a.revisions)
 	if err != nil {
 		return nil, fmt.Errorf("finish %d rows: %w", len(rows), err)
@@ -176,7 +177,7 @@ func (tx *Tx) DeleteLaneRows(ctx context.Context, tenant contact.Tenant, system 
 	if _, err := tx.tx.Exec(ctx, `
 		DELETE FROM lane_row WHERE ctid = ANY(ARRAY(
 			SELECT k.ctid FROM unnest($3::text[]) AS w(contact)
-			CROSS JOIN LATERAL (SELECT r.ctid FROM lane_row r WHERE r.tenant = $1 AND r.system = $2 AND r.contact = w.contact LIMIT 1) k))`, string(tenant), system.String(), texts(contacts)); err != nil {
+			CROSS JOIN LATERAL (SELECT r.ctid FROM lane_row r WHERE r.contact = w.contact AND r.tenant || '' = $1 AND r.system || '' = $2 LIMIT 1) k))`, string(tenant), system.String(), texts(contacts)); err != nil {
 		return fmt.Errorf("delete %d rows: %w", len(contacts), err)
 	}
 	return nil
@@ -194,7 +195,7 @@ func (db *DB) PutOffLaneRows(ctx context.Context, tenant contact.Tenant, system 
 		FROM (SELECT l.ctid, w.attempts, w.next_at, w.error
 		      FROM (SELECT * FROM unnest($3::text[], $4::bigint[], $5::int[], $6::timestamptz[], $7::text[]) AS w(contact, revision, attempts, next_at, error) ORDER BY contact) w
 		      CROSS JOIN LATERAL (SELECT l.ctid FROM lane_row l
-		          WHERE l.tenant = $1 AND l.system = $2 AND l.contact = w.contact AND l.revision = w.revision LIMIT 1 FOR UPDATE) l) k
+		          WHERE l.contact = w.contact AND l.tenant || '' = $1 AND l.system || '' = $2 AND l.revision = w.revision LIMIT 1 FOR UPDATE) l) k
 		WHERE r.ctid = k.ctid`,
 		string(tenant), system.String(), a.contacts, a.revisions, a.attempts, a.next, a.errors); err != nil {
 		return fmt.Errorf("put off %d rows: %w", len(rows), err)

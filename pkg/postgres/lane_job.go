@@ -102,7 +102,7 @@ func (db *DB) FreeLaneRows(ctx context.Context, tenant contact.Tenant, system co
 		UPDATE lane_row r SET job = '' FROM (
 			SELECT l.ctid FROM (SELECT * FROM unnest($3::text[], $4::bigint[]) AS w(contact, revision) ORDER BY contact) w
 			CROSS JOIN LATERAL (SELECT l.ctid FROM lane_row l
-				WHERE l.tenant = $1 AND l.system = $2 AND l.contact = w.contact AND l.revision = w.revision LIMIT 1 FOR UPDATE) l) k
+				WHERE l.contact = w.contact AND l.tenant || '' = $1 AND l.system || '' = $2 AND l.revision = w.revision LIMIT 1 FOR UPDATE) l) k
 		WHERE r.ctid = k.ctid`, string(tenant), system.String(), a.contacts, a.revisions); err != nil {
 		return fmt.Errorf("free %d rows of their job: %w", len(rows), err)
 	}
