@@ -254,7 +254,7 @@ func (e *env) start(owner string, change ...func(*writer.Config)) *process {
 	e.mu.Unlock()
 	p := &process{bus: e.server.Connect(), db: e.open()}
 	config := writer.Config{
-		Owner: owner, System: contact.HubSpot, Bus: p.bus, DB: p.db, Roster: view, Logger: testLogger,
+		Owner: owner, System: contact.HubSpot, Bus: p.bus, DB: p.db, Roster: view, Logger: testLogger, CallsPerLane: 4,
 		Destination: func(t *tenant.Tenant, budget quota.Budget) (writer.Destination, error) {
 			return &destination{e.system, t.ID, t.HubSpot.AccessToken.Reveal(), budget}, nil
 		},

@@ -165,9 +165,12 @@ func (w *world) firstSync(ctx context.Context, a *account, contacts int, kill bo
 	const look = 100 * time.Millisecond
 	ticker := time.NewTicker(look)
 	defer ticker.Stop()
-	// Beside the batches of the deliveries that a lane has under way, one waits.
-	const batches, between, noOwner = 100 * (4 + 1), 500 * time.Millisecond, 2 * time.Second
-	var first, last, lastCall, told, looked time.Time
+	// Beside the batches of the deliveries that a lane has under way, one waits. The
+	// quota has no owner from the kill to the first call of the next one, who comes
+	// when the lease is over: what arrives at once was under way.
+	const batches, between, underWay = 100 * (8 + 1), 500 * time.Millisecond, 4 * time.Second
+	var first, last, lastCall, told, looked, killed time.Time
+	owned := true
 	var atFirst, atLast calls
 	waited, lookedCalls := false, 0
 	seen := before
@@ -186,6 +189,9 @@ func (w *world) firstSync(ctx context.Context, a *account, contacts int, kill bo
 		if now.general() > seen.general() {
 			r.silence = max(r.silence, at.Sub(lastCall))
 			lastCall = at
+			if !owned && at.Sub(killed) > underWay {
+				owned, waited = true, false
+			}
 		}
 		seen = now
 		if passed := at.Sub(looked); passed >= between {
@@ -193,7 +199,7 @@ func (w *world) firstSync(ctx context.Context, a *account, contacts int, kill bo
 			if err != nil {
 				return r, err
 			}
-			if waited && waits && at.Sub(lastCall) < noOwner {
+			if waited && waits && owned {
 				r.work += passed
 				r.worked += now.general() - lookedCalls
 			}
@@ -206,7 +212,7 @@ func (w *world) firstSync(ctx context.Context, a *account, contacts int, kill bo
 				return r, err
 			}
 			p.Signal(syscall.SIGKILL)
-			r.killed = p.Name
+			r.killed, killed, owned = p.Name, at, false
 			w.say("killed %s with %d contacts made", p.Name, made)
 		}
 		if time.Since(told) > 15*time.Second {
