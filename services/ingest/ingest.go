@@ -54,8 +54,8 @@ type Config struct {
 	JobTurn time.Duration
 	// JobLead is how much waits to be written of what a job led to, when it reads
 	// no further: more would fill the database, take the machine from those that
-	// write, and be in the way of a cancel. 0 means 10,000, some seconds' work under
-	// the highest of HubSpot's limits.
+	// write, and be in the way of a cancel. 0 means 4,000, two seconds' work under the
+	// highest of HubSpot's limits.
 	JobLead int
 	// HTTP is used for reading; nil is the adapters' default.
 	HTTP *http.Client
@@ -116,7 +116,7 @@ func New(config Config) (*Ingest, error) {
 		config.JobTurn = 15 * time.Second
 	}
 	if config.JobLead == 0 {
-		config.JobLead = 10_000
+		config.JobLead = 4_000
 	}
 	if config.Observer == nil {
 		config.Observer = deaf{}

@@ -125,13 +125,11 @@ func (in *Ingest) runJob(ctx context.Context, job *postgres.Sync) {
 			case (job.Cursor.Walked || awaited == postgres.AwaitsLive) && job.Cursor.Awaits == awaited && awaited != postgres.AwaitsNothing:
 				// Its place is for those that read.
 				hold, wait = 0, max(awaitEvery, 20*counted.took)
-			case ahead:
-				hold, wait = 0, aheadWait
 			}
 		}
 		saving, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		wish, others, err := in.config.DB.SaveSync(saving, in.config.Owner, job, hold, wait)
-		if over := others && in.config.Now().Sub(turn) >= in.config.JobTurn; err == nil && hold > 0 && (over || wish != postgres.WishRun) {
+		if over := others && (ahead || in.config.Now().Sub(turn) >= in.config.JobTurn); err == nil && hold > 0 && (over || wish != postgres.WishRun) {
 			// Given back, behind those that wait; what is wished takes effect on a
 			// job that nobody runs.
 			hold = 0
@@ -146,13 +144,19 @@ func (in *Ingest) runJob(ctx context.Context, job *postgres.Sync) {
 			return
 		case hold == 0:
 			return
+		case ahead:
+			select {
+			case <-ctx.Done(): // the next step gives it back
+			case <-time.After(aheadEvery):
+				job.Counts.ActiveMs += aheadEvery.Milliseconds() // it works at the writers' pace
+			}
 		}
 	}
 }
 
-// How often a job looks whether it is too far ahead of the writers, and how long it
-// waits then.
-const aheadEvery, aheadWait = time.Second, time.Second
+// aheadEvery is how often a job looks whether it is too far ahead of the writers, so
+// that it follows them evenly.
+const aheadEvery = 250 * time.Millisecond
 
 // lead is when a job was last seen not to be too far ahead.
 type lead struct{ seen time.Time }
