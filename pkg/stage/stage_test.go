@@ -294,10 +294,16 @@ func TestABacklogLeavesRoomForLiveEvents(t *testing.T) {
 	w := newWorld(t, bustest.Partitions(1))
 	var mu sync.Mutex
 	var before, beside []int // messages of bulk batches, before and after the first live event
-	live := false
+	live, over := false, false
+	backlog, edits := names("b", 900), names("e", 20) // more than goes out beside the events
+	for _, e := range backlog {
+		w.send(bus.ChangesBulk, w.tenants()[0], e)
+	}
 	w.start(&worker{owner: "a", before: func(ctx context.Context, b stage.Batch) error {
 		mu.Lock()
+		after := over
 		switch {
+		case after:
 		case b.Stream == bus.Changes:
 			live = true
 		case live:
@@ -306,17 +312,13 @@ func TestABacklogLeavesRoomForLiveEvents(t *testing.T) {
 			before = append(before, len(b.Deliveries))
 		}
 		mu.Unlock()
-		if b.Stream == bus.ChangesBulk { // each message is some work
+		if b.Stream == bus.ChangesBulk && !after { // each message is some work
 			timer := time.NewTimer(time.Duration(len(b.Deliveries)) * 5 * time.Millisecond)
 			defer timer.Stop()
 			<-timer.C
 		}
 		return nil
 	}})
-	backlog, edits := names("b", 300), names("e", 20)
-	for _, e := range backlog {
-		w.send(bus.ChangesBulk, w.tenants()[0], e)
-	}
 	w.wait("a large bulk batch", func() bool {
 		mu.Lock()
 		defer mu.Unlock()
@@ -326,6 +328,9 @@ func TestABacklogLeavesRoomForLiveEvents(t *testing.T) {
 		w.send(bus.Changes, w.tenants()[0], e)
 		w.wait("the live event", func() bool { return slices.Contains(w.committed(), e) })
 	}
+	mu.Lock()
+	over = true
+	mu.Unlock()
 	w.waitFor(len(backlog) + len(edits))
 	mu.Lock()
 	defer mu.Unlock()
