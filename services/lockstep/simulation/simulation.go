@@ -38,7 +38,9 @@
 //
 // Two cases are ambiguous by nature, and counted: an edit to the very value
 // that we are writing at that moment, and changes of one value within one tick
-// of Aloware's clock. What no delivered message ever told cannot be known
+// of Aloware's clock. A write that is carried out once more, by who takes over from
+// a process that died, is on its way until then; where no answer ever tells of it,
+// it looks like somebody's edit. What no delivered message ever told cannot be known
 // either: under Aloware's documented profile nothing can be read again, so that
 // a lost webhook keeps its values from us until the next one of that contact,
 // and what Aloware does not offer (a cleared value, another number) stays apart,
