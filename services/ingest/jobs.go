@@ -87,13 +87,13 @@ func (in *Ingest) runJob(ctx context.Context, job *postgres.Sync) {
 	log := in.config.Logger.With("tenant", job.Tenant, "job", job.ID, "kind", job.Kind)
 	turn := in.config.Now()
 	var counted counter
-	var lead lead
+	var followed time.Time // when it was last seen not to be too far ahead
 	for {
 		began := in.config.Now()
 		step, cancel := context.WithTimeout(quota.Bulk(ctx), jobStep)
 		awaited := job.Cursor.Awaits
 		done := false
-		ahead, err := in.ahead(step, job, &lead)
+		ahead, err := in.ahead(step, job, &followed)
 		if err == nil && !ahead {
 			done, err = in.step(step, job)
 		}
@@ -158,12 +158,10 @@ func (in *Ingest) runJob(ctx context.Context, job *postgres.Sync) {
 // that it follows them evenly.
 const aheadEvery = 250 * time.Millisecond
 
-// lead is when a job was last seen not to be too far ahead.
-type lead struct{ seen time.Time }
-
-// ahead reports whether a job is too far ahead of the writers.
-func (in *Ingest) ahead(ctx context.Context, job *postgres.Sync, lead *lead) (bool, error) {
-	if job.Cursor.Walked || in.config.Now().Sub(lead.seen) < aheadEvery {
+// ahead reports whether a job is too far ahead of the writers. It looks if the job was
+// last seen not to be so a while ago, and notes when it is not.
+func (in *Ingest) ahead(ctx context.Context, job *postgres.Sync, followed *time.Time) (bool, error) {
+	if job.Cursor.Walked || in.config.Now().Sub(*followed) < aheadEvery {
 		return false, nil
 	}
 	for _, system := range leadsTo(job) {
@@ -172,7 +170,7 @@ func (in *Ingest) ahead(ctx context.Context, job *postgres.Sync, lead *lead) (bo
 			return holds, err
 		}
 	}
-	lead.seen = in.config.Now()
+	*followed = in.config.Now()
 	return false, nil
 }
 

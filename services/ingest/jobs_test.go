@@ -86,6 +86,15 @@ func (w *world) tenant(id contact.Tenant, profile string) tenant.Tenant {
 	}
 }
 
+// second adds a tenant with a portal of its own.
+func (w *world) second(id contact.Tenant) {
+	w.t.Helper()
+	t := w.tenant(id, "full")
+	t.HubSpot.PortalID = 2003
+	w.save(t)
+	w.maps(id)
+}
+
 // save stores a tenant; the services know it at once.
 func (w *world) save(t tenant.Tenant) {
 	w.t.Helper()
@@ -409,10 +418,7 @@ func TestAFailedJobIsResumed(t *testing.T) {
 func TestJobsTakeTurns(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 2000, "full")
-	zeta := w.tenant("zeta", "full")
-	zeta.HubSpot.PortalID = 2003
-	w.save(zeta)
-	w.maps("zeta")
+	w.second("zeta")
 	w.request("large", postgres.FirstSync, walkHubSpot)
 	w.run(ingest.Config{Owner: "first", Jobs: 1, JobTurn: 300 * time.Millisecond, HTTP: slow(50 * time.Millisecond)})
 	w.until("large", func(s postgres.Sync) bool { return s.Counts.HubSpotRead > 0 })

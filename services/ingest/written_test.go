@@ -134,10 +134,7 @@ func TestAJobIsDoneWhenAllIsWritten(t *testing.T) {
 func TestAJobReadsNoFurtherThanTheWritersFollow(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 120, "full")
-	zeta := w.tenant("zeta", "full")
-	zeta.HubSpot.PortalID = 2003
-	w.save(zeta)
-	w.maps("zeta")
+	w.second("zeta")
 	aloware := w.stage("writer-aloware-bulk", bus.PatchesBulk)
 	var rows []postgres.LaneRow
 	for _, key := range []contact.Key{"hubspot:1", "hubspot:2", "hubspot:3"} {

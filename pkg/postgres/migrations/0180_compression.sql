@@ -1,6 +1,7 @@
--- Written by the mapper (contact_state, contact_history) and the writers (lane_row). What contacts, their waiting patches and decisions are stored as is written a few times and
--- read once: a fast compression costs less than it saves, PostgreSQL's own one a
--- tenth of all that the database does in a first sync. A server that was built
+-- Written by the mapper (contact_state, contact_history) and the writers (lane_row).
+-- What contacts, their waiting patches and decisions are stored as is written a few
+-- times and read once: a fast compression costs less than it saves, PostgreSQL's own
+-- one a tenth of all that the database does in a first sync. A server that was built
 -- without it keeps its own.
 DO $$
 BEGIN

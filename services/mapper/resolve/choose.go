@@ -54,9 +54,9 @@ func (j *Judge) Unlink(system contact.System, id string) *Activity {
 		}
 	}
 	apart := side.Apart
-	for _, id := range append([]string{side.ID}, side.Aliases...) {
-		if !slices.Contains(besides, id) {
-			apart = appendNew(apart, id)
+	for _, left := range append([]string{side.ID}, side.Aliases...) {
+		if !slices.Contains(besides, left) {
+			apart = appendNew(apart, left)
 		}
 	}
 	j.step(Step{Side: system, Rule: "unlinked", Reason: side.ID})
