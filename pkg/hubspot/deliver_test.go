@@ -9,7 +9,9 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"lockstep.internal/pkg/contact"
 	"lockstep.internal/pkg/fault"
@@ -243,6 +245,37 @@ func TestNumbersAreSoughtTogetherOnlyWhereThatWorks(t *testing.T) {
 		if longest > 3000 {
 			t.Errorf("a search body of %d characters", longest)
 		}
+	}
+}
+
+// TestNumbersAreSoughtTogetherOnceThePortalHasSome: a delivery that begins while
+// the portal is empty does not seek all of its numbers one by one.
+func TestNumbersAreSoughtTogetherOnceThePortalHasSome(t *testing.T) {
+	t.Parallel()
+	var passed atomic.Int64 // seconds, one with each search
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		raw, _ := json.Marshal(bodyOf(t, r))
+		var results []any
+		if strings.HasSuffix(r.URL.Path, "/search") && passed.Add(1) > 6 && strings.Contains(string(raw), "4155550100") || strings.Contains(string(raw), "HAS_PROPERTY") && passed.Load() > 6 {
+			results = append(results, resultOf("700", map[string]any{"phone": "415.555.0100", "hs_searchable_calculated_phone_number": "4155550100"}))
+		}
+		answerJSON(w, 200, map[string]any{"results": results})
+	}))
+	defer server.Close()
+	begin := time.Now()
+	budget := &ledger{eager: true}
+	client := hubspot.NewClient(hubspot.ClientConfig{
+		BaseURL: server.URL, Token: hubspot.StaticToken("t"), Budget: budget, Timeout: 5 * time.Second,
+		Now: func() time.Time { return begin.Add(time.Duration(passed.Load()) * time.Second) },
+	})
+	d := hubspot.NewDestination(client, hubspot.DestinationConfig{Tenant: "t"})
+	var patches []contact.Patch
+	for i := range 90 {
+		patches = append(patches, create(fmt.Sprint(i), "", fmt.Sprintf("+14155550%03d", 110+i), true))
+	}
+	d.Deliver(context.Background(), patches)
+	if _, search := budget.calls(); search < 90/12 || search > 30 {
+		t.Errorf("%d searches for 90 numbers, of which few were sought before the portal had any", search)
 	}
 }
 

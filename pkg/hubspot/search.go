@@ -3,7 +3,6 @@ package hubspot
 import (
 	"context"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/nyaruka/phonenumbers"
@@ -78,7 +77,7 @@ type searchForm struct {
 const (
 	formTrusted = 24 * time.Hour
 	formDoubted = time.Hour
-	formUntried = time.Minute // while the portal has no numbers to try it on
+	formUntried = 5 * time.Second // while the portal has no numbers to try it on
 )
 
 // searchPhones gives the ids of the contacts that may have one of the jobs'
@@ -97,12 +96,14 @@ func (r *run) searchPhones(ctx context.Context, jobs []*job) []string {
 			byPhone[phone] = append(byPhone[phone], j)
 		}
 	}
-	size := 1
-	if len(phones) > 3 && r.manyAtOnce(ctx) {
-		size = numbersAtOne
-	}
 	var ids []string
-	for chunk := range slices.Chunk(phones, size) {
+	for len(phones) > 0 {
+		size := 1
+		if len(phones) > 3 && r.manyAtOnce(ctx) { // the portal may have got its first numbers meanwhile
+			size = min(len(phones), numbersAtOne)
+		}
+		chunk := phones[:size]
+		phones = phones[size:]
 		var jobs []*job
 		for _, phone := range chunk {
 			jobs = append(jobs, byPhone[phone]...)
