@@ -101,7 +101,16 @@ func (db *DB) Ping(ctx context.Context) error {
 // error that is not f's own the transaction may have been committed all the
 // same, if the connection broke at that very moment.
 func (db *DB) InTx(ctx context.Context, f func(*Tx) error) error {
-	return Classify(pgx.BeginFunc(ctx, db.pool, func(tx pgx.Tx) error {
+	return db.inTx(ctx, pgx.TxOptions{}, f)
+}
+
+// unsynced begins a transaction whose commit does not wait for the disk. It is for
+// what a watermark in the same transaction brings back: after a crash of the server
+// both are gone, and what led to them is read again.
+var unsynced = pgx.TxOptions{BeginQuery: "begin; set local synchronous_commit = off"}
+
+func (db *DB) inTx(ctx context.Context, options pgx.TxOptions, f func(*Tx) error) error {
+	return Classify(pgx.BeginTxFunc(ctx, db.pool, options, func(tx pgx.Tx) error {
 		running := &Tx{tx: tx}
 		if err := f(running); err != nil {
 			return err

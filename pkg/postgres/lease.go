@@ -151,9 +151,10 @@ func (db *DB) Reclaim(ctx context.Context) error {
 // Advance stores the effects of a batch and moves the watermark, in one
 // transaction, under the condition that the lease and the old watermark still
 // hold; else it gives ErrLeaseLost and stores nothing. A nil apply moves the
-// watermark alone; only what the bus's guard says may move it back.
+// watermark alone; only what the bus's guard says may move it back. It does not wait
+// for the disk: a crash of the server takes the effects back with their watermark.
 func (db *DB) Advance(ctx context.Context, l *Lease, to Position, apply func(*Tx) error) error {
-	err := db.InTx(ctx, func(tx *Tx) error {
+	err := db.inTx(ctx, unsynced, func(tx *Tx) error {
 		if apply != nil {
 			if err := apply(tx); err != nil {
 				return err

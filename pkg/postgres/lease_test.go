@@ -248,6 +248,48 @@ func TestAdvanceHoldsUnderRacingOwners(t *testing.T) {
 	t.Logf("%d steps, %d leases lost on the way", steps, lost.Load())
 }
 
+// TestOnlyBatchesDoNotWaitForTheDisk: what a watermark brings back need not, and
+// nothing else of the connection is touched.
+func TestOnlyBatchesDoNotWaitForTheDisk(t *testing.T) {
+	t.Parallel()
+	url := migrated(t)
+	admin := open(t, url)
+	if _, err := admin.pool.Exec(t.Context(), `DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET synchronous_commit = on', current_database()); END $$`); err != nil {
+		t.Fatal(err)
+	}
+	db := open(t, url)
+	waits := func(tx *Tx) (mode string) {
+		if err := tx.tx.QueryRow(t.Context(), "SHOW synchronous_commit").Scan(&mode); err != nil {
+			t.Error(err)
+		}
+		return mode
+	}
+	held, _, err := db.Renew(t.Context(), twoStreams, "owner", 1, time.Minute)
+	if err != nil || len(held) == 0 {
+		t.Fatal(held, err)
+	}
+	for range 3 {
+		if err := db.InTx(t.Context(), func(tx *Tx) error {
+			if got := waits(tx); got != "on" {
+				t.Errorf("what no watermark brings back does not wait for the disk: %s", got)
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		l := held[0]
+		if err := db.Advance(t.Context(), &l, Position{Seq: l.Position.Seq + 1}, func(tx *Tx) error {
+			if got := waits(tx); got != "off" {
+				t.Errorf("a batch waits for the disk: %s", got)
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		held[0] = l
+	}
+}
+
 // TestStreamsThatAreAddedAreAdopted: a newer program reads one more stream of
 // partitions that are held already.
 func TestStreamsThatAreAddedAreAdopted(t *testing.T) {

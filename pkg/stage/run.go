@@ -64,8 +64,9 @@ type run struct {
 	leases  []string // names of the streams' leases, in the order of Streams
 	handler Handler
 
-	owned map[int]*ownership // used by Run's goroutine only
-	ended chan struct{}      // capacity 1: an ownership has ended
+	owned  map[int]*ownership  // used by Run's goroutine only
+	looked []postgres.Progress // at the last trim; used by Run's goroutine only
+	ended  chan struct{}       // capacity 1: an ownership has ended
 }
 
 // ownership is one partition that this process owns, with all its streams.

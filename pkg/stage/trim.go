@@ -14,13 +14,17 @@ const trimEvery = 4
 
 // trim drops what every stage has applied long ago from the owned partitions,
 // so that a stream never fills up with it: a full stream refuses new messages.
+// A watermark is stored without waiting for the disk: what is dropped was applied
+// at the trim before, too.
 func (s *run) trim(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	stages, err := s.DB.Stages(ctx)
+	now, err := s.DB.Stages(ctx)
 	if err != nil {
 		return // the next trim tries again
 	}
+	stages := durable(s.looked, now)
+	s.looked = now
 	for i, stream := range s.Streams {
 		readers := []string{s.leases[i]}
 		for _, beside := range s.Beside {
@@ -28,6 +32,20 @@ func (s *run) trim(ctx context.Context) {
 		}
 		s.trimStream(ctx, stream, readers, stages)
 	}
+}
+
+// durable are the watermarks that were there at two looks, with a renewal that waited
+// for the disk in between; those that went back are what a crash left of them.
+func durable(before, now []postgres.Progress) (both []postgres.Progress) {
+	for _, p := range before {
+		at := slices.IndexFunc(now, func(n postgres.Progress) bool { return n.Stage == p.Stage && n.Partition == p.Partition })
+		if at < 0 {
+			continue
+		}
+		p.Seq = min(p.Seq, now[at].Seq)
+		both = append(both, p)
+	}
+	return both
 }
 
 // trimStream drops from one stream what all its readers have applied.
