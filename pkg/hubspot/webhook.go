@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"hash/fnv"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,6 +23,7 @@ type WebhookBatch struct {
 // PortalEvents are the changes of one portal in the order of the delivery.
 type PortalEvents struct {
 	PortalID int64
+	Events   int // that the changes are of
 	Changes  []contact.Change
 }
 
@@ -88,8 +90,9 @@ func (l lenientEvent) event() webhookEvent {
 	return e
 }
 
-// DecodeWebhook turns a delivery into changes, one for each event. appID is our
-// app, by which our own writes are recognised; 0 takes the app that the event
+// DecodeWebhook turns a delivery into changes, one for each event; what one write of
+// ours set in a contact, which HubSpot tells in an event for each property, is one
+// change, so that the echo of a large write is small. appID is our app, by which our own writes are recognised; 0 takes the app that the event
 // names. The error is ErrNotBatch; one bad event never spoils the others.
 func DecodeWebhook(body []byte, received time.Time, appID int64) (WebhookBatch, error) {
 	events, err := decodeEvents(body)
@@ -97,6 +100,7 @@ func DecodeWebhook(body []byte, received time.Time, appID int64) (WebhookBatch, 
 		return WebhookBatch{}, err
 	}
 	var batch WebhookBatch
+	var newest []map[string]int // by portal: the place of each contact's last change
 	at := map[int64]int{}
 	app := ""
 	if appID != 0 {
@@ -117,11 +121,36 @@ func DecodeWebhook(body []byte, received time.Time, appID int64) (WebhookBatch, 
 		if !known {
 			i = len(batch.Portals)
 			at[portal] = i
-			batch.Portals = append(batch.Portals, PortalEvents{PortalID: portal, Changes: make([]contact.Change, 0, len(events))})
+			batch.Portals = append(batch.Portals, PortalEvents{PortalID: portal})
+			newest = append(newest, make(map[string]int))
 		}
-		batch.Portals[i].Changes = append(batch.Portals[i].Changes, change)
+		batch.Portals[i].add(change, newest[i])
 	}
 	return batch, nil
+}
+
+// add takes a change in, into the last one of its contact if both are of the same
+// write of ours. The joint id names all of them, as an equal one hides events.
+func (p *PortalEvents) add(c contact.Change, newest map[string]int) {
+	p.Events++
+	at, known := newest[c.ID]
+	if known && c.Event == contact.Changed && c.Origin == contact.Ours {
+		last := &p.Changes[at]
+		same := last.Event == contact.Changed && last.Origin == contact.Ours && last.OccurredAt == c.OccurredAt && last.Cause == c.Cause
+		if same && !slices.ContainsFunc(last.Values, func(v contact.Value) bool { return v.Name == c.Values[0].Name }) {
+			if len(last.Values) == 1 {
+				last.EventID += "+"
+			}
+			first, rest, _ := strings.Cut(last.EventID, "+")
+			hash := fnv.New64a()
+			hash.Write([]byte(rest + c.EventID))
+			last.EventID = first + "+" + strconv.FormatUint(hash.Sum64(), 36)
+			last.Values = append(last.Values, c.Values[0])
+			return
+		}
+	}
+	newest[c.ID] = len(p.Changes)
+	p.Changes = append(p.Changes, c)
 }
 
 // decodeEvents reads the array at once, and event by event when one of them has

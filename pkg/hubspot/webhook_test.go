@@ -105,7 +105,7 @@ func TestWebhookDetail(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []hubspot.PortalEvents{
-		{PortalID: 1, Changes: []contact.Change{
+		{PortalID: 1, Events: 3, Changes: []contact.Change{
 			{
 				System: contact.HubSpot, ID: "9007199254740993", Event: contact.Changed, Channel: contact.Webhook, Origin: contact.Ours,
 				EventID:    "contact.propertyChange/9007199254740993/9223372036854775806/1700000000001/city",
@@ -122,7 +122,7 @@ func TestWebhookDetail(t *testing.T) {
 				OccurredAt: 1700000000004, ReceivedAt: 1795000000000, MergedIDs: []string{"21", "22"},
 			},
 		}},
-		{PortalID: 2, Changes: []contact.Change{{
+		{PortalID: 2, Events: 1, Changes: []contact.Change{{
 			System: contact.HubSpot, ID: "12", Event: contact.Deleted, Channel: contact.Webhook, Origin: contact.Others,
 			EventID: "contact.deletion/12/2/1700000000002", OccurredAt: 1700000000002, ReceivedAt: 1795000000000, Cause: "CRM_UI",
 		}}},
@@ -137,6 +137,50 @@ func TestWebhookDetail(t *testing.T) {
 		if _, err := hubspot.DecodeWebhook([]byte(bad), receivedAt, 0); !errors.Is(err, hubspot.ErrNotBatch) {
 			t.Errorf("%q: got %v, want ErrNotBatch", bad, err)
 		}
+	}
+}
+
+// TestWhatOneWriteSetIsOneChange: the echo of a write comes as an event for each
+// property; it is one change of all of them, and nothing else is joined.
+func TestWhatOneWriteSetIsOneChange(t *testing.T) {
+	t.Parallel()
+	event := func(id, at int, object, source, name, value string) string {
+		return fmt.Sprintf(`{"eventId":%d,"portalId":1,"appId":7,"occurredAt":%d,"subscriptionType":"contact.propertyChange","objectId":%s,"propertyName":%q,"propertyValue":%q,"changeSource":"INTEGRATION","sourceId":%q}`,
+			id, at, object, name, value, source)
+	}
+	decode := func(events ...string) []contact.Change {
+		t.Helper()
+		batch, err := hubspot.DecodeWebhook([]byte("["+strings.Join(events, ",")+"]"), receivedAt, 7)
+		if err != nil || len(batch.Portals) != 1 || batch.Portals[0].Events != len(events) {
+			t.Fatal(batch, err)
+		}
+		return batch.Portals[0].Changes
+	}
+	a1, b1, a2 := event(1, 5, "10", "7", "city", "Oslo"), event(2, 5, "11", "7", "city", "Rome"), event(3, 5, "10", "7", "zip", "0150")
+	joint := decode(a1, b1, a2)
+	if len(joint) != 2 || len(joint[0].Values) != 2 || joint[0].Values[1] != (contact.Value{Name: "zip", Text: "0150"}) || len(joint[1].Values) != 1 {
+		t.Errorf("got %+v", joint)
+	}
+	if again := decode(a1, b1, a2); again[0].EventID != joint[0].EventID {
+		t.Errorf("the same delivery is %q, then %q", joint[0].EventID, again[0].EventID)
+	}
+	seen := map[string]bool{decode(a1)[0].EventID: true}
+	for _, other := range []string{a2, event(4, 5, "10", "7", "state", "x"), event(5, 5, "10", "7", "zip", "0150")} {
+		id := decode(a1, other)[0].EventID
+		if seen[id] {
+			t.Errorf("two different changes have the id %q", id)
+		}
+		seen[id] = true
+	}
+	for what, other := range map[string]string{
+		"a later write": event(6, 6, "10", "7", "zip", "0150"), "another app": event(7, 5, "10", "8", "zip", "0150"), "the same property": event(8, 5, "10", "7", "city", "Bergen"),
+	} {
+		if got := decode(a1, other); len(got) != 2 {
+			t.Errorf("%s: joined to %+v", what, got)
+		}
+	}
+	if got := decode(a1, event(9, 5, "10", "userId:3", "state", "x"), a2); len(got) != 3 {
+		t.Errorf("joined over an edit in between: %+v", got)
 	}
 }
 
@@ -162,7 +206,7 @@ func FuzzDecodeWebhook(f *testing.F) {
 					t.Errorf("incomplete change %+v", change)
 				}
 			}
-			events += len(portal.Changes)
+			events += portal.Events
 		}
 		var raw []json.RawMessage
 		if json.Unmarshal(body, &raw) == nil && events+len(batch.Ignored) != len(raw) {

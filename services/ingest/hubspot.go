@@ -65,7 +65,7 @@ func (in *Ingest) hubspotWebhook(w http.ResponseWriter, r *http.Request) {
 			in.refuse(w, r, contact.HubSpot, http.StatusServiceUnavailable, "not durable yet: send it again")
 			return
 		}
-		in.config.Observer.Received(ctx, contact.HubSpot, "webhook", len(portal.Changes))
+		in.config.Observer.Received(ctx, contact.HubSpot, "webhook", portal.Events)
 	}
 	w.WriteHeader(http.StatusOK)
 }

@@ -72,11 +72,21 @@ func (w *world) report(r *record, changes []*change, created bool) {
 	if created {
 		w.lifecycle(r, contact.Created, nil)
 	}
+	var own *event // of a write of ours, whose values a delivery may tell together
 	for _, c := range changes {
-		w.transit = append(w.transit, &event{record: r, shows: []*change{c}, occurred: c.clock, in: contact.Incoming{Change: &contact.Change{
+		value := contact.Value{Name: w.catalogue[c.field].HubSpot, Text: c.text}
+		if own != nil && w.told(c) == contact.Ours && own.occurred == c.clock && w.number%4 > 0 {
+			own.shows, own.in.Change.Values = append(own.shows, c), append(own.in.Change.Values, value)
+			continue
+		}
+		e := &event{record: r, shows: []*change{c}, occurred: c.clock, in: contact.Incoming{Change: &contact.Change{
 			System: contact.HubSpot, ID: r.id, EventID: w.id("h"), Event: contact.Changed, OccurredAt: c.clock,
-			Channel: contact.Webhook, Origin: w.told(c), Values: []contact.Value{{Name: w.catalogue[c.field].HubSpot, Text: c.text}},
-		}}})
+			Channel: contact.Webhook, Origin: w.told(c), Values: []contact.Value{value},
+		}}}
+		if e.in.Change.Origin == contact.Ours {
+			own = e
+		}
+		w.transit = append(w.transit, e)
 	}
 }
 
