@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"go.opentelemetry.io/otel/trace"
 
 	"lockstep.internal/pkg/contact"
 )
@@ -36,12 +37,24 @@ type Delivery struct {
 }
 
 // Context gives ctx the remote span that published the message, to go on from
-// or, by trace.LinkFromContext, to link to.
+// the first of Links.
 func (d Delivery) Context(ctx context.Context) context.Context {
 	if d.header == nil {
 		return ctx
 	}
 	return traceContext.Extract(ctx, headerCarrier(d.header))
+}
+
+// Links are links to all spans that published the message, more than one where it
+// was put together of what several callers brought.
+func (d Delivery) Links() (links []trace.Link) {
+	for _, span := range d.header[parent] {
+		remote := trace.SpanContextFromContext(WithTraceparent(context.Background(), span))
+		if remote.IsValid() {
+			links = append(links, trace.Link{SpanContext: remote})
+		}
+	}
+	return links
 }
 
 // decode fills in what the subject and the payload say.

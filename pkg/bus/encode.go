@@ -25,6 +25,7 @@ const (
 // payload is the body of one message and the number of events in it.
 type payload struct {
 	data   []byte
+	prefix int // bytes of its head
 	events int
 }
 
@@ -76,12 +77,12 @@ func encodeRun(s Stream, m Message) (payloads []payload, refused []error) {
 		return nil, []error{fmt.Errorf("message on %s: tenant: %w: %w", s, ErrInvalid, err)}
 	}
 
-	run := payload{data: append([]byte(nil), prefix...)}
+	run := payload{data: append([]byte(nil), prefix...), prefix: len(prefix)}
 	cut := func() {
 		if run.events > 0 {
 			payloads = append(payloads, run)
 		}
-		run = payload{data: append([]byte(nil), prefix...)}
+		run = payload{data: append([]byte(nil), prefix...), prefix: len(prefix)}
 	}
 	for i := range count {
 		encoded, name, err := event(i)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"slices"
 	"strconv"
 	"sync"
@@ -54,7 +55,9 @@ type publisherKey struct {
 // next message of a subject is sent only after the one before is acknowledged
 // or given up. Sending ahead would be faster for one tenant alone, but after
 // an error in the middle the later ones are already stored, and resending in
-// order cannot undo that. Different subjects are in flight together.
+// order cannot undo that. Different subjects are in flight together, and what
+// callers bring while one is out goes along in one message: each message costs the
+// server a write to disk.
 type Publisher struct {
 	bus       *Bus
 	stream    Stream
@@ -67,8 +70,17 @@ type Publisher struct {
 
 // lane is the turn of one subject: whoever is in turn may publish to it.
 type lane struct {
-	turn    chan struct{} // capacity 1; waiting senders are served in order
-	waiting int           // callers in or before their turn; under Publisher.mu
+	waiting []*call // in order; the first is in turn
+}
+
+// call is what one caller publishes to one subject.
+type call struct {
+	parcels []parcel
+	turn    chan struct{} // closed when it is its turn
+	done    chan struct{} // closed when another caller has sent it along
+	failed  error         // by then
+	refused []error
+	left    bool // who sent it along gave up
 }
 
 // Publisher is the process's publisher for a stream. An unknown stream or
@@ -90,8 +102,9 @@ func (b *Bus) Publisher(s Stream, partition int) *Publisher {
 
 // parcel is one NATS message on its way.
 type parcel struct {
-	msg  *nats.Msg
-	span trace.Span
+	msg    *nats.Msg
+	prefix int // bytes of its payload that every payload of the subject begins with
+	span   trace.Span
 }
 
 // Publish stores messages and returns once all are acknowledged. What cannot
@@ -159,55 +172,155 @@ func (p *Publisher) parcel(ctx context.Context, subject string, m *Message, load
 	if m.Context != nil {
 		ctx = m.Context
 	}
-	return parcel{msg: msg, span: p.bus.tracer.start(ctx, p.stream, p.partition, m.Tenant, msg, load.events)}
+	return parcel{msg: msg, prefix: load.prefix, span: p.bus.tracer.start(ctx, p.stream, p.partition, m.Tenant, msg, load.events)}
 }
 
-// deliver sends the parcels of one subject one after another. One that the
-// server will never take is left out; after any other failure nothing is sent.
+// deliver sends what one caller has for a subject when it is its turn, or lets
+// another caller send it along.
 func (p *Publisher) deliver(ctx context.Context, subject string, parcels []parcel) (failed error, refused []error) {
-	release, failed := p.enter(ctx, subject)
-	if failed == nil {
-		defer release()
+	c := &call{parcels: parcels, turn: make(chan struct{}), done: make(chan struct{})}
+	p.enter(subject, c)
+	select {
+	case <-c.done:
+		if c.left && ctx.Err() == nil {
+			return p.deliver(ctx, subject, parcels)
+		}
+		return c.failed, c.refused
+	case <-c.turn:
+		defer p.leave(subject, c)
+		p.carryOut(ctx, c, p.along(subject))
+		return c.failed, c.refused
+	case <-ctx.Done():
+		failed = unavailable("publish "+subject+": wait for earlier messages", ctx.Err())
+		if p.leave(subject, c) {
+			c.end(failed)
+		}
+		return failed, nil
 	}
-	for _, each := range parcels {
-		err := failed
+}
+
+// carryOut sends a caller's parcels, in one message with those of others that go
+// along. One that the server will never take is left out; after any other failure
+// nothing is sent.
+func (p *Publisher) carryOut(ctx context.Context, c *call, along []*call) {
+	if len(along) > 0 {
+		err := p.send(ctx, joined(c, along))
+		if !fault.Is(err, fault.Permanent) {
+			for _, each := range append(along, c) {
+				each.failed, each.left = err, err != nil && ctx.Err() != nil
+				each.end(err)
+			}
+		} else { // it may be that nothing but the whole is too large for the server
+			for _, each := range append([]*call{c}, along...) {
+				p.sendAll(ctx, each)
+			}
+		}
+		for _, each := range along {
+			close(each.done)
+		}
+		return
+	}
+	p.sendAll(ctx, c)
+}
+
+func (p *Publisher) sendAll(ctx context.Context, c *call) {
+	for _, each := range c.parcels {
+		err := c.failed
 		if err == nil {
 			err = p.send(ctx, each.msg)
 		}
 		endSpan(each.span, err)
 		if fault.Is(err, fault.Permanent) {
-			refused = append(refused, err)
+			c.refused = append(c.refused, err)
 		} else {
-			failed = err
+			c.failed = err
 		}
 	}
-	return failed, refused
 }
 
-// enter waits for the turn of a subject.
-func (p *Publisher) enter(ctx context.Context, subject string) (release func(), err error) {
-	p.mu.Lock()
-	l, ok := p.lanes[subject]
-	if !ok {
-		l = &lane{turn: make(chan struct{}, 1)}
-		p.lanes[subject] = l
+// end ends the spans of a call's parcels.
+func (c *call) end(err error) {
+	for _, each := range c.parcels {
+		endSpan(each.span, err)
 	}
-	l.waiting++
-	p.mu.Unlock()
-	leave := func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		if l.waiting--; l.waiting == 0 {
-			delete(p.lanes, subject)
+}
+
+// joined is one message of the single ones of several callers: joined encodings of a
+// run are the encoding of the joined run.
+func joined(c *call, along []*call) *nats.Msg {
+	first := c.parcels[0].msg
+	msg := &nats.Msg{Subject: first.Subject, Data: slices.Clone(first.Data), Header: maps.Clone(first.Header)}
+	msg.Header[nats.MsgIdHdr] = []string{nuid.Next()}
+	for _, each := range along {
+		one := &each.parcels[0]
+		msg.Data = append(msg.Data, one.msg.Data[one.prefix:]...)
+		if span := one.msg.Header[parent]; len(span) > 0 {
+			msg.Header[parent] = append(slices.Clip(msg.Header[parent]), span...)
 		}
 	}
-	select {
-	case l.turn <- struct{}{}:
-		return func() { <-l.turn; leave() }, nil
-	case <-ctx.Done():
-		leave()
-		return nil, unavailable("publish "+subject+": wait for earlier messages", ctx.Err())
+	return msg
+}
+
+// enter stands a caller in the line of a subject.
+func (p *Publisher) enter(subject string, c *call) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l, ok := p.lanes[subject]
+	if !ok {
+		l = &lane{}
+		p.lanes[subject] = l
 	}
+	if l.waiting = append(l.waiting, c); len(l.waiting) == 1 {
+		close(c.turn)
+	}
+}
+
+// along takes out of the line who goes along with the caller in turn: those behind
+// it, as long as all is one message. A caller with several messages goes alone, as
+// copies of a split run are recognised by its parts.
+func (p *Publisher) along(subject string) (calls []*call) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l := p.lanes[subject]
+	first := l.waiting[0]
+	if len(first.parcels) != 1 {
+		return nil
+	}
+	size := len(first.parcels[0].msg.Data)
+	for _, c := range l.waiting[1:] {
+		if len(c.parcels) != 1 {
+			break
+		}
+		if size += len(c.parcels[0].msg.Data) - c.parcels[0].prefix; size > runLimit {
+			break
+		}
+		calls = append(calls, c)
+	}
+	l.waiting = append(l.waiting[:1], l.waiting[1+len(calls):]...)
+	return calls
+}
+
+// leave takes a caller out of the line and lets the next one have its turn. It gives
+// false for one that went along with another.
+func (p *Publisher) leave(subject string, c *call) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l := p.lanes[subject]
+	if l == nil {
+		return false
+	}
+	at := slices.Index(l.waiting, c)
+	if at < 0 {
+		return false
+	}
+	l.waiting = slices.Delete(l.waiting, at, at+1)
+	switch {
+	case len(l.waiting) == 0:
+		delete(p.lanes, subject)
+	case at == 0:
+		close(l.waiting[0].turn)
+	}
+	return true
 }
 
 // send publishes one message until it is acknowledged.

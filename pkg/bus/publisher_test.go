@@ -77,12 +77,14 @@ func TestConcurrentCallersShareAPublisher(t *testing.T) {
 	wg.Wait()
 	r := read(t, b, bus.Changes, 0)
 	want := map[int]int{}
-	for range 400 {
-		n := numbers(next(t, r))[0]
-		if n%100 != want[n/100] {
-			t.Fatalf("caller %d: %d, want %d", n/100, n%100, want[n/100])
+	for seen := 0; seen < 400; {
+		for _, n := range numbers(next(t, r)) {
+			if n%100 != want[n/100] {
+				t.Fatalf("caller %d: %d, want %d", n/100, n%100, want[n/100])
+			}
+			want[n/100]++
+			seen++
 		}
-		want[n/100]++
 	}
 }
 
@@ -235,5 +237,99 @@ func TestALazyBusPublishesNothingOnOtherPartitions(t *testing.T) {
 	}
 	if seq, _, err := e.Bus.Last(t.Context(), bus.Changes, 0); err != nil || seq != 0 {
 		t.Errorf("%d messages are stored, %v", seq, err)
+	}
+}
+
+// TestWhatWaitsForATurnGoesAlong: many callers of one subject cost few messages, and
+// each event is stored once, in the order of its caller.
+func TestWhatWaitsForATurnGoesAlong(t *testing.T) {
+	t.Parallel()
+	b := bustest.New(t)
+	p := b.Publisher(bus.Changes, 0)
+	const callers, each = 50, 10
+	var wg sync.WaitGroup
+	for c := range callers {
+		wg.Go(func() {
+			for i := range each {
+				if err := p.Publish(within(t, 20*time.Second), changes("acme", c*100+i)); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	last, _, err := b.Last(t.Context(), bus.Changes, 0)
+	if err != nil || last > callers*each/4 {
+		t.Errorf("%d messages for %d runs of callers that waited: %v", last, callers*each, err)
+	}
+	r := read(t, b, bus.Changes, 0)
+	want := map[int]int{}
+	for seen := 0; seen < callers*each; {
+		for _, n := range numbers(next(t, r)) {
+			if n%100 != want[n/100] {
+				t.Fatalf("caller %d: %d, want %d", n/100, n%100, want[n/100])
+			}
+			want[n/100]++
+			seen++
+		}
+	}
+}
+
+// TestWhatIsTooLargeTogetherGoesAlone: the server's own limit is below ours.
+func TestWhatIsTooLargeTogetherGoesAlone(t *testing.T) {
+	t.Parallel()
+	b := bustest.New(t)
+	if err := b.LimitMessages(t.Context(), bus.Changes, 0, 15<<10); err != nil {
+		t.Fatal(err)
+	}
+	p := b.Publisher(bus.Changes, 0)
+	var wg sync.WaitGroup
+	for c := range 30 {
+		wg.Go(func() {
+			m := bus.Message{Tenant: "acme", Incoming: []contact.Incoming{big(c, 10<<10)}}
+			if c == 7 {
+				m.Incoming[0] = big(c, 20<<10)
+			}
+			if err := p.Publish(within(t, 20*time.Second), m); (err != nil) != (c == 7) {
+				t.Errorf("caller %d: %v", c, err)
+			}
+		})
+	}
+	wg.Wait()
+	if last, _, err := b.Last(t.Context(), bus.Changes, 0); err != nil || last != 29 {
+		t.Errorf("%d messages, %v; want all but the one that is too large", last, err)
+	}
+}
+
+// TestWhoGivesUpInTheLineHoldsUpNobody: neither before nor behind others.
+func TestWhoGivesUpInTheLineHoldsUpNobody(t *testing.T) {
+	t.Parallel()
+	e := bustest.Start(t)
+	e.StopServer()
+	p := e.Bus.Publisher(bus.Changes, 0)
+	var wg sync.WaitGroup
+	for c := range 12 {
+		wg.Go(func() {
+			patience := 20 * time.Second
+			if c%3 == 0 {
+				patience = time.Duration(50+20*c) * time.Millisecond
+			}
+			err := p.Publish(within(t, patience), changes("acme", c))
+			if (err != nil) != (c%3 == 0) {
+				t.Errorf("caller %d: %v", c, err)
+			}
+		})
+	}
+	time.Sleep(600 * time.Millisecond)
+	e.StartServer()
+	wg.Wait()
+	r := read(t, e.Bus, bus.Changes, 0)
+	for seen := map[int]bool{}; len(seen) < 8; {
+		for _, n := range numbers(next(t, r)) {
+			seen[n] = true
+		}
+	}
+	if err := p.Publish(within(t, 20*time.Second), changes("acme", 99)); err != nil {
+		t.Errorf("the line goes on: %v", err)
 	}
 }

@@ -51,6 +51,10 @@ func (c headerCarrier) Keys() []string {
 	return keys
 }
 
+// parent is the header of the span that published a message; a message that was put
+// together of several has a value of each.
+const parent = "traceparent"
+
 // traceContext carries no baggage: nothing but the two W3C headers.
 var traceContext propagation.TraceContext
 

@@ -134,7 +134,7 @@ func (h *handling) delivery(ctx context.Context, d *bus.Delivery) error {
 	judged := &judged{handling: h, tenant: d.Tenant, rules: rules}
 	remote := d.Context(ctx)
 	spanning, span := tracer.Start(remote, "process "+d.Stream.Template(),
-		trace.WithSpanKind(trace.SpanKindConsumer), trace.WithLinks(trace.LinkFromContext(remote)),
+		trace.WithSpanKind(trace.SpanKindConsumer), trace.WithLinks(d.Links()...),
 		trace.WithAttributes(
 			attribute.String("messaging.system", "nats"), attribute.String("messaging.operation.name", "process"), attribute.String("messaging.operation.type", "process"),
 			attribute.String("lockstep.tenant", string(d.Tenant)), attribute.Int("lockstep.events", len(d.Incoming)),
