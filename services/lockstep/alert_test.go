@@ -115,8 +115,6 @@ func TestARefusedValueIsAlerted(t *testing.T) {
 		t.Errorf("the value is told: %s", m.raw)
 	}
 
-	d.kill()
-	d.start()
 	var recent struct {
 		Alerts []struct {
 			Id         string
@@ -136,6 +134,14 @@ func TestARefusedValueIsAlerted(t *testing.T) {
 		}
 		return false
 	}
+	eventually(t, 30*time.Second, func() string {
+		if !told("open") { // the answer is stored a moment after it was given
+			return fmt.Sprintf("the list is %+v", recent)
+		}
+		return ""
+	})
+	d.kill()
+	d.start()
 	if !told("open") || len(recent.Open) != 1 || recent.Open[0].Field != "email" {
 		t.Errorf("the list after a restart is %+v", recent)
 	}
