@@ -274,7 +274,7 @@ func TestNumbersAreSoughtTogetherOnceThePortalHasSome(t *testing.T) {
 		patches = append(patches, create(fmt.Sprint(i), "", fmt.Sprintf("+14155550%03d", 110+i), true))
 	}
 	d.Deliver(context.Background(), patches)
-	if _, search := budget.calls(); search < 90/12 || search > 30 {
+	if _, search := budget.calls(); search < 90/12 || search > 15 {
 		t.Errorf("%d searches for 90 numbers, of which few were sought before the portal had any", search)
 	}
 }

@@ -68,7 +68,8 @@ func (c *Client) search(ctx context.Context, body searchBody) (searchAnswer, ans
 // searchForm is how numbers are searched for in a portal: one number in a
 // search, or many with the operator IN. That IN reads the calculated
 // properties as well is not documented, so it is tried on numbers that the
-// portal has before it is relied on.
+// portal has before it is relied on. In a portal without any, nothing is there
+// to be missed.
 type searchForm struct {
 	many  bool
 	until time.Time // when to find out again
@@ -77,7 +78,7 @@ type searchForm struct {
 const (
 	formTrusted = 24 * time.Hour
 	formDoubted = time.Hour
-	formUntried = 5 * time.Second // while the portal has no numbers to try it on
+	formEmpty   = 5 * time.Second // of a portal without numbers
 )
 
 // searchPhones gives the ids of the contacts that may have one of the jobs'
@@ -196,6 +197,10 @@ func manyNumbers(phones []string) []filterGroup {
 	return groups
 }
 
+func has(property string) filterGroup {
+	return filterGroup{Filters: []filter{{Property: property, Operator: "HAS_PROPERTY"}}}
+}
+
 func among(property string, values []string) filterGroup {
 	return filterGroup{Filters: []filter{{Property: property, Operator: "IN", Values: values}}}
 }
@@ -238,28 +243,35 @@ func (r *run) manyAtOnce(ctx context.Context) bool {
 	form := searchForm{until: r.c.now().Add(formDoubted)}
 	defer func() { r.d.setForm(form) }()
 	sample, _, err := r.c.search(ctx, searchBody{
-		Groups:     []filterGroup{{Filters: []filter{{Property: searchPhone, Operator: "HAS_PROPERTY"}}}},
-		Properties: []string{searchPhone}, Limit: 5,
+		Groups:     []filterGroup{has(searchPhone), has(searchMobile)},
+		Properties: []string{searchPhone, searchMobile}, Limit: 5,
 	})
 	if err != nil {
 		form.until = r.c.now()
 		return false
 	}
 	if len(sample.Results) == 0 {
-		form.until = r.c.now().Add(formUntried)
-		return false
+		// What the calculated properties hold nowhere, no operator finds.
+		form = searchForm{many: true, until: r.c.now().Add(formEmpty)}
+		return true
 	}
+	var property string
 	var values []string
-	for _, result := range sample.Results {
-		if value := string(result.Properties[searchPhone]); value != "" {
-			values = appendNew(values, value)
+	for _, property = range []string{searchPhone, searchMobile} {
+		for _, result := range sample.Results {
+			if value := string(result.Properties[property]); value != "" {
+				values = appendNew(values, value)
+			}
+		}
+		if len(values) > 0 {
+			break
 		}
 	}
 	if len(values) == 0 {
 		return false
 	}
 	again, _, err := r.c.search(ctx, searchBody{
-		Groups: []filterGroup{among(searchPhone, values)}, Properties: []string{searchPhone}, Limit: mostFound,
+		Groups: []filterGroup{among(property, values)}, Properties: []string{property}, Limit: mostFound,
 	})
 	if err != nil {
 		if !fault.Is(err, fault.Permanent) {
@@ -269,7 +281,7 @@ func (r *run) manyAtOnce(ctx context.Context) bool {
 	}
 	found := map[string]bool{}
 	for _, result := range again.Results {
-		found[string(result.Properties[searchPhone])] = true
+		found[string(result.Properties[property])] = true
 	}
 	for _, value := range values {
 		if !found[value] {

@@ -106,7 +106,7 @@ func faults(ctx context.Context, config Config, say fleet.Speaker) ([]line, erro
 	}, nil
 }
 
-// spoil gives contacts of Aloware an e-mail address that is none.
+// spoil gives contacts of Aloware an e-mail address that HubSpot takes for none.
 func (a *account) spoil(ctx context.Context, contacts int) error {
 	var ids []int64
 	if err := records(ctx, a.aloware, func(r *record) {
@@ -117,7 +117,7 @@ func (a *account) spoil(ctx context.Context, contacts int) error {
 		return err
 	}
 	for _, id := range ids {
-		if err := fleet.Post(ctx, a.aloware, "edit", object{"id": id, "fields": object{"email": fmt.Sprintf("nobody %d", id)}}, nil); err != nil {
+		if err := fleet.Post(ctx, a.aloware, "edit", object{"id": id, "fields": object{"email": fmt.Sprintf("nobody%d@nowhere", id)}}, nil); err != nil {
 			return err
 		}
 	}
