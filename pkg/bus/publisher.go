@@ -213,6 +213,7 @@ func (p *Publisher) carryOut(ctx context.Context, c *call, along []*call) {
 		} else { // it may be that nothing but the whole is too large for the server
 			for _, each := range append([]*call{c}, along...) {
 				p.sendAll(ctx, each)
+				each.left = each.failed != nil && ctx.Err() != nil
 			}
 		}
 		for _, each := range along {

@@ -60,6 +60,21 @@ func TestAFullStreamReachesTheCallerAndReordersNothing(t *testing.T) {
 	}
 }
 
+// inOrder reads so many events, of each caller (n/100) one after another.
+func inOrder(t *testing.T, r *bus.Reader, events int) {
+	t.Helper()
+	want := map[int]int{}
+	for seen := 0; seen < events; {
+		for _, n := range numbers(next(t, r)) {
+			if n%100 != want[n/100] {
+				t.Fatalf("caller %d: %d, want %d", n/100, n%100, want[n/100])
+			}
+			want[n/100]++
+			seen++
+		}
+	}
+}
+
 func TestConcurrentCallersShareAPublisher(t *testing.T) {
 	t.Parallel()
 	b := bustest.New(t)
@@ -75,17 +90,7 @@ func TestConcurrentCallersShareAPublisher(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	r := read(t, b, bus.Changes, 0)
-	want := map[int]int{}
-	for seen := 0; seen < 400; {
-		for _, n := range numbers(next(t, r)) {
-			if n%100 != want[n/100] {
-				t.Fatalf("caller %d: %d, want %d", n/100, n%100, want[n/100])
-			}
-			want[n/100]++
-			seen++
-		}
-	}
+	inOrder(t, read(t, b, bus.Changes, 0), 400)
 }
 
 func TestTheSameIDIsStoredOnce(t *testing.T) {
@@ -262,17 +267,7 @@ func TestWhatWaitsForATurnGoesAlong(t *testing.T) {
 	if err != nil || last > callers*each/4 {
 		t.Errorf("%d messages for %d runs of callers that waited: %v", last, callers*each, err)
 	}
-	r := read(t, b, bus.Changes, 0)
-	want := map[int]int{}
-	for seen := 0; seen < callers*each; {
-		for _, n := range numbers(next(t, r)) {
-			if n%100 != want[n/100] {
-				t.Fatalf("caller %d: %d, want %d", n/100, n%100, want[n/100])
-			}
-			want[n/100]++
-			seen++
-		}
-	}
+	inOrder(t, read(t, b, bus.Changes, 0), callers*each)
 }
 
 // TestWhatIsTooLargeTogetherGoesAlone: the server's own limit is below ours.

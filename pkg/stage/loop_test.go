@@ -10,6 +10,7 @@ import (
 	"lockstep.internal/pkg/bus"
 	"lockstep.internal/pkg/bus/bustest"
 	"lockstep.internal/pkg/contact"
+	"lockstep.internal/pkg/postgres"
 )
 
 // TestUnreadableMessagesArePutAside: a message that cannot be decoded goes to
@@ -68,5 +69,18 @@ func TestHalvesLoseNothing(t *testing.T) {
 		if a, b := halves(bus.Delivery{Patches: make([]contact.Patch, n)}); size(a)+size(b) != n || size(a) == 0 {
 			t.Errorf("%d patches became %d and %d", n, size(a), size(b))
 		}
+	}
+}
+
+// TestOnlyWhatTwoLooksSawIsDropped: a watermark that a crash took back, or that is
+// new, is not yet on disk for sure.
+func TestOnlyWhatTwoLooksSawIsDropped(t *testing.T) {
+	t.Parallel()
+	at := func(stage string, seq uint64) postgres.Progress {
+		return postgres.Progress{Stage: stage, Partition: 1, Seq: seq}
+	}
+	got := durable([]postgres.Progress{at("goes on", 5), at("went back", 9), at("is gone", 3)}, []postgres.Progress{at("goes on", 8), at("went back", 4), at("is new", 7)})
+	if len(got) != 2 || got[0].Stage != "goes on" || got[0].Seq != 5 || got[1].Stage != "went back" || got[1].Seq != 4 {
+		t.Errorf("got %+v", got)
 	}
 }
