@@ -44,7 +44,10 @@ const (
 const (
 	maxAnswer      = 16 << 20 // bytes; a page of 500 contacts has about 5 MB
 	defaultTimeout = 30 * time.Second
-	prefix         = "/api/v1/webhook/"
+	// offeredTime is how long an endpoint that gave data is taken to be there,
+	// whatever it answers.
+	offeredTime = time.Hour
+	prefix      = "/api/v1/webhook/"
 )
 
 // Client calls Aloware for one connection. It is safe for concurrent use.
@@ -57,6 +60,7 @@ type Client struct {
 	http    *http.Client
 	timeout time.Duration
 	now     func() time.Time
+	offered sync.Map // method and endpoint that Aloware has not published -> when it last gave data (time.Time)
 }
 
 // NewClient checks the configuration; it makes no call.
@@ -160,11 +164,24 @@ func (c *Client) call(ctx context.Context, r request) (answer, error) {
 		return answer{}, fail(fault.Permanent, 0, NotCapable, noPublicWay)
 	}
 	a, err := c.once(ctx, r)
-	if r.assumed && errors.Is(err, ErrNotCapable) {
+	if !r.assumed {
+		return a, err
+	}
+	if errors.Is(err, ErrNotCapable) {
 		// A wrong token may look the same; a published endpoint tells.
 		if _, probe := c.once(ctx, request{method: http.MethodGet, path: "users"}); probe != nil {
 			return answer{}, probe
 		}
+		// So may a disturbance: an endpoint is missing where it never gives data.
+		a, err = c.once(ctx, r)
+	}
+	name := r.method + " " + endpoint(r.path)
+	switch last, known := c.offered.Load(name); {
+	case err == nil:
+		c.offered.Store(name, c.now())
+	case known && errors.Is(err, ErrNotCapable) && c.now().Sub(last.(time.Time)) < offeredTime:
+		return answer{}, fail(fault.Transient, a.status, HTMLAnswer, "Aloware answered "+r.method+" "+prefix+endpoint(r.path)+
+			" with a web page; it gave data not long ago")
 	}
 	return a, err
 }

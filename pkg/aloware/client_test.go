@@ -209,10 +209,10 @@ func TestAssumedEndpoints(t *testing.T) {
 		capable bool
 	}{
 		{"documented makes no call", aloware.Documented, nil, fault.Permanent, aloware.NotCapable, false},
-		{"page where the token is good", aloware.Full, []step{list, {call: "GET users", answer: `[]`}}, fault.Permanent, aloware.NotCapable, false},
+		{"page where the token is good", aloware.Full, []step{list, {call: "GET users", answer: `[]`}, list}, fault.Permanent, aloware.NotCapable, false},
 		{"page where the token is wrong", aloware.Full, []step{list, {call: "GET users", answer: page}}, fault.Unauthorized, aloware.HTMLAnswer, true},
-		{"not found page", aloware.Full, []step{{call: list.call, status: 404, answer: page}, {call: "GET users", answer: `[]`}}, fault.Permanent, aloware.NotCapable, false},
-		{"wrong method", aloware.Full, []step{{call: list.call, status: 405, answer: `{}`}, {call: "GET users", answer: `[]`}}, fault.Permanent, aloware.NotCapable, false},
+		{"not found page", aloware.Full, []step{{call: list.call, status: 404, answer: page}, {call: "GET users", answer: `[]`}, {call: list.call, status: 404, answer: page}}, fault.Permanent, aloware.NotCapable, false},
+		{"wrong method", aloware.Full, []step{{call: list.call, status: 405, answer: `{}`}, {call: "GET users", answer: `[]`}, {call: list.call, status: 405, answer: `{}`}}, fault.Permanent, aloware.NotCapable, false},
 		{"no list", aloware.Full, []step{{call: list.call, answer: `{"a":1}`}}, fault.Permanent, aloware.Malformed, true},
 	}
 	for _, test := range tests {
@@ -226,6 +226,26 @@ func TestAssumedEndpoints(t *testing.T) {
 				t.Errorf("errors.Is(%v, ErrNotCapable) is %v", err, !test.capable)
 			}
 		})
+	}
+}
+
+// A single web page says nothing of an endpoint: the same call is made again,
+// and where it gave data before, not even several pages do.
+func TestADisturbanceIsNotTakenForAMissingEndpoint(t *testing.T) {
+	t.Parallel()
+	list, users := "GET disposition-statuses", step{call: "GET users", answer: `[]`}
+	c := play(t, aloware.Full, &budget{},
+		step{call: list, answer: page}, users, step{call: list, answer: `[{"id":1,"name":"Sold"}]`},
+		step{call: list, answer: page}, users, step{call: list, answer: page},
+		step{call: list, answer: page}, step{call: "GET users", status: 401, answer: `{}`})
+	if got, err := c.Dispositions(t.Context()); err != nil || len(got.Entries) != 1 {
+		t.Errorf("after one page: %v, %v", got, err)
+	}
+	if _, err := c.Dispositions(t.Context()); !fault.Is(err, fault.Transient) || errors.Is(err, aloware.ErrNotCapable) {
+		t.Errorf("two pages of what gave data: %v, want a transient fault", err)
+	}
+	if _, err := c.Dispositions(t.Context()); !fault.Is(err, fault.Unauthorized) {
+		t.Errorf("a token that is refused meanwhile: %v", err)
 	}
 }
 

@@ -26,6 +26,9 @@ const (
 	window = 256
 	// attemptTime is how long one attempt may wait for its acknowledgement.
 	attemptTime = 5 * time.Second
+	// inProcess is how long the server is believed that a copy of a message is
+	// about to be stored.
+	inProcess = 5 * time.Second
 )
 
 // Message is one run of events or patches of one tenant. The bus cuts it into
@@ -336,7 +339,13 @@ func (p *Publisher) send(ctx context.Context, msg *nats.Msg) error {
 }
 
 // send publishes one message until it is acknowledged, refused, or ctx is done.
+//
+// A server that stops leading while it stores a message may keep its id as being
+// in process for the whole window of deduplication, and take no copy (error 10158,
+// seen where leaders stepped down). The message then goes on under another id: a
+// second copy of an event is known by the event's own id.
 func (b *Bus) send(ctx context.Context, msg *nats.Msg) error {
+	var since time.Time // of the first answer that a copy is in process
 	for wait := newBackoff(); ; {
 		err := b.attempt(ctx, msg)
 		if err == nil {
@@ -352,6 +361,12 @@ func (b *Bus) send(ctx context.Context, msg *nats.Msg) error {
 			return fault.Wrap(fault.Transient, fmt.Errorf("publish %s: %w: %w", msg.Subject, ErrFull, err))
 		case errors.As(err, &api) && api.Code == 400:
 			return fault.Wrap(fault.Permanent, fmt.Errorf("publish %s: %w: %w", msg.Subject, ErrInvalid, err))
+		case errors.As(err, &api) && api.ErrorCode == 10158:
+			if since.IsZero() {
+				since = time.Now()
+			} else if time.Since(since) > inProcess {
+				msg.Header[nats.MsgIdHdr] = []string{nuid.Next()}
+			}
 		}
 		if wait.pause(ctx) != nil {
 			return unavailable("publish "+msg.Subject, err)

@@ -195,10 +195,13 @@ type consumer struct {
 	delivered    uint64 // consumer's sequence of the last message
 }
 
-// close stops the iteration and lets the server forget the consumer, without
-// waiting for its answer: if it is lost, the server forgets by itself.
+// close stops the iteration, where one was begun, and lets the server forget
+// the consumer, without waiting for its answer: if it is lost, the server
+// forgets by itself.
 func (c *consumer) close(b *Bus) {
-	c.messages.Stop()
+	if c.messages != nil {
+		c.messages.Stop()
+	}
 	_ = b.nc.PublishRequest(jetstream.DefaultAPIPrefix+"CONSUMER.DELETE."+c.stream+"."+c.name, b.nc.NewInbox(), nil)
 }
 
@@ -223,6 +226,7 @@ func (r *Reader) open(ctx context.Context) (*consumer, error) {
 		AckPolicy: jetstream.AckNonePolicy, InactiveThreshold: inactive, Replicas: 1, MemoryStorage: true,
 	})
 	if err != nil {
+		c.close(r.bus) // it may have been made, and only the answer is missing
 		return nil, err
 	}
 	c.messages, err = made.Messages(
@@ -230,6 +234,7 @@ func (r *Reader) open(ctx context.Context) (*consumer, error) {
 		jetstream.PullExpiry(30*time.Second), jetstream.PullHeartbeat(heartbeat),
 		jetstream.WithMessagesErrOnMissingHeartbeat(true))
 	if err != nil {
+		c.close(r.bus)
 		return nil, err
 	}
 	return c, nil
@@ -266,6 +271,7 @@ func (r *Reader) run(ctx context.Context, c *consumer) {
 			}
 		}
 		if ctx.Err() != nil || r.bus.nc.IsClosed() {
+			c.close(r.bus) // made while the reader was being closed
 			r.fail(fmt.Errorf("read %s: %w", c.stream, ErrClosed))
 			return
 		}

@@ -72,15 +72,21 @@ func TestTheReaderGoesOnOverRestartsAndALostConsumer(t *testing.T) {
 	}
 
 	r.Close()
-	stream := rawStream(t, e)
+	allForgotten(t, rawStream(t, e))
+}
+
+// allForgotten waits until the stream has no consumer.
+func allForgotten(t testing.TB, stream jetstream.Stream) {
+	t.Helper()
 	for limit := within(t, 5*time.Second); ; {
 		info, err := stream.Info(limit)
 		if err != nil {
 			t.Fatal("consumers stay behind: ", err)
 		}
 		if info.State.Consumers == 0 {
-			break
+			return
 		}
+		<-time.After(10 * time.Millisecond)
 	}
 }
 

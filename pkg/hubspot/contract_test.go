@@ -499,6 +499,9 @@ func TestFaultsLeavePatchesUndone(t *testing.T) {
 		if !fault.Is(got[0].Err, c.class) || !fault.Is(got[1].Err, c.class) {
 			t.Errorf("status %d: got %v and %v, want %s", c.status, got[0].Err, got[1].Err, c.class)
 		}
+		if wait := fault.As(got[0].Err).Wait; c.status == 477 && wait != 2*time.Second {
+			t.Errorf("a portal that moves asked for 2 s, and is left alone for %v", wait)
+		}
 		if stopped := c.class == fault.Throttled || c.class == fault.Unauthorized; stopped && got[2].Err == nil {
 			t.Errorf("status %d: another call was made in the same run", c.status)
 		}

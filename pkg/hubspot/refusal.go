@@ -20,7 +20,9 @@ const (
 	searchWait = time.Second
 	lockWait   = 2 * time.Second
 	dailyProbe = 15 * time.Minute
-	longestAsk = 24 * time.Hour
+	// migrationWait is ours: the guideline for 477 is Retry-After alone.
+	migrationWait = time.Minute
+	longestAsk    = 24 * time.Hour
 )
 
 // errorBody is HubSpot's error in every form that was seen: as the body of a
@@ -236,9 +238,11 @@ func classify(call string, status int, header http.Header, raw []byte, pool quot
 		if asked > 0 {
 			refused.Wait = asked
 		}
-	case status == 477: // the account moves to another data centre
+	case status == 477: // the account moves to another data centre, and says for how long
 		refused.Class = fault.Throttled
-		refused.Wait = max(asked, time.Minute)
+		if asked == 0 {
+			refused.Wait = migrationWait
+		}
 	case status == http.StatusLocked:
 		refused.Class = fault.Transient
 		refused.Wait = max(asked, lockWait)
