@@ -36,7 +36,7 @@ build: ## Build all programs into bin/
 
 .PHONY: proto
 proto: ## Generate the Go code of the events
-	@cd proto && export GOWORK=off && $(TOOL) buf lint && $(TOOL) buf generate
+	@cd proto && export GOWORK=off && $(TOOL) buf lint && $(TOOL) buf generate && $(TOOL) buf generate --template buf.gen.contact.yaml --path contact
 
 .PHONY: proto-check
 proto-check: ## Fail if the generated code is not what the sources give

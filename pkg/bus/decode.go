@@ -4,18 +4,17 @@ import (
 	"errors"
 	"fmt"
 
-	"google.golang.org/protobuf/proto"
-
 	"lockstep.internal/pkg/contact"
 	"lockstep.internal/pkg/fault"
 	contactv1 "lockstep.internal/proto/contact/v1"
 )
 
 // decodeChanges reads a run of events. Events that it cannot read are left out
-// and told in the error; the others are returned in their order.
+// and told in the error; the others are returned in their order, and keep parts of
+// the data.
 func decodeChanges(data []byte, tenant contact.Tenant) ([]contact.Incoming, error) {
 	var run contactv1.ChangeRun
-	if err := proto.Unmarshal(data, &run); err != nil {
+	if err := run.UnmarshalVTUnsafe(data); err != nil {
 		return nil, fmt.Errorf("%w: no change run: %w", ErrUndecodable, err)
 	}
 	if run.GetTenant() != string(tenant) {
@@ -40,7 +39,7 @@ func decodeChanges(data []byte, tenant contact.Tenant) ([]contact.Incoming, erro
 // decodePatches reads a run of patches, in the manner of decodeChanges.
 func decodePatches(data []byte, tenant contact.Tenant, system contact.System) ([]contact.Patch, error) {
 	var run contactv1.PatchRun
-	if err := proto.Unmarshal(data, &run); err != nil {
+	if err := run.UnmarshalVTUnsafe(data); err != nil {
 		return nil, fmt.Errorf("%w: no patch run: %w", ErrUndecodable, err)
 	}
 	if run.GetTenant() != string(tenant) {

@@ -3,8 +3,6 @@ package bus
 import (
 	"fmt"
 
-	"google.golang.org/protobuf/proto"
-
 	"lockstep.internal/pkg/contact"
 	contactv1 "lockstep.internal/proto/contact/v1"
 )
@@ -15,17 +13,18 @@ func EncodePatch(p *contact.Patch) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode a patch: %w", err)
 	}
-	raw, err := proto.Marshal(message)
+	raw, err := message.MarshalVT()
 	if err != nil {
 		return nil, fmt.Errorf("encode a patch: %w", err)
 	}
 	return raw, nil
 }
 
-// DecodePatch is the inverse of EncodePatch.
+// DecodePatch is the inverse of EncodePatch. The patch keeps parts of raw, which
+// must not be written to any more.
 func DecodePatch(raw []byte, system contact.System) (contact.Patch, error) {
 	var message contactv1.PropertyPatch
-	if err := proto.Unmarshal(raw, &message); err != nil {
+	if err := message.UnmarshalVTUnsafe(raw); err != nil {
 		return contact.Patch{}, fmt.Errorf("decode a patch: %w", err)
 	}
 	return decodePatch(&message, system)

@@ -5,8 +5,6 @@ import (
 	"maps"
 	"slices"
 
-	"google.golang.org/protobuf/proto"
-
 	"lockstep.internal/pkg/contact"
 	"lockstep.internal/pkg/fault"
 	"lockstep.internal/pkg/mapping"
@@ -40,17 +38,18 @@ func encodeState(s *resolve.State) ([]byte, error) {
 			InboundTexts: lineToProto(&a.InboundTexts), OutboundTexts: lineToProto(&a.OutboundTexts),
 		}
 	}
-	raw, err := proto.Marshal(out)
+	raw, err := out.MarshalVT()
 	if err != nil {
 		return nil, fmt.Errorf("encode contact state: %w", err)
 	}
 	return raw, nil
 }
 
-// decodeState is the inverse of encodeState.
+// decodeState is the inverse of encodeState. The state keeps parts of raw, which
+// must not be written to any more.
 func decodeState(raw []byte) (*resolve.State, error) {
 	var in contactv1.ContactState
-	if err := proto.Unmarshal(raw, &in); err != nil {
+	if err := in.UnmarshalVTUnsafe(raw); err != nil {
 		return nil, fmt.Errorf("decode contact state: %w", err)
 	}
 	s := &resolve.State{

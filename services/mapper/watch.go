@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -316,7 +317,12 @@ func (c *flowCache) keep(id contact.Tenant, watch *resolve.Watch) {
 	if known == nil || len(watch.Touched) == 0 {
 		return
 	}
-	maps.Copy(known.windows, watch.Touched)
+	for on, window := range watch.Touched {
+		if _, ok := known.windows[on]; !ok {
+			on.Source = strings.Clone(on.Source) // not with the whole message that it is a part of
+		}
+		known.windows[on] = window
+	}
 }
 
 func (c *flowCache) drop(id contact.Tenant) {

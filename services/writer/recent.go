@@ -1,6 +1,7 @@
 package writer
 
 import (
+	"strings"
 	"sync"
 
 	"lockstep.internal/pkg/contact"
@@ -48,7 +49,11 @@ func (r *recent) add(tenant contact.Tenant, patch *contact.Patch) {
 		r.next = (r.next + 1) % len(r.order)
 	}
 	for _, p := range patch.Properties {
-		known[p.Name] = max(known[p.Name], p.Version)
+		if version, ok := known[p.Name]; ok {
+			known[p.Name] = max(version, p.Version)
+		} else {
+			known[strings.Clone(p.Name)] = p.Version // not with the whole row that the name is a part of
+		}
 	}
 }
 
