@@ -80,13 +80,9 @@ func commit(ctx context.Context, tx *postgres.Tx, b *people.Batch, now time.Time
 				into[0], into[1] = append(into[0], string(e.Tenant)), append(into[1], string(key))
 			}
 		case e.Changed:
-			raw, err := encodeState(e.State)
-			if err != nil {
-				return err
-			}
 			save = append(save, postgres.StoredContact{
 				Tenant: e.Tenant, Key: e.Key, Revision: e.Revision, Version: e.State.Version,
-				WaitsList: e.State.WaitsForList(), Name: e.State.Name(), State: raw,
+				WaitsList: e.State.WaitsForList(), Name: e.State.Name(), State: encodeState(e.State),
 			})
 			add, remove := e.Changes()
 			change(e.Key, add, remove)

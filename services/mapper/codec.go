@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 
+	"google.golang.org/protobuf/encoding/protowire"
+
 	"lockstep.internal/pkg/contact"
 	"lockstep.internal/pkg/fault"
 	"lockstep.internal/pkg/mapping"
@@ -12,37 +14,171 @@ import (
 	"lockstep.internal/services/mapper/resolve"
 )
 
-// encodeState makes the stored form of a contact's state.
-func encodeState(s *resolve.State) ([]byte, error) {
-	out := &contactv1.ContactState{
-		Version: int64(s.Version), Seen: s.Seen, Outside: s.Outside,
-		Hubspot: sideToProto(&s.Sides[0]), Aloware: sideToProto(&s.Sides[1]),
-		Fields: make([]*contactv1.FieldState, 0, len(s.Fields)),
-	}
+// encodeState makes the stored form of a contact's state, the message ContactState.
+// It is written field by field, by the numbers of state.proto: a state is encoded
+// each time that its contact is heard of, and messages made for that alone would
+// cost more than all of the rules.
+func encodeState(s *resolve.State) []byte {
+	const usual = 3 << 10 // bytes of a state
+	w := wire(make([]byte, 0, usual))
+	w.number(1, int64(s.Version))
+	w.message(2, func() { w.side(&s.Sides[0]) })
+	w.message(3, func() { w.side(&s.Sides[1]) })
 	for _, key := range slices.Sorted(maps.Keys(s.Fields)) {
-		f := s.Fields[key]
-		out.Fields = append(out.Fields, &contactv1.FieldState{
-			Key: key, HubspotEdit: editToProto(f.Edits[0]), AlowareEdit: editToProto(f.Edits[1]),
-			Hubspot: fieldSideToProto(&f.Sides[0]), Aloware: fieldSideToProto(&f.Sides[1]),
-			HubspotFormer: editToProto(f.Former[0]), AlowareFormer: editToProto(f.Former[1]),
-			HubspotGuessed: f.Guessed[0], AlowareGuessed: f.Guessed[1],
-			Asked: f.Asked, Approved: editToProto(f.Approved),
-			HubspotSince: f.Binding.Since[0], AlowareSince: f.Binding.Since[1], Formed: f.Binding.Formed, Renewed: f.Binding.Renewed,
-			Tug:  tugToProto(f.Tug),
-			Held: heldToProto(f.Held), LetBe: editToProto(f.LetBe), Undone: editToProto(f.Undone), CountedMs: int64(f.Counted),
+		w.message(4, func() { w.field(key, s.Fields[key]) })
+	}
+	w.hashes(5, s.Seen)
+	if a := s.Activity; a != nil {
+		w.message(6, func() {
+			for i, line := range []*resolve.Line{&a.InboundCalls, &a.OutboundCalls, &a.InboundTexts, &a.OutboundTexts} {
+				w.message(protowire.Number(i+1), func() { w.line(line) })
+			}
 		})
 	}
-	if a := s.Activity; a != nil {
-		out.Activity = &contactv1.ActivityState{
-			InboundCalls: lineToProto(&a.InboundCalls), OutboundCalls: lineToProto(&a.OutboundCalls),
-			InboundTexts: lineToProto(&a.InboundTexts), OutboundTexts: lineToProto(&a.OutboundTexts),
+	w.flag(7, s.Outside)
+	return w
+}
+
+func (w *wire) side(s *resolve.Side) {
+	w.text(1, s.ID)
+	w.texts(2, s.Aliases)
+	w.flag(3, s.Read)
+	w.flag(4, s.Gone)
+	w.number(5, int64(s.Creating))
+	w.number(6, int64(s.Fetching))
+	w.refusal(7, s.Refused)
+	w.texts(8, s.Candidates)
+	w.text(9, s.Phone)
+	w.text(10, s.Email)
+	w.text(11, s.Sought)
+	w.text(12, s.Mobile)
+	w.number(13, int64(s.Doubt))
+	w.number(14, int64(s.Pull))
+	w.texts(20, s.Apart)
+	w.number(21, int64(s.Leaving))
+	w.flag(22, s.Left)
+	w.number(23, int64(s.Archiving))
+	w.number(24, int64(s.Made))
+}
+
+func (w *wire) field(key string, f *resolve.Field) {
+	w.text(1, key)
+	w.edit(2, f.Edits[0])
+	w.fieldSide(3, &f.Sides[0])
+	w.fieldSide(4, &f.Sides[1])
+	w.edit(5, f.Edits[1])
+	w.flag(6, f.Asked)
+	w.edit(7, f.Approved)
+	w.number(8, f.Binding.Since[0])
+	w.number(9, f.Binding.Since[1])
+	w.number(10, f.Binding.Formed)
+	w.number(11, f.Binding.Renewed)
+	if f.Tug != nil {
+		w.message(12, func() { w.tug(f.Tug) })
+	}
+	w.edit(13, f.Former[0])
+	w.edit(14, f.Former[1])
+	w.flag(15, f.Guessed[0])
+	w.flag(16, f.Guessed[1])
+	if h := f.Held; h != nil {
+		w.message(30, func() {
+			w.text(1, h.Hold)
+			w.edit(2, h.Edit)
+			w.text(3, h.Text)
+			w.text(4, h.Former)
+		})
+	}
+	w.edit(31, f.LetBe)
+	w.edit(32, f.Undone)
+	w.number(33, int64(f.Counted))
+}
+
+func (w *wire) edit(n protowire.Number, e resolve.Edit) {
+	if e.Side == 0 {
+		return
+	}
+	w.message(n, func() {
+		w.text(1, e.Value)
+		w.number(2, int64(e.At))
+		w.number(3, int64(e.Side))
+	})
+}
+
+func (w *wire) fieldSide(n protowire.Number, f *resolve.FieldSide) {
+	if !f.Known && len(f.Writes) == 0 && f.Rejected == nil && !f.Forgotten {
+		return
+	}
+	w.message(n, func() {
+		w.flag(1, f.Known)
+		w.text(2, f.Value)
+		w.number(3, int64(f.Since))
+		w.number(4, int64(f.Seen.At))
+		for i := range f.Past {
+			p := &f.Past[i]
+			w.message(5, func() {
+				w.text(1, p.Value)
+				w.number(2, int64(p.Since))
+				w.number(3, int64(p.Until))
+				w.number(4, int64(p.Last))
+			})
 		}
+		for i := range f.Writes {
+			w.message(6, func() { w.write(&f.Writes[i]) })
+		}
+		if r := f.Rejected; r != nil {
+			w.message(7, func() {
+				w.text(1, r.Value)
+				w.number(2, int64(r.Version))
+				w.refusal(3, &r.Refusal)
+				w.text(4, r.Profile)
+			})
+		}
+		w.number(8, int64(f.Seen.From))
+		w.number(9, int64(f.Seen.To))
+		w.flag(10, f.Forgotten)
+		w.text(11, f.Native)
+		w.flag(12, f.Stale)
+	})
+}
+
+func (w *wire) write(write *resolve.Write) {
+	w.number(1, int64(write.Version))
+	w.text(2, write.Value)
+	w.number(3, int64(write.After))
+	w.number(4, int64(write.Applied))
+	w.flag(5, write.Sought)
+	w.flag(6, write.Replaced)
+	w.flag(7, write.Doubtful)
+}
+
+func (w *wire) refusal(n protowire.Number, r *fault.Refusal) {
+	if r == nil {
+		return
 	}
-	raw, err := out.MarshalVT()
-	if err != nil {
-		return nil, fmt.Errorf("encode contact state: %w", err)
-	}
-	return raw, nil
+	w.message(n, func() {
+		w.text(1, r.Class.String())
+		w.text(2, r.Reason)
+		w.text(3, r.Message)
+		w.number(4, int64(r.Status))
+		w.text(5, r.CorrelationID)
+	})
+}
+
+func (w *wire) line(l *resolve.Line) {
+	w.number(1, l.Count)
+	w.number(2, l.Base)
+	w.number(3, int64(l.First))
+	w.number(4, int64(l.Last))
+	w.text(5, l.LastID)
+	w.text(6, l.LastBody)
+	w.number(7, int64(l.Disposed))
+	w.text(8, l.DisposedID)
+	w.number(9, int64(l.DisposedUpdated))
+	w.text(10, l.Disposition)
+	w.number(20, l.Told)
+	w.flag(21, l.Based)
+	w.number(22, int64(l.BasedAt))
+	w.texts(23, l.Open)
 }
 
 // decodeState is the inverse of encodeState. The state keeps parts of raw, which
@@ -78,16 +214,6 @@ func decodeState(raw []byte) (*resolve.State, error) {
 	return s, nil
 }
 
-func sideToProto(s *resolve.Side) *contactv1.ContactSide {
-	return &contactv1.ContactSide{
-		Id: s.ID, Aliases: s.Aliases, Read: s.Read, Gone: s.Gone,
-		Creating: int64(s.Creating), Fetching: int64(s.Fetching), DoubtMs: int64(s.Doubt),
-		Refused: refusalToProto(s.Refused), Candidates: s.Candidates,
-		Phone: s.Phone, Mobile: s.Mobile, Email: s.Email, Sought: s.Sought, PullMs: int64(s.Pull), Apart: s.Apart,
-		LeavingMs: int64(s.Leaving), Left: s.Left, Archiving: int64(s.Archiving), MadeMs: int64(s.Made),
-	}
-}
-
 func sideFromProto(s *contactv1.ContactSide) resolve.Side {
 	if s == nil {
 		return resolve.Side{}
@@ -101,13 +227,6 @@ func sideFromProto(s *contactv1.ContactSide) resolve.Side {
 	}
 }
 
-func editToProto(e resolve.Edit) *contactv1.Edit {
-	if e.Side == 0 {
-		return nil
-	}
-	return &contactv1.Edit{Value: e.Value, AtMs: int64(e.At), Side: contactv1.System(e.Side)}
-}
-
 func editFromProto(e *contactv1.Edit) resolve.Edit {
 	if e == nil {
 		return resolve.Edit{}
@@ -115,42 +234,11 @@ func editFromProto(e *contactv1.Edit) resolve.Edit {
 	return resolve.Edit{Value: e.Value, At: contact.Millis(e.AtMs), Side: contact.System(e.Side)}
 }
 
-func heldToProto(h *resolve.Held) *contactv1.HeldEdit {
-	if h == nil {
-		return nil
-	}
-	return &contactv1.HeldEdit{Hold: h.Hold, Edit: editToProto(h.Edit), Text: h.Text, Former: h.Former}
-}
-
 func heldFromProto(h *contactv1.HeldEdit) *resolve.Held {
 	if h == nil {
 		return nil
 	}
 	return &resolve.Held{Hold: h.Hold, Edit: editFromProto(h.Edit), Text: h.Text, Former: h.Former}
-}
-
-func fieldSideToProto(f *resolve.FieldSide) *contactv1.FieldSide {
-	if !f.Known && len(f.Writes) == 0 && f.Rejected == nil && !f.Forgotten {
-		return nil
-	}
-	out := &contactv1.FieldSide{
-		Known: f.Known, Value: f.Value, SinceMs: int64(f.Since),
-		SeenFromMs: int64(f.Seen.From), SeenAtMs: int64(f.Seen.At), SeenToMs: int64(f.Seen.To),
-		Forgotten: f.Forgotten, Native: f.Native, Stale: f.Stale,
-	}
-	for _, p := range f.Past {
-		out.Past = append(out.Past, &contactv1.PastValue{Value: p.Value, SinceMs: int64(p.Since), LastMs: int64(p.Last), UntilMs: int64(p.Until)})
-	}
-	for _, w := range f.Writes {
-		out.Writes = append(out.Writes, &contactv1.FieldWrite{
-			Version: int64(w.Version), Value: w.Value, AfterMs: int64(w.After), AppliedMs: int64(w.Applied), Sought: w.Sought,
-			Replaced: w.Replaced, Doubtful: w.Doubtful,
-		})
-	}
-	if r := f.Rejected; r != nil {
-		out.Rejected = &contactv1.FieldRejection{Value: r.Value, Version: int64(r.Version), Error: refusalToProto(&r.Refusal), Profile: r.Profile}
-	}
-	return out
 }
 
 func fieldSideFromProto(f *contactv1.FieldSide) resolve.FieldSide {
@@ -180,29 +268,12 @@ func fieldSideFromProto(f *contactv1.FieldSide) resolve.FieldSide {
 	return out
 }
 
-func refusalToProto(r *fault.Refusal) *contactv1.Error {
-	if r == nil {
-		return nil
-	}
-	return &contactv1.Error{
-		Class: r.Class.String(), Reason: r.Reason, Message: r.Message, Status: int32(r.Status), CorrelationId: r.CorrelationID,
-	}
-}
-
 func refusalFromProto(e *contactv1.Error) *fault.Refusal {
 	if e == nil {
 		return nil
 	}
 	return &fault.Refusal{
 		Class: fault.ParseClass(e.Class), Reason: e.Reason, Message: e.Message, Status: int(e.Status), CorrelationID: e.CorrelationId,
-	}
-}
-
-func lineToProto(l *resolve.Line) *contactv1.ActivityLine {
-	return &contactv1.ActivityLine{
-		Count: l.Count, Base: l.Base, FirstMs: int64(l.First), LastMs: int64(l.Last), LastId: l.LastID, LastBody: l.LastBody,
-		DisposedMs: int64(l.Disposed), DisposedId: l.DisposedID, DisposedUpdatedMs: int64(l.DisposedUpdated), Disposition: l.Disposition,
-		Told: l.Told, Based: l.Based, BasedMs: int64(l.BasedAt), Open: l.Open,
 	}
 }
 

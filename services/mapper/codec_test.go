@@ -59,11 +59,7 @@ func TestStateIsStoredWhole(t *testing.T) {
 			}
 		}
 	}
-	raw, err := encodeState(want)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := decodeState(raw)
+	got, err := decodeState(encodeState(want))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,23 +1,51 @@
 package mapper
 
 import (
+	"google.golang.org/protobuf/encoding/protowire"
+
 	"lockstep.internal/pkg/contact"
 	contactv1 "lockstep.internal/proto/contact/v1"
 	"lockstep.internal/services/mapper/resolve"
 )
 
-func tugToProto(t *resolve.Tug) *contactv1.FieldTug {
-	if t == nil {
-		return nil
-	}
-	out := &contactv1.FieldTug{Hubspot: rewritingToProto(&t.Sides[0]), Aloware: rewritingToProto(&t.Sides[1]), Values: t.Values, LastMs: int64(t.Last)}
-	if r := t.Rest; r != nil {
-		out.Rest = &contactv1.FieldRest{
-			Side: contactv1.System(r.Side), Rounds: int32(r.Rounds), TookMs: int64(r.Took), By: r.By, Ours: r.Ours, Theirs: r.Theirs,
-			Apart: r.Apart, Form: r.Form,
+func (w *wire) tug(t *resolve.Tug) {
+	for i := range t.Sides {
+		if r := &t.Sides[i]; len(r.Rounds) > 0 || r.Last != "" || r.By != "" || r.Edited != 0 {
+			w.message(protowire.Number(i+1), func() { w.rewriting(r) })
 		}
 	}
-	return out
+	if r := t.Rest; r != nil {
+		w.message(3, func() {
+			w.number(1, int64(r.Side))
+			w.number(2, int64(r.Rounds))
+			w.number(3, int64(r.Took))
+			w.text(5, r.By)
+			w.text(6, r.Ours)
+			w.flag(9, r.Apart)
+			w.hash(10, r.Form)
+			w.text(11, r.Theirs)
+		})
+	}
+	w.texts(4, t.Values)
+	w.number(5, int64(t.Last))
+}
+
+func (w *wire) rewriting(r *resolve.Rewriting) {
+	if len(r.Rounds) > 0 {
+		w.message(1, func() {
+			for i := range r.Rounds {
+				*w = protowire.AppendVarint(*w, uint64(r.Rounds[i].At))
+			}
+		})
+		w.message(2, func() {
+			for i := range r.Rounds {
+				*w = protowire.AppendVarint(*w, protowire.EncodeBool(r.Rounds[i].Back))
+			}
+		})
+	}
+	w.text(3, r.Last)
+	w.text(4, r.By)
+	w.number(5, int64(r.Edited))
 }
 
 func tugFromProto(t *contactv1.FieldTug) *resolve.Tug {
@@ -30,17 +58,6 @@ func tugFromProto(t *contactv1.FieldTug) *resolve.Tug {
 			Side: contact.System(r.Side), Rounds: int(r.Rounds), Took: contact.Millis(r.TookMs), By: r.By, Ours: r.Ours, Theirs: r.Theirs,
 			Apart: r.Apart, Form: r.Form,
 		}
-	}
-	return out
-}
-
-func rewritingToProto(r *resolve.Rewriting) *contactv1.Rewriting {
-	if len(r.Rounds) == 0 && r.Last == "" && r.By == "" && r.Edited == 0 {
-		return nil
-	}
-	out := &contactv1.Rewriting{Last: r.Last, By: r.By, EditedMs: int64(r.Edited)}
-	for _, round := range r.Rounds {
-		out.RoundsMs, out.Back = append(out.RoundsMs, int64(round.At)), append(out.Back, round.Back)
 	}
 	return out
 }

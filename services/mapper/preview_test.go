@@ -46,11 +46,7 @@ func stocked(t testing.TB, contacts int) *Mapper {
 	for from := 0; from < contacts; from += page {
 		var stored []postgres.StoredContact
 		for i := from; i < min(from+page, contacts); i++ {
-			raw, err := encodeState(inStep(rules, i))
-			if err != nil {
-				t.Fatal(err)
-			}
-			stored = append(stored, postgres.StoredContact{Tenant: "demo", Key: contact.NewKey(contact.HubSpot, fmt.Sprintf("%09d", i)), Version: 9, State: raw})
+			stored = append(stored, postgres.StoredContact{Tenant: "demo", Key: contact.NewKey(contact.HubSpot, fmt.Sprintf("%09d", i)), Version: 9, State: encodeState(inStep(rules, i))})
 		}
 		if err := db.InTx(t.Context(), func(tx *postgres.Tx) error { return tx.SaveContacts(t.Context(), stored) }); err != nil {
 			t.Fatal(err)

@@ -103,7 +103,7 @@ func (a *account) during(ctx context.Context, round string, do func(context.Cont
 func compare(who string, quiet, busy times, factor float64) []line {
 	ratio := busy.part(.99).Seconds() / quiet.part(.99).Seconds()
 	show := func(t times) string {
-		return fmt.Sprintf("p50 %v, p99 %v of %d", t.part(.5).Round(time.Millisecond), t.part(.99).Round(time.Millisecond), len(t))
+		return fmt.Sprintf("p50 %v, p95 %v, p99 %v of %d", t.part(.5).Round(time.Millisecond), t.part(.95).Round(time.Millisecond), t.part(.99).Round(time.Millisecond), len(t))
 	}
 	return []line{
 		{what: who + ", in quiet times", value: show(quiet)},
