@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"lockstep.internal/pkg/contact"
 )
@@ -72,6 +73,19 @@ func (tx *Tx) LockLaneRows(ctx context.Context, system contact.System, tenants [
 // locked: lock and decide again.
 var ErrLaneRow = errors.New("a row came up meanwhile")
 
+// insertLaneRows inserts rows (parameters 1 to 12) that do not exist.
+const insertLaneRows = `
+	INSERT INTO lane_row (tenant, system, contact, partition, bulk, version, revision, attempts, next_at, first_at, error, job, patch)
+	SELECT tenant, $1, contact, partition, bulk, version, nextval('lane_revision'), attempts, coalesce(next_at, now()), coalesce(first_at, now()), error, job, patch
+	FROM (SELECT * FROM unnest($2::text[], $3::text[], $4::int[], $5::boolean[], $6::bigint[], $7::int[], $8::timestamptz[], $9::timestamptz[], $10::text[], $11::text[], $12::bytea[])
+	      AS w(tenant, contact, partition, bulk, version, attempts, next_at, first_at, error, job, patch) ORDER BY tenant, contact) w
+	ON CONFLICT (tenant, system, contact) DO NOTHING`
+
+// inserted are the parameters of insertLaneRows.
+func (a *laneArrays) inserted(system contact.System) []any {
+	return []any{system.String(), a.tenants, a.contacts, a.partitions, a.bulk, a.versions, a.attempts, a.next, a.first, a.errors, a.jobs, a.patches}
+}
+
 // AddLaneRows inserts rows that did not exist when the transaction locked what
 // it found. The rows are the patches of different contacts. Where somebody
 // else has inserted one meanwhile it gives ErrLaneRow, and the others are
@@ -81,13 +95,7 @@ func (tx *Tx) AddLaneRows(ctx context.Context, system contact.System, rows []Lan
 		return nil
 	}
 	a := arraysOf(rows)
-	tag, err := tx.tx.Exec(ctx, `
-		INSERT INTO lane_row (tenant, system, contact, partition, bulk, version, revision, attempts, next_at, first_at, error, job, patch)
-		SELECT tenant, $1, contact, partition, bulk, version, nextval('lane_revision'), attempts, coalesce(next_at, now()), coalesce(first_at, now()), error, job, patch
-		FROM (SELECT * FROM unnest($2::text[], $3::text[], $4::int[], $5::boolean[], $6::bigint[], $7::int[], $8::timestamptz[], $9::timestamptz[], $10::text[], $11::text[], $12::bytea[])
-		      AS w(tenant, contact, partition, bulk, version, attempts, next_at, first_at, error, job, patch) ORDER BY tenant, contact) w
-		ON CONFLICT (tenant, system, contact) DO NOTHING`,
-		system.String(), a.tenants, a.contacts, a.partitions, a.bulk, a.versions, a.attempts, a.next, a.first, a.errors, a.jobs, a.patches)
+	tag, err := tx.tx.Exec(ctx, insertLaneRows, a.inserted(system)...)
 	if err != nil {
 		return fmt.Errorf("add %d rows: %w", len(rows), err)
 	}
@@ -95,6 +103,36 @@ func (tx *Tx) AddLaneRows(ctx context.Context, system contact.System, rows []Lan
 		return ErrLaneRow
 	}
 	return nil
+}
+
+// AdvanceAdding is Advance where the effects are rows that do not exist: one
+// statement, and so one question to the database where Advance asks five. Where one
+// of them exists it gives false, and nothing is stored.
+func (db *DB) AdvanceAdding(ctx context.Context, l *Lease, to Position, system contact.System, rows []LaneRow) (bool, error) {
+	a := arraysOf(rows)
+	// What must not be ends the statement with an error, and takes it back with all it
+	// did: 1/0 for a lease that is lost, the root of a negative number for a row that
+	// was there. The watermark comes last, as in Advance.
+	_, err := db.pool.Exec(ctx, `
+		WITH added AS (`+insertLaneRows+` RETURNING 1), counted AS (SELECT count(*) AS n FROM added), moved AS (
+			UPDATE partition_lease SET applied_seq = $18, applied_at = $19, stream_created = $20, updated_at = now()
+			WHERE stage = $13 AND partition = $14 AND owner = $15 AND session = $16 AND epoch = $17 AND applied_seq = $21 AND expires_at > now()
+			AND (SELECT n FROM counted) >= 0 RETURNING 1)
+		SELECT sqrt((SELECT n FROM counted) - $22::bigint), 1 / (SELECT count(*) FROM moved), set_config('synchronous_commit', 'off', true)`,
+		append(a.inserted(system), l.Stage, l.Partition, l.Owner, l.session, l.Epoch, int64(to.Seq), null(to.StoredAt), null(to.StreamCreated), int64(l.Position.Seq),
+			int64(len(rows)))...)
+	var refused *pgconn.PgError
+	switch {
+	case errors.As(err, &refused) && refused.Code == "2201F":
+		return false, nil
+	case errors.As(err, &refused) && refused.Code == "22012":
+		err = ErrLeaseLost
+	}
+	if err != nil {
+		return false, fmt.Errorf("store a batch of %s-%02d: %w", l.Stage, l.Partition, Classify(err))
+	}
+	l.Position = to
+	return true, nil
 }
 
 // SaveLaneRows replaces rows that the transaction has locked.

@@ -237,6 +237,57 @@ func TestTwoWhoAddTheSameRowLoseNothing(t *testing.T) {
 }
 
 // TestPausesAndDaysAreKept.
+// TestRowsAreAddedWithTheirWatermarkOrNotAtAll: not where one of them is there
+// already, and not by whoever has lost the lease.
+func TestRowsAreAddedWithTheirWatermarkOrNotAtAll(t *testing.T) {
+	t.Parallel()
+	db := laneDB(t)
+	held, _, err := db.Renew(t.Context(), []string{"writer"}, "owner", 1, time.Minute)
+	if err != nil || len(held) != 1 {
+		t.Fatal(held, err)
+	}
+	lease := held[0]
+	add := func(l *postgres.Lease, seq uint64, keys ...contact.Key) (bool, error) {
+		var rows []postgres.LaneRow
+		for _, key := range keys {
+			rows = append(rows, laneRow("demo", key, nil))
+		}
+		return db.AdvanceAdding(t.Context(), l, postgres.Position{Seq: seq}, contact.HubSpot, rows)
+	}
+	want := func(seq uint64, keys ...contact.Key) {
+		t.Helper()
+		stored := laneKeys(dueRows(t, db, "demo", nil, 10))
+		slices.Sort(stored)
+		held, _, err := db.Renew(t.Context(), []string{"writer"}, "owner", 1, time.Minute)
+		if err != nil || len(held) != 1 || held[0].Position.Seq != seq || !slices.Equal(stored, keys) {
+			t.Fatalf("rows %v at %+v: %v, want %v at %d", stored, held, err, keys, seq)
+		}
+	}
+	if done, err := add(&lease, 5, "aloware:1", "aloware:2"); !done || err != nil || lease.Position.Seq != 5 {
+		t.Fatalf("new rows: %v, %v at %d", done, err, lease.Position.Seq)
+	}
+	want(5, "aloware:1", "aloware:2")
+	if done, err := add(&lease, 6, "aloware:3", "aloware:2"); done || err != nil || lease.Position.Seq != 5 {
+		t.Fatalf("a row that was there: %v, %v at %d", done, err, lease.Position.Seq)
+	}
+	want(5, "aloware:1", "aloware:2")
+	stale := lease
+	stale.Position.Seq = 4
+	if done, err := add(&stale, 6, "aloware:4"); done || !errors.Is(err, postgres.ErrLeaseLost) {
+		t.Fatalf("a watermark that was moved by somebody else: %v, %v", done, err)
+	}
+	stale = lease
+	stale.Epoch--
+	if done, err := add(&stale, 6, "aloware:4"); done || !errors.Is(err, postgres.ErrLeaseLost) {
+		t.Fatalf("a lease that was lost: %v, %v", done, err)
+	}
+	want(5, "aloware:1", "aloware:2")
+	if done, err := add(&lease, 7, "aloware:3"); !done || err != nil {
+		t.Fatalf("and on: %v, %v", done, err)
+	}
+	want(7, "aloware:1", "aloware:2", "aloware:3")
+}
+
 func TestPausesAndDaysAreKept(t *testing.T) {
 	t.Parallel()
 	db := laneDB(t)

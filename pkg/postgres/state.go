@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -72,6 +73,49 @@ func (db *DB) ContactKeys(ctx context.Context, refs []Ref) (map[Ref][]contact.Ke
 		return nil, fmt.Errorf("find contacts by reference: %w", err)
 	}
 	return found, nil
+}
+
+// FindContacts is ContactKeys with the contacts that were found, and with those whose
+// own key a reference of kind RefKey is that finds none. The keys of a reference are in
+// order.
+func (db *DB) FindContacts(ctx context.Context, refs []Ref) (map[Ref][]contact.Key, []StoredContact, error) {
+	tenants, kinds, values := make([]string, len(refs)), make([]string, len(refs)), make([]string, len(refs))
+	for i, ref := range refs {
+		tenants[i], kinds[i], values[i] = string(ref.Tenant), string(ref.Kind), ref.Value
+	}
+	rows, err := db.pool.Query(ctx, `
+		WITH w AS (SELECT * FROM unnest($1::text[], $2::text[], $3::text[]) AS w(tenant, kind, value)), found AS MATERIALIZED (
+			SELECT r.tenant, r.kind, r.value, r.contact FROM w
+			CROSS JOIN LATERAL (SELECT * FROM contact_ref WHERE tenant = w.tenant AND kind = w.kind AND value = w.value OFFSET 0) r)
+		SELECT tenant, kind, value, contact, 0::bigint, 0::bigint, false, NULL::bytea FROM found
+		UNION ALL
+		SELECT s.tenant, '', '', s.contact, s.revision, s.version, s.waits_list, s.state
+		FROM (SELECT tenant, contact FROM found UNION SELECT tenant, value FROM w WHERE kind = 'key'
+			AND NOT EXISTS (SELECT FROM found f WHERE f.tenant = w.tenant AND f.kind = w.kind AND f.value = w.value)) n
+		CROSS JOIN LATERAL (SELECT * FROM contact_state WHERE tenant = n.tenant AND contact = n.contact LIMIT 1) s`, tenants, kinds, values)
+	if err != nil {
+		return nil, nil, fmt.Errorf("find contacts: %w", err)
+	}
+	found := make(map[Ref][]contact.Key, len(refs))
+	var contacts []StoredContact
+	var kind RefKind
+	var value string
+	var c StoredContact
+	if _, err := pgx.ForEachRow(rows, []any{&c.Tenant, &kind, &value, &c.Key, &c.Revision, &c.Version, &c.WaitsList, &c.State}, func() error {
+		if kind == "" {
+			contacts = append(contacts, c)
+		} else {
+			ref := Ref{Tenant: c.Tenant, Kind: kind, Value: value}
+			found[ref] = append(found[ref], c.Key)
+		}
+		return nil
+	}); err != nil {
+		return nil, nil, fmt.Errorf("find contacts: %w", err)
+	}
+	for _, keys := range found {
+		slices.Sort(keys)
+	}
+	return found, contacts, nil
 }
 
 // Contacts loads contacts by key. Unknown keys are missing in the result.

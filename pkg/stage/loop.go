@@ -264,16 +264,24 @@ func (l *loop) try(ctx context.Context, p *piece) error {
 	if err := l.publish(ctx, result.Publish); err != nil {
 		return err
 	}
-	err := l.DB.Advance(ctx, &l.lease, p.to, func(tx *postgres.Tx) error {
-		if result.Commit == nil {
-			return nil
-		}
-		return result.Commit(ctx, tx)
-	})
+	err := l.store(ctx, &result, p.to)
 	if err == nil && result.After != nil {
 		result.After()
 	}
 	return err
+}
+
+// store stores a batch's effects and moves the watermark.
+func (l *loop) store(ctx context.Context, result *Result, to postgres.Position) error {
+	if result.Quick != nil {
+		if done, err := result.Quick(ctx, &l.lease, to); done || err != nil {
+			return err
+		}
+	}
+	if result.Commit == nil {
+		return l.DB.Advance(ctx, &l.lease, to, nil)
+	}
+	return l.DB.Advance(ctx, &l.lease, to, func(tx *postgres.Tx) error { return result.Commit(ctx, tx) })
 }
 
 // screen dead-letters the messages that could not be decoded, and keeps of

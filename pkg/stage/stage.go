@@ -73,6 +73,9 @@ type Batch struct {
 // Result is what a batch leads to.
 type Result struct {
 	Publish []Output
+	// Quick, where it is set, may store the effects and move the watermark by a
+	// shorter way; where it gives false it has done nothing, and Commit is run.
+	Quick func(context.Context, *postgres.Lease, postgres.Position) (bool, error)
 	// Commit stores the effects, in the transaction that moves the watermark;
 	// nil stores nothing.
 	Commit func(context.Context, *postgres.Tx) error

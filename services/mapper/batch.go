@@ -15,30 +15,21 @@ import (
 // store is the database as the contacts of a batch are found in it.
 type store struct{ *postgres.DB }
 
-// Keys find contacts with one query, whatever the number of references.
-func (s store) Keys(ctx context.Context, refs []contact.Ref) (map[contact.Ref][]contact.Key, error) {
-	return s.ContactKeys(ctx, refs)
-}
-
-// Contacts loads contacts with one query.
-func (s store) Contacts(ctx context.Context, names []people.Name) ([]*people.Entry, error) {
-	tenants, keys := make([]contact.Tenant, len(names)), make([]contact.Key, len(names))
-	for i, n := range names {
-		tenants[i], keys[i] = n.Tenant, n.Key
-	}
-	rows, err := s.DB.Contacts(ctx, tenants, keys)
+// Find finds and loads contacts with one query, whatever the number of references.
+func (s store) Find(ctx context.Context, refs []contact.Ref) (map[contact.Ref][]contact.Key, []*people.Entry, error) {
+	found, rows, err := s.FindContacts(ctx, refs)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	entries := make([]*people.Entry, len(rows))
 	for i, row := range rows {
 		state, err := decodeState(row.State)
 		if err != nil {
-			return nil, fmt.Errorf("contact %s of %s: %w", row.Key, row.Tenant, err)
+			return nil, nil, fmt.Errorf("contact %s of %s: %w", row.Key, row.Tenant, err)
 		}
 		entries[i] = &people.Entry{Name: people.Name{Tenant: row.Tenant, Key: row.Key}, State: state, Revision: row.Revision, Problems: state.Problems(), Held: state.HeldValues(), Seen: state.SeenDisposition()}
 	}
-	return entries, nil
+	return found, entries, nil
 }
 
 // FormerKeys are the keys of contacts that were joined into one.

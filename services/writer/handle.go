@@ -49,6 +49,9 @@ func (w *Writer) Handle(_ context.Context, b stage.Batch) (stage.Result, error) 
 		return stage.Result{}, nil
 	}
 	return stage.Result{
+		Quick: func(ctx context.Context, l *postgres.Lease, to postgres.Position) (bool, error) {
+			return w.storeNew(ctx, l, to, b, order, merged)
+		},
 		Commit: func(ctx context.Context, tx *postgres.Tx) error { return w.store(ctx, tx, b, order, merged) },
 		After: func() {
 			for tenant := range woken {
@@ -56,6 +59,31 @@ func (w *Writer) Handle(_ context.Context, b stage.Batch) (stage.Result, error) 
 			}
 		},
 	}, nil
+}
+
+// storeNew stores patches of contacts for which nothing waits, which most are. It
+// gives false where that is not so, or where a patch is about what waits.
+func (w *Writer) storeNew(ctx context.Context, l *postgres.Lease, to postgres.Position, b stage.Batch, order []name, patches map[name]contact.Patch) (bool, error) {
+	rows := make([]postgres.LaneRow, 0, len(order))
+	for _, n := range order {
+		patch := patches[n]
+		if patch.Forget || patch.Wake || patch.Unfetch {
+			return false, nil
+		}
+		r, err := freshRow(n, b, patch)
+		if err != nil {
+			return false, err
+		}
+		rows = append(rows, r)
+	}
+	return w.config.DB.AdvanceAdding(ctx, l, to, w.config.System, rows)
+}
+
+// freshRow is the row of a contact for which nothing waits.
+func freshRow(n name, b stage.Batch, patch contact.Patch) (postgres.LaneRow, error) {
+	r := postgres.LaneRow{Tenant: n.tenant, Contact: n.contact, Partition: b.Partition, Bulk: b.Stream == bus.PatchesBulk}
+	r.Job = jobOf(r, false, contact.JobBehind(patch.CauseEventID))
+	return withPatch(r, patch)
 }
 
 // store merges patches into the rows that are there. The live and the bulk

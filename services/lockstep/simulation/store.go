@@ -40,25 +40,29 @@ func (s *store) contact(key contact.Key) *entry {
 	return nil
 }
 
-// Keys implements people.Store.
-func (s *store) Keys(_ context.Context, refs []contact.Ref) (map[contact.Ref][]contact.Key, error) {
-	found := make(map[contact.Ref][]contact.Key, len(refs))
-	for _, ref := range refs {
-		if keys, ok := s.refs[ref]; ok {
-			found[ref] = keys
-		}
-	}
-	return found, nil
-}
-
-// Contacts implements people.Store.
-func (s *store) Contacts(_ context.Context, names []people.Name) (list []*people.Entry, err error) {
-	for _, n := range names {
-		if e := s.contact(n.Key); e != nil {
+// Find implements people.Store.
+func (s *store) Find(_ context.Context, refs []contact.Ref) (found map[contact.Ref][]contact.Key, list []*people.Entry, err error) {
+	found = make(map[contact.Ref][]contact.Key, len(refs))
+	loaded := make(map[people.Name]bool)
+	load := func(n people.Name) {
+		if e := s.contact(n.Key); e != nil && !loaded[n] {
+			loaded[n] = true
 			list = append(list, &people.Entry{Name: n, State: clone(e.state), Revision: e.revision})
 		}
 	}
-	return list, nil
+	for _, ref := range refs {
+		keys, known := s.refs[ref]
+		if known {
+			found[ref] = keys
+		}
+		for _, key := range keys {
+			load(people.Name{Tenant: ref.Tenant, Key: key})
+		}
+		if ref.Kind == contact.RefKey && !known {
+			load(people.Name{Tenant: ref.Tenant, Key: contact.Key(ref.Value)})
+		}
+	}
+	return found, list, nil
 }
 
 // FormerKeys implements people.Store.

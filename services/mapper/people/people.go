@@ -17,11 +17,11 @@ import (
 
 // Store is where contacts are kept between batches.
 type Store interface {
-	// Keys are the contacts that are found by references; those that find none
-	// are missing. A reference to an erased person is there without contacts.
-	Keys(ctx context.Context, refs []contact.Ref) (map[contact.Ref][]contact.Key, error)
-	// Contacts are those of the names that are stored, each to be changed freely.
-	Contacts(ctx context.Context, names []Name) ([]*Entry, error)
+	// Find gives the keys of contacts that are found by references, in order;
+	// references that find none are missing, and one to an erased person is there
+	// without a contact. With them come those contacts, and the ones whose own key a
+	// reference of kind RefKey is that finds none, each to be changed freely.
+	Find(ctx context.Context, refs []contact.Ref) (map[contact.Ref][]contact.Key, []*Entry, error)
 	// FormerKeys are those of contacts that were joined into one, but for those
 	// that another contact bears by now.
 	FormerKeys(ctx context.Context, name Name) ([]contact.Key, error)
@@ -106,7 +106,7 @@ func (b *Batch) Prepare(ctx context.Context, deliveries []Delivery) error {
 }
 
 // Load finds and loads the contacts behind references that were not looked up
-// before: two questions, whatever their number.
+// before: one question, whatever their number.
 func (b *Batch) Load(ctx context.Context, refs []contact.Ref) error {
 	refs = slices.DeleteFunc(refs, func(ref contact.Ref) bool {
 		known := b.asked[ref]
@@ -116,46 +116,25 @@ func (b *Batch) Load(ctx context.Context, refs []contact.Ref) error {
 	if len(refs) == 0 {
 		return nil
 	}
-	found, err := b.store.Keys(ctx, refs)
+	found, stored, err := b.store.Find(ctx, refs)
 	if err != nil {
 		return err
 	}
-	var names []Name
-	wanted := make(map[Name]bool)
-	want := func(n Name) {
-		if !wanted[n] && b.contacts[n] == nil {
-			wanted[n] = true
-			names = append(names, n)
+	for _, e := range stored {
+		if b.contacts[e.Name] != nil {
+			continue // it is loaded by another reference, and may be changed by now
 		}
+		b.add(e)
+		e.Stored = make(map[contact.Ref]bool)
+		for _, ref := range e.refs() {
+			e.Stored[ref] = true
+		}
+		b.index(e)
 	}
 	for _, ref := range refs {
-		keys, known := found[ref]
-		if known && ref.Kind == contact.RefErased {
+		if _, known := found[ref]; known && ref.Kind == contact.RefErased {
 			b.erased[ref] = true
-			continue
 		}
-		for _, key := range keys {
-			want(Name{ref.Tenant, key})
-		}
-		if ref.Kind == contact.RefKey && !known {
-			want(Name{ref.Tenant, contact.Key(ref.Value)})
-		}
-	}
-	if len(names) > 0 {
-		stored, err := b.store.Contacts(ctx, names)
-		if err != nil {
-			return err
-		}
-		for _, e := range stored {
-			b.add(e)
-			e.Stored = make(map[contact.Ref]bool)
-			for _, ref := range e.refs() {
-				e.Stored[ref] = true
-			}
-			b.index(e)
-		}
-	}
-	for _, ref := range refs {
 		if ref.Kind != contact.RefKey {
 			continue
 		}
