@@ -17,6 +17,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/exaring/otelpgx"
@@ -30,7 +31,8 @@ import (
 // DB is a pool of connections to one database. It is safe for concurrent use.
 type DB struct {
 	pool    *pgxpool.Pool
-	session string // tells this process's leases from those of its namesakes
+	keyed   *pgxpool.Pool // for statements that find all they need by keys, see keyedPlans
+	session string        // tells this process's leases from those of its namesakes
 	config  configCache
 }
 
@@ -45,7 +47,7 @@ type Tx struct {
 
 // Options tune a pool; the zero value is good for a service.
 type Options struct {
-	MaxConns int32 // connections at most; 0 means 12
+	MaxConns int32 // connections at most, of each of two kinds; 0 means 12
 	// StatementTimeout ends a statement that hangs; 0 means 30 s.
 	StatementTimeout time.Duration
 }
@@ -75,19 +77,38 @@ func Open(ctx context.Context, url string, options Options) (*DB, error) {
 	if parameters["application_name"] == "" {
 		parameters["application_name"] = "lockstep"
 	}
+	byKey := config.Copy()
+	maps.Copy(byKey.ConnConfig.RuntimeParams, keyedPlans)
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("postgres: connect: %w", err)
 	}
-	if err := pool.Ping(ctx); err != nil {
+	keyed, err := pgxpool.NewWithConfig(ctx, byKey)
+	if err != nil {
 		pool.Close()
 		return nil, fmt.Errorf("postgres: connect: %w", err)
 	}
-	return &DB{pool: pool, session: rand.Text()[:16]}, nil
+	db := &DB{pool: pool, keyed: keyed, session: rand.Text()[:16]}
+	if err := pool.Ping(ctx); err != nil {
+		db.Close()
+		return nil, fmt.Errorf("postgres: connect: %w", err)
+	}
+	return db, nil
+}
+
+// keyedPlans are the settings for the statements of every batch of which one index alone
+// can serve each row. Their plans are kept: to plan one takes longer than to carry it
+// out. So that none is kept that is good for a small table only, there is no choice but
+// that index.
+var keyedPlans = map[string]string{
+	"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "enable_bitmapscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off",
 }
 
 // Close ends all connections.
-func (db *DB) Close() { db.pool.Close() }
+func (db *DB) Close() {
+	db.pool.Close()
+	db.keyed.Close()
+}
 
 // Ping checks that the database answers.
 func (db *DB) Ping(ctx context.Context) error {

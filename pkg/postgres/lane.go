@@ -113,7 +113,7 @@ func (db *DB) AdvanceAdding(ctx context.Context, l *Lease, to Position, system c
 	// What must not be ends the statement with an error, and takes it back with all it
 	// did: 1/0 for a lease that is lost, the root of a negative number for a row that
 	// was there. The watermark comes last, as in Advance.
-	_, err := db.pool.Exec(ctx, `
+	_, err := db.keyed.Exec(ctx, `
 		WITH added AS (`+insertLaneRows+` RETURNING 1), counted AS (SELECT count(*) AS n FROM added), moved AS (
 			UPDATE partition_lease SET applied_seq = $18, applied_at = $19, stream_created = $20, updated_at = now()
 			WHERE stage = $13 AND partition = $14 AND owner = $15 AND session = $16 AND epoch = $17 AND applied_seq = $21 AND expires_at > now()
@@ -188,7 +188,7 @@ func (db *DB) FinishLaneRows(ctx context.Context, tenant contact.Tenant, system 
 		return finished, nil
 	}
 	a := arraysOf(rows)
-	gone, err := db.pool.Query(ctx, `
+	gone, err := db.keyed.Query(ctx, `
 		DELETE FROM lane_row WHERE ctid = ANY(ARRAY(
 			SELECT k.ctid FROM (SELECT * FROM unnest($3::text[], $4::bigint[]) AS w(contact, revision) ORDER BY contact) w
 			CROSS JOIN LATERAL (SELECT r.ctid FROM lane_row r
@@ -252,7 +252,7 @@ func (db *DB) DueRows(ctx context.Context, tenant contact.Tenant, system contact
 	}
 	// The branches of UNION ALL run in order, the second only if the first did
 	// not give enough.
-	rows, err := db.pool.Query(ctx, fmt.Sprintf(due, "NOT bulk")+" UNION ALL "+fmt.Sprintf(due, bulk)+" LIMIT $5",
+	rows, err := db.keyed.Query(ctx, fmt.Sprintf(due, "NOT bulk")+" UNION ALL "+fmt.Sprintf(due, bulk)+" LIMIT $5",
 		system.String(), partition, string(tenant), texts(underway), limit)
 	if err != nil {
 		return nil, fmt.Errorf("find due rows: %w", err)

@@ -170,7 +170,7 @@ func (db *DB) Advance(ctx context.Context, l *Lease, to Position, apply func(*Tx
 	parameters := []any{l.Stage, l.Partition, l.Owner, l.session, l.Epoch, int64(to.Seq), null(to.StoredAt), null(to.StreamCreated), int64(l.Position.Seq)}
 	var err error
 	if apply == nil {
-		err = moved(db.pool.Exec(ctx, statement+` RETURNING set_config('synchronous_commit', 'off', true)`, parameters...))
+		err = moved(db.keyed.Exec(ctx, statement+` RETURNING set_config('synchronous_commit', 'off', true)`, parameters...))
 	} else {
 		err = db.inTx(ctx, unsynced, func(tx *Tx) error {
 			if err := apply(tx); err != nil {

@@ -91,7 +91,7 @@ func (db *DB) FindContacts(ctx context.Context, refs []Ref) (map[Ref][]contact.K
 		UNION ALL
 		SELECT s.tenant, '', '', s.contact, s.revision, s.version, s.waits_list, s.state
 		FROM (SELECT tenant, contact FROM found UNION SELECT tenant, value FROM w WHERE kind = 'key'
-			AND NOT EXISTS (SELECT FROM found f WHERE f.tenant = w.tenant AND f.kind = w.kind AND f.value = w.value)) n
+			AND NOT EXISTS (SELECT FROM contact_ref r WHERE r.tenant = w.tenant AND r.kind = w.kind AND r.value = w.value OFFSET 0)) n
 		CROSS JOIN LATERAL (SELECT * FROM contact_state WHERE tenant = n.tenant AND contact = n.contact LIMIT 1) s`, tenants, kinds, values)
 	if err != nil {
 		return nil, nil, fmt.Errorf("find contacts: %w", err)
