@@ -165,6 +165,10 @@ func (c *Client) call(ctx context.Context, r request) (answer, error) {
 	}
 	a, err := c.once(ctx, r)
 	if !r.assumed {
+		if err != nil && fault.As(err).Reason == HTMLAnswer {
+			// A single page may be a disturbance; a wrong token gives another.
+			a, err = c.once(ctx, r)
+		}
 		return a, err
 	}
 	if errors.Is(err, ErrNotCapable) {

@@ -180,7 +180,11 @@ func TestAnswersHaveTheirClass(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			b := &budget{}
-			c := play(t, aloware.Documented, b, step{call: "GET users", status: test.status, answer: test.answer, headers: test.headers})
+			steps := []step{{call: "GET users", status: test.status, answer: test.answer, headers: test.headers}}
+			if test.reason == aloware.HTMLAnswer {
+				steps = append(steps, steps[0]) // one alone tells nothing
+			}
+			c := play(t, aloware.Documented, b, steps...)
 			_, err := c.Users(t.Context())
 			if err == nil {
 				t.Fatal("no error")
@@ -189,8 +193,9 @@ func TestAnswersHaveTheirClass(t *testing.T) {
 			if f.Class != test.class || f.Reason != test.reason || f.Wait != test.wait || !strings.Contains(f.Message, test.message) {
 				t.Errorf("got %v wait %v, want %v %s wait %v", f, f.Wait, test.class, test.reason, test.wait)
 			}
-			want := []quota.Answer{{Throttled: test.class == fault.Throttled, Wait: test.wait}}
-			if diff := cmp.Diff(want, b.answers); diff != "" || b.taken != 1 {
+			want := make([]quota.Answer, len(steps))
+			want[0] = quota.Answer{Throttled: test.class == fault.Throttled, Wait: test.wait}
+			if diff := cmp.Diff(want, b.answers); diff != "" || b.taken != len(steps) {
 				t.Errorf("budget: %d taken, answers (-want +got):\n%s", b.taken, diff)
 			}
 		})
@@ -246,6 +251,10 @@ func TestADisturbanceIsNotTakenForAMissingEndpoint(t *testing.T) {
 	}
 	if _, err := c.Dispositions(t.Context()); !fault.Is(err, fault.Unauthorized) {
 		t.Errorf("a token that is refused meanwhile: %v", err)
+	}
+	c = play(t, aloware.Documented, &budget{}, step{call: "GET users", answer: page}, users)
+	if _, err := c.Users(t.Context()); err != nil {
+		t.Errorf("one page of a published endpoint: %v", err)
 	}
 }
 

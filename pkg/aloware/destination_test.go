@@ -267,7 +267,7 @@ func TestUpdateByPhone(t *testing.T) {
 				holds: "phone_number=+13125550187 email=mira@okafor.example csf1=x aloware_contact_id=5 aloware_contact_link=https://app.aloware.com/contacts/5"}},
 		{"answer that cannot be read is not taken for none", update(text("csf1", "x")), []step{{call: lookup, answer: `{"person":{"id":5}}`}},
 			want{result: contact.Rejected, target: "5", reason: aloware.Malformed, refused: map[string]string{"csf1": aloware.Malformed}, calls: 1}},
-		{"web page", update(text("csf1", "x")), []step{{call: lookup, answer: page}}, want{failed: true, err: fault.Unauthorized}},
+		{"web page", update(text("csf1", "x")), []step{{call: lookup, answer: page}, {call: lookup, answer: page}}, want{failed: true, err: fault.Unauthorized}},
 	})
 }
 
