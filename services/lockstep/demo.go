@@ -94,6 +94,23 @@ func newDemo(p *platform.Platform, rooms *tenants.Tenants, s settings, l listene
 	return d, nil
 }
 
+// insist tries a step of connecting a few times: somebody may have told a simulator
+// to fail now and then.
+func insist(ctx context.Context, step func() error) error {
+	const most = 10
+	for n := 1; ; n++ {
+		err := step()
+		if err == nil || n == most {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(300 * time.Millisecond):
+		}
+	}
+}
+
 // connect makes the demonstration's tenant, connects it as an operator would,
 // and fills the simulated CRM with its first contacts. Each step is done once.
 func (d *demo) connect(ctx context.Context) error {
@@ -113,19 +130,26 @@ func (d *demo) connect(ctx context.Context) error {
 	// Once more at each start: the addresses may have changed. A tenant that
 	// somebody disconnected stays so.
 	if !there || known.HubSpot.State != tenant.Disconnected || known.Mapping.Version == 0 {
-		_, report, err := d.tenants.ConnectHubSpot(ctx, demoTenant, tenant.HubSpot{
-			BaseURL: "http://" + s.demo.hubspot, AppID: demoAppID, AccessToken: demoHubSpotToken, WindowLimit: s.demo.window,
-		}, "lockstep")
-		if err != nil {
+		if err := insist(ctx, func() error {
+			_, report, err := d.tenants.ConnectHubSpot(ctx, demoTenant, tenant.HubSpot{
+				BaseURL: "http://" + s.demo.hubspot, AppID: demoAppID, AccessToken: demoHubSpotToken, WindowLimit: s.demo.window,
+			}, "lockstep")
+			if err == nil {
+				p.Logger.InfoContext(ctx, "the demonstration's tenant is connected", "created_properties", len(report.Created), "at_rest", report.Incompatible)
+			}
+			return err
+		}); err != nil {
 			return fmt.Errorf("connect the demonstration's portal: %w", err)
 		}
-		if _, err := d.tenants.ConnectAloware(ctx, demoTenant, tenant.Aloware{
-			BaseURL: "http://" + s.demo.aloware, Token: demoAlowareToken, Profile: s.demo.profile, WebhookAuth: "bearer", WebhookToken: demoWebhookToken,
-			Rate: s.demo.rate, Burst: s.demo.burst,
+		if err := insist(ctx, func() error {
+			_, err := d.tenants.ConnectAloware(ctx, demoTenant, tenant.Aloware{
+				BaseURL: "http://" + s.demo.aloware, Token: demoAlowareToken, Profile: s.demo.profile, WebhookAuth: "bearer", WebhookToken: demoWebhookToken,
+				Rate: s.demo.rate, Burst: s.demo.burst,
+			})
+			return err
 		}); err != nil {
 			return fmt.Errorf("connect the demonstration's account: %w", err)
 		}
-		p.Logger.InfoContext(ctx, "the demonstration's tenant is connected", "created_properties", len(report.Created), "at_rest", report.Incompatible)
 	}
 	if err := d.fill(ctx); err != nil && ctx.Err() == nil {
 		return fmt.Errorf("fill the simulated CRM: %w", err)
