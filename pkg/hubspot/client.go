@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
@@ -66,6 +67,7 @@ type Client struct {
 	timeout time.Duration
 	zone    *time.Location
 	now     func() time.Time
+	worked  atomic.Pointer[string] // the token of the last call that was not refused with 401; nil none
 }
 
 // NewClient makes a client; it panics without a token source or a budget,
@@ -131,7 +133,9 @@ type answer struct {
 }
 
 // do carries out a call and decodes its JSON answer into a value (nil for
-// none). A refused token is refreshed once.
+// none). A call whose token is refused is made once more if there is another
+// token, or if this one worked until now: one such answer may be a mistake of
+// the front that gave it, and a lane that rests for it rests in vain.
 func (c *Client) do(ctx context.Context, r request, into any) (answer, error) {
 	var body []byte
 	if r.body != nil {
@@ -146,9 +150,17 @@ func (c *Client) do(ctx context.Context, r request, into any) (answer, error) {
 			return answer{}, err
 		}
 		a, err := c.send(ctx, r, body, token, into)
-		if attempt == 0 && fault.Is(err, fault.Unauthorized) && c.token.Refused(token) {
+		if !fault.Is(err, fault.Unauthorized) {
+			if a.status != 0 {
+				c.worked.Store(&token)
+			}
+			return a, err
+		}
+		worked := c.worked.Load()
+		if attempt == 0 && (c.token.Refused(token) || worked != nil && *worked == token) {
 			continue
 		}
+		c.worked.CompareAndSwap(worked, nil)
 		return a, err
 	}
 }

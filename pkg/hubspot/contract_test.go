@@ -494,7 +494,11 @@ func TestFaultsLeavePatchesUndone(t *testing.T) {
 		status int
 		class  fault.Class
 	}{{429, fault.Throttled}, {401, fault.Unauthorized}, {423, fault.Transient}, {477, fault.Throttled}, {502, fault.Transient}} {
-		p.control("faults", []map[string]any{{"path": "*/contacts", "status": c.status, "count": 1}, {"path": "/crm/objects/", "status": c.status, "count": 1}})
+		count := 1
+		if c.class == fault.Unauthorized {
+			count = 2 // one alone is not believed
+		}
+		p.control("faults", []map[string]any{{"path": "*/contacts", "status": c.status, "count": count}, {"path": "/crm/objects/", "status": c.status, "count": count}})
 		got := p.deliver(write(id, "city", "Oslo"), write("123", "city", "Rome"), create("5", "x@example.com", "", true, "email", "x@example.com"))
 		if !fault.Is(got[0].Err, c.class) || !fault.Is(got[1].Err, c.class) {
 			t.Errorf("status %d: got %v and %v, want %s", c.status, got[0].Err, got[1].Err, c.class)
@@ -748,5 +752,31 @@ func TestSimulatedWebhooksVerifyAndDecode(t *testing.T) {
 		case <-deadline:
 			t.Fatalf("events %v origins %v", events, origins)
 		}
+	}
+}
+
+// One 401 for a token that worked a moment ago is a mistake of the front that
+// gave it; for one that never did, it is believed.
+func TestAWorkingTokenRefusedOnceIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	p := newPortal(t, hubspotsim.Config{})
+	id := p.person("", "email", "a@example.com")
+	refuse := func(times int) {
+		p.control("faults", []map[string]any{{"path": "/crm/objects/", "status": 401, "count": times}})
+	}
+	refuse(1)
+	if got := p.deliver(write(id, "city", "Oslo")); !fault.Is(got[0].Err, fault.Unauthorized) {
+		t.Errorf("a token that never worked: got %v", got[0].Err)
+	}
+	if o := p.final(write(id, "city", "Oslo"))[0]; o.Result != contact.Written {
+		t.Fatalf("afterwards: %+v", o)
+	}
+	refuse(1)
+	if got := p.deliver(write(id, "city", "Rome")); got[0].Err != nil {
+		t.Errorf("one refusal of a token that worked: got %v", got[0].Err)
+	}
+	refuse(2)
+	if got := p.deliver(write(id, "city", "Bern")); !fault.Is(got[0].Err, fault.Unauthorized) {
+		t.Errorf("two refusals of a token that worked: got %v", got[0].Err)
 	}
 }
