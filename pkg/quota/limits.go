@@ -41,14 +41,14 @@ func HubSpot(window, daily int, share float64) Limits {
 }
 
 // Aloware gives the part of Aloware's assumed bucket that a role may use. A
-// margin is kept, because calls can arrive closer together than they were sent.
+// margin is kept, because two machines' clocks do not run alike.
 func Aloware(rate float64, burst int, share float64) Limits {
-	const margin = 0.95
+	const margin = 0.99
 	if rate <= 0 {
 		rate = 5
 	}
 	if burst <= 0 {
 		burst = 10
 	}
-	return Limits{Rate: rate * share * margin, Burst: max(1, int(float64(burst)*share)-1)}
+	return Limits{Rate: rate * share * margin, Burst: max(1, int(float64(burst)*share))}
 }

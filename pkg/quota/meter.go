@@ -41,7 +41,7 @@ func (m *meter) setLimits(limits Limits, now time.Time) {
 		fresh.general.underway, fresh.search.underway = m.general.underway, m.search.underway
 		m.general, m.search = fresh.general, fresh.search
 	case limits.Rate > 0:
-		m.general.pace.rate, m.general.pace.burst = limits.Rate, float64(max(1, limits.Burst))
+		m.general.setPace(limits.Rate, limits.Burst)
 	case limits.Max != old.Max:
 		m.general.setMost(limits.Max)
 	}

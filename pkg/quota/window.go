@@ -35,6 +35,7 @@ type window struct {
 	answered []time.Time // ours, within the span, oldest first
 	foreign  []time.Time // what others used beyond their part, like answered
 	underway int
+	together int // most calls under way, of a limit without most; 0: any number
 	pace     bucket
 	closed   time.Time // no call before
 	begun    time.Time
@@ -54,7 +55,18 @@ func newWindow(span time.Duration, most int, since time.Time) window {
 
 // newPaced begins a limit by rate and burst alone.
 func newPaced(rate float64, burst int, since time.Time) window {
-	return window{begun: since, pace: bucket{rate: rate, burst: float64(max(1, burst)), empty: since.Add(takeOver)}}
+	w := window{begun: since, pace: bucket{empty: since.Add(takeOver)}}
+	w.setPace(rate, burst)
+	return w
+}
+
+// setPace changes a limit by rate and burst. Half of the burst may go out at once,
+// and the other half may be under way: what arrives in a time was under way when
+// it began or went out in it, so the system's bucket is not overdrawn, however
+// much closer together calls arrive than they were sent.
+func (w *window) setPace(rate float64, burst int) {
+	w.pace.rate, w.pace.burst = rate, float64(max(1, (burst+1)/2))
+	w.together = max(1, burst/2)
 }
 
 // setMost changes the limit and the pace that follows from it.
@@ -77,7 +89,10 @@ func (w *window) next(now time.Time, bulk bool) (at time.Time, known bool) {
 	}
 	at = latest(w.pace.free(tokens), w.closed)
 	if w.most == 0 {
-		return at, true
+		if w.together >= 4 && bulk {
+			kept = 1
+		}
+		return at, w.together == 0 || w.underway+kept < w.together
 	}
 	w.trim(now)
 	over := w.used() + kept - w.most // how many must leave the span, less one
