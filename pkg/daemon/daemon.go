@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"syscall"
 	"time"
@@ -21,7 +22,8 @@ var reserve []byte
 // Main runs a program until it ends or is told to stop by SIGINT or SIGTERM; a
 // second signal ends it at once. An error is printed in one line, and the exit
 // code is then 1. Unless the environment sets GOGC, garbage is collected once 200 MB
-// were used since the last time, or three times of what is alive if that is more.
+// were used since the last time, or three times of what is alive if that is more; and
+// unless it sets GOMAXPROCS, there are six threads at least.
 func Main(name string, run func(ctx context.Context) error) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	go func() {
@@ -35,11 +37,26 @@ func Main(name string, run func(ctx context.Context) error) {
 		debug.SetGCPercent(300)
 		reserve = make([]byte, 48<<20)
 	}
+	if os.Getenv("GOMAXPROCS") == "" {
+		spread()
+	}
 	err := run(ctx)
 	stop()
 	if err != nil && !errors.Is(err, context.Canceled) {
 		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
 		os.Exit(1)
+	}
+}
+
+// spread lets Go code run on six threads at least, also where there are fewer
+// processors. With as many threads as processors, what comes over the network while
+// all work through a backlog waits until one is interrupted, which Go does after 10 ms;
+// the kernel lets a thread that has waited go ahead sooner. The limit of a container
+// stays: more threads would only use it up sooner.
+func spread() {
+	const threads = 6
+	if now := runtime.GOMAXPROCS(0); now == runtime.NumCPU() && now < threads {
+		runtime.GOMAXPROCS(threads)
 	}
 }
 
