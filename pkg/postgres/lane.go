@@ -314,14 +314,19 @@ type Pause struct {
 	Until  time.Time
 	Class  string
 	Reason string
+	// Refusals is how many rests in a row were for credentials that were refused, and
+	// Credential the fingerprint of those.
+	Refusals   int
+	Credential string
 }
 
 // SavePause stores a lane's pause; a time that has passed ends it.
 func (db *DB) SavePause(ctx context.Context, p Pause) error {
 	if _, err := db.pool.Exec(ctx, `
-		INSERT INTO lane_pause (tenant, system, until, class, reason) VALUES ($1, $2, $3, $4, $5)
-		ON CONFLICT (tenant, system) DO UPDATE SET until = excluded.until, class = excluded.class, reason = excluded.reason`,
-		string(p.Tenant), p.System.String(), p.Until, p.Class, p.Reason); err != nil {
+		INSERT INTO lane_pause (tenant, system, until, class, reason, refusals, credential) VALUES ($1, $2, $3, $4, $5, $6, $7)
+		ON CONFLICT (tenant, system) DO UPDATE SET until = excluded.until, class = excluded.class, reason = excluded.reason,
+			refusals = excluded.refusals, credential = excluded.credential`,
+		string(p.Tenant), p.System.String(), p.Until, p.Class, p.Reason, p.Refusals, p.Credential); err != nil {
 		return fmt.Errorf("save the pause of a lane: %w", err)
 	}
 	return nil
@@ -330,13 +335,13 @@ func (db *DB) SavePause(ctx context.Context, p Pause) error {
 // Pauses gives the lanes of a system that rest now.
 func (db *DB) Pauses(ctx context.Context, system contact.System) ([]Pause, error) {
 	rows, err := db.pool.Query(ctx, `
-		SELECT tenant, until, class, reason FROM lane_pause WHERE system = $1 AND until > now()`, system.String())
+		SELECT tenant, until, class, reason, refusals, credential FROM lane_pause WHERE system = $1 AND until > now()`, system.String())
 	if err != nil {
 		return nil, fmt.Errorf("load the pauses of lanes: %w", err)
 	}
 	pauses, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (Pause, error) {
 		p := Pause{System: system}
-		err := row.Scan(&p.Tenant, &p.Until, &p.Class, &p.Reason)
+		err := row.Scan(&p.Tenant, &p.Until, &p.Class, &p.Reason, &p.Refusals, &p.Credential)
 		return p, err
 	})
 	if err != nil {

@@ -292,12 +292,12 @@ func TestPausesAndDaysAreKept(t *testing.T) {
 	t.Parallel()
 	db := laneDB(t)
 	until := time.Now().Add(time.Hour).Truncate(time.Millisecond)
-	pause := postgres.Pause{Tenant: "a", System: contact.HubSpot, Until: until, Class: "unauthorized", Reason: "401"}
+	pause := postgres.Pause{Tenant: "a", System: contact.HubSpot, Until: until, Class: "unauthorized", Reason: "401", Refusals: 2, Credential: "ab"}
 	if err := db.SavePause(t.Context(), pause); err != nil {
 		t.Fatal(err)
 	}
 	pauses, err := db.Pauses(t.Context(), contact.HubSpot)
-	if err != nil || len(pauses) != 1 || !pauses[0].Until.Equal(until) || pauses[0].Class != "unauthorized" {
+	if err != nil || len(pauses) != 1 || !pauses[0].Until.Equal(until) || pauses[0].Class != "unauthorized" || pauses[0].Refusals != 2 || pauses[0].Credential != "ab" {
 		t.Fatalf("pauses %+v, %v", pauses, err)
 	}
 	pause.Until = time.Now().Add(-time.Second)

@@ -5,6 +5,8 @@
 package tenant
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"time"
@@ -29,6 +31,15 @@ type Secret string
 
 // Reveal is the credential itself, for the call that needs it.
 func (s Secret) Reveal() string { return string(s) }
+
+// Fingerprint tells a credential from others without revealing it; "" for none.
+func (s Secret) Fingerprint() string {
+	if s == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(s))
+	return hex.EncodeToString(sum[:8])
+}
 
 // String hides the credential.
 func (s Secret) String() string {
@@ -110,6 +121,15 @@ type HubSpot struct {
 	// TimeZone is the portal's, whose midnight ends a day; "" is UTC.
 	TimeZone string
 	State    State
+}
+
+// Credential is what calls to a system prove themselves with; two are the same
+// only if nothing of them was renewed.
+func (t *Tenant) Credential(system contact.System) Secret {
+	if system == contact.HubSpot {
+		return t.HubSpot.AccessToken + "/" + t.HubSpot.RefreshToken
+	}
+	return t.Aloware.Token + "/"
 }
 
 // Aloware is the connection to an account.

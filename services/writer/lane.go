@@ -48,6 +48,7 @@ type lane struct {
 	shown    bool // the pause is stored, for people to see
 	probing  bool // one delivery at a time, until one succeeds
 	refused  tenant.Secret
+	refusals int // rests for refused credentials in a row
 	failures int // failed deliveries in a row
 	breaker  *backoff.ExponentialBackOff
 	daySaved int
@@ -63,6 +64,7 @@ func newLane(l *lanes, p *partition, id contact.Tenant) *lane {
 	}
 	if pause, ok := p.pauses[id]; ok {
 		lane.paused, lane.because, lane.shown, lane.probing = pause.Until, fault.ParseClass(pause.Class), true, true
+		lane.refusals = pause.Refusals
 		delete(p.pauses, id)
 		if fault.ParseClass(pause.Class) == fault.Unauthorized {
 			lane.paused = time.Time{} // the credentials may be new since then: one call tells
@@ -122,7 +124,7 @@ func (l *lane) run() {
 			continue // no live row was due after all: the place is left to those
 		}
 		l.begin(rows)
-		d := &delivery{lane: l, credential: l.credential(&l.built)}
+		d := &delivery{lane: l, credential: l.built.Credential(config.System)}
 		work := func() {
 			d.deliver(held.In(p.ctx), destination, rows)
 			l.end(rows)

@@ -21,11 +21,11 @@ func (l *lane) may(ctx context.Context) bool {
 	if !ok || !t.Active || l.state(t) == tenant.Disconnected {
 		return false // its rows wait
 	}
-	credential := l.credential(t)
+	credential := t.Credential(l.lanes.config.System)
 	l.mu.Lock()
 	renewed := l.refused != "" && l.refused != credential
 	if renewed {
-		l.paused, l.refused = time.Time{}, ""
+		l.paused, l.refused, l.refusals = time.Time{}, "", 0
 	}
 	may := !time.Now().Before(l.paused)
 	l.mu.Unlock()
@@ -37,14 +37,6 @@ func (l *lane) state(t *tenant.Tenant) tenant.State {
 		return t.HubSpot.State
 	}
 	return t.Aloware.State
-}
-
-// credential is what the lane proves itself with.
-func (l *lane) credential(t *tenant.Tenant) tenant.Secret {
-	if l.lanes.config.System == contact.HubSpot {
-		return t.HubSpot.AccessToken + "/" + t.HubSpot.RefreshToken
-	}
-	return t.Aloware.Token + "/"
 }
 
 func (l *lane) isProbing() bool {
@@ -70,6 +62,13 @@ func (l *lane) pause(ctx context.Context, why *fault.Fault, wait time.Duration, 
 	l.probing = l.probing || why.Class != fault.Throttled
 	if why.Class == fault.Unauthorized {
 		l.refused = refused
+		if !again || l.refusals == 0 {
+			l.refusals++
+		}
+	}
+	shown := postgres.Pause{Tenant: l.tenant, System: config.System, Until: until, Class: why.Class.String(), Reason: why.Reason}
+	if why.Class == fault.Unauthorized {
+		shown.Refusals, shown.Credential = l.refusals, refused.Fingerprint()
 	}
 	store := wait >= worthStoring && longer
 	l.shown = l.shown || store
@@ -81,7 +80,7 @@ func (l *lane) pause(ctx context.Context, why *fault.Fault, wait time.Duration, 
 		return
 	}
 	config.Logger.WarnContext(ctx, "a lane rests", "tenant", l.tenant, "system", config.System, "until", until, "class", why.Class, "reason", why.Reason)
-	l.showPause(ctx, postgres.Pause{Tenant: l.tenant, System: config.System, Until: until, Class: why.Class.String(), Reason: why.Reason})
+	l.showPause(ctx, shown)
 }
 
 // works notes that a delivery succeeded: what held the lane is over.
@@ -91,7 +90,7 @@ func (l *lane) works(ctx context.Context) {
 	if over {
 		l.shown = false
 	}
-	l.failures, l.probing, l.refused = 0, false, ""
+	l.failures, l.probing, l.refused, l.refusals = 0, false, "", 0
 	l.breaker.Reset()
 	l.mu.Unlock()
 	if over {
@@ -109,6 +108,22 @@ func (l *lane) fails() time.Duration {
 		return 0
 	}
 	return l.breaker.NextBackOff()
+}
+
+// refusedFor gives the pause for refused credentials: a short one the first time,
+// since one answer can be wrong, and a minute for each in a row. Calls that are
+// refused beside each other are one refusal.
+func (l *lane) refusedFor() time.Duration {
+	const first, again = 10 * time.Second, time.Minute
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch left := time.Until(l.paused); {
+	case left > 0 && l.because == fault.Unauthorized:
+		return left
+	case l.refusals == 0:
+		return first
+	}
+	return again
 }
 
 func (l *lane) showPause(ctx context.Context, p postgres.Pause) {

@@ -271,7 +271,7 @@ func (d *delivery) rest(ctx context.Context, why *fault.Fault, broken bool) {
 	case why == nil:
 		return
 	case why.Class == fault.Unauthorized:
-		wait = time.Minute
+		wait = d.refusedFor()
 	case why.Class == fault.Throttled:
 		wait = max(why.Wait, time.Second)
 	}

@@ -316,7 +316,7 @@ func TestRefusedCredentialsStopTheLaneUntilThereAreNewOnes(t *testing.T) {
 	e.send(bus.Patches, "acme", write(key(1), 1, "city", "a"), write(key(2), 1, "city", "b"))
 	e.await("the pause is shown", func() bool {
 		pauses, err := e.db.Pauses(t.Context(), contact.HubSpot)
-		return err == nil && len(pauses) == 1 && pauses[0].Class == "unauthorized" && time.Until(pauses[0].Until) > 30*time.Second
+		return err == nil && len(pauses) == 1 && pauses[0].Class == "unauthorized" && time.Until(pauses[0].Until) > 5*time.Second && pauses[0].Refusals == 1
 	})
 	if told := strings.Join(one.Troubles(), "\n"); !strings.Contains(told, "hubspot: 1 lanes rest (unauthorized), the last of them until 2") {
 		t.Errorf("the writer's health tells %q", told)

@@ -153,11 +153,11 @@ const (
 func (s *Tenants) Run(ctx context.Context) error {
 	ticker := time.NewTicker(renewEvery)
 	defer ticker.Stop()
-	tried, seen := make(map[contact.Tenant]time.Time), make(refusals)
+	tried := make(map[contact.Tenant]time.Time)
 	for looked := time.Now(); ; {
 		if time.Since(looked) > refusedEvery {
 			looked = time.Now()
-			s.refused(ctx, seen)
+			s.refused(ctx)
 		}
 		var refused []postgres.Pause
 		if len(tried) > 0 || s.anyOAuth() {

@@ -2,7 +2,6 @@ package tenants
 
 import (
 	"context"
-	"time"
 
 	"lockstep.internal/pkg/contact"
 	"lockstep.internal/pkg/fault"
@@ -10,62 +9,31 @@ import (
 	"lockstep.internal/pkg/tenant"
 )
 
-// refusals are how often credentials that nothing can renew were refused: a
-// private app's token, and Aloware's. The second time in a row says that it is
-// no accident, and the connection is told to be in need of new ones.
-type refusals map[refusedKey]refusal
-
-type refusedKey struct {
-	tenant contact.Tenant
-	system contact.System
-}
-
-type refusal struct {
-	credential tenant.Secret
-	until      time.Time // of the lane's pause that it led to
-	times      int
-}
-
-// heard takes the pauses of a system's lanes, and gives the tenants whose
-// credentials are to be replaced.
-func (r refusals) heard(system contact.System, all []*tenant.Tenant, pauses []postgres.Pause) (over []*tenant.Tenant) {
-	paused := make(map[contact.Tenant]time.Time)
+// over gives the tenants whose credentials of a system were refused twice in a row,
+// with no answer between: somebody must replace them. Those that can be renewed are
+// not judged here, nor those that are in use no more.
+func over(system contact.System, all []*tenant.Tenant, pauses []postgres.Pause) (tenants []*tenant.Tenant) {
+	refused := make(map[contact.Tenant]string)
 	for _, p := range pauses {
-		if p.Class == fault.Unauthorized.String() {
-			paused[p.Tenant] = p.Until
+		if p.Class == fault.Unauthorized.String() && p.Refusals >= 2 {
+			refused[p.Tenant] = p.Credential
 		}
 	}
 	for _, t := range all {
-		key := refusedKey{t.ID, system}
-		credential, state := t.Aloware.Token, t.Aloware.State
+		state, renewed := t.Aloware.State, false
 		if system == contact.HubSpot {
-			credential, state = t.HubSpot.AccessToken, t.HubSpot.State
+			state, renewed = t.HubSpot.State, t.HubSpot.RefreshToken != ""
 		}
-		until, is := paused[t.ID]
-		if system == contact.HubSpot && t.HubSpot.RefreshToken != "" || state != tenant.Connected {
-			delete(r, key)
-			continue
-		}
-		seen := r[key]
-		switch {
-		case !is:
-			continue // the next call tells
-		case seen.credential != credential:
-			seen = refusal{credential, until, 1}
-		case until.After(seen.until.Add(10 * time.Second)): // several calls are refused at once
-			seen.until, seen.times = until, seen.times+1
-		}
-		r[key] = seen
-		if seen.times >= 2 {
-			over = append(over, t)
-			delete(r, key)
+		credential, is := refused[t.ID]
+		if is && !renewed && state == tenant.Connected && credential == t.Credential(system).Fingerprint() {
+			tenants = append(tenants, t)
 		}
 	}
-	return over
+	return tenants
 }
 
 // refused marks the connections whose credentials are refused again and again.
-func (s *Tenants) refused(ctx context.Context, seen refusals) {
+func (s *Tenants) refused(ctx context.Context) {
 	for _, system := range contact.Systems {
 		pauses, err := s.config.DB.Pauses(ctx, system)
 		if err != nil {
@@ -74,7 +42,7 @@ func (s *Tenants) refused(ctx context.Context, seen refusals) {
 			}
 			continue
 		}
-		for _, t := range seen.heard(system, s.config.Roster.All(), pauses) {
+		for _, t := range over(system, s.config.Roster.All(), pauses) {
 			next := *t
 			if system == contact.HubSpot {
 				next.HubSpot.State = tenant.Unauthorized
