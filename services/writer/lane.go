@@ -9,6 +9,7 @@ import (
 
 	"github.com/cenkalti/backoff/v4"
 
+	"lockstep.internal/pkg/bus"
 	"lockstep.internal/pkg/connection"
 	"lockstep.internal/pkg/contact"
 	"lockstep.internal/pkg/fault"
@@ -16,6 +17,7 @@ import (
 	"lockstep.internal/pkg/postgres"
 	"lockstep.internal/pkg/quota"
 	"lockstep.internal/pkg/tenant"
+	"lockstep.internal/services/writer/row"
 )
 
 // lane writes for one tenant into one system. It exists while the partition is
@@ -120,6 +122,7 @@ func (l *lane) run() {
 		if len(rows) == batch && !rows[batch-1].Bulk {
 			l.live.Store(true) // there may be more
 		}
+		rows = l.together(rows)
 		if release = l.asBulk(rows, probing, release); release == nil {
 			continue // no live row was due after all: the place is left to those
 		}
@@ -146,6 +149,30 @@ func (l *lane) run() {
 func gathers(rows []postgres.LaneRow, batch int) bool {
 	const longest = time.Second
 	return len(rows) < batch && !slices.ContainsFunc(rows, func(r postgres.LaneRow) bool { return !r.Bulk || r.Waited >= longest })
+}
+
+// together leaves of rows, live ones first, those that are worth one delivery: bulk
+// rows would hold up live ones, and the place that is kept for those, by calls of
+// their own.
+func (l *lane) together(rows []postgres.LaneRow) []postgres.LaneRow {
+	first := slices.IndexFunc(rows, func(r postgres.LaneRow) bool { return r.Bulk })
+	if first <= 0 {
+		return rows
+	}
+	system := l.lanes.config.System
+	var live []contact.Patch
+	for _, r := range rows[:first] {
+		if patch, err := bus.DecodePatch(r.Patch, system); err == nil {
+			live = append(live, patch)
+		}
+	}
+	return slices.DeleteFunc(rows, func(r postgres.LaneRow) bool {
+		if !r.Bulk {
+			return false
+		}
+		patch, err := bus.DecodePatch(r.Patch, system)
+		return err != nil || !row.Rides(system, live, patch)
+	})
 }
 
 // turn waits for a place among the deliveries of the lane, for a call of the

@@ -525,6 +525,51 @@ func TestALiveRowFindsAPlaceBesideBulkRows(t *testing.T) {
 	e.await("the bulk rows are written", func() bool { return e.system.value("acme/hubspot:19/city") == "a" })
 }
 
+// TestALiveRowTakesOnlyBulkRowsAlongThatCostNoCall: those that are made would keep it,
+// and the place of the next one, until the quota has a call for them.
+func TestALiveRowTakesOnlyBulkRowsAlongThatCostNoCall(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t, "acme")
+	e.system.batch = 10
+	release := make(chan struct{})
+	e.system.script = func(_ context.Context, _ contact.Tenant, patches []contact.Patch) []*contact.Delivery {
+		if patches[0].Bulk {
+			<-release
+		}
+		return nil
+	}
+	made := func(from, to int) (patches []contact.Patch) {
+		for i := from; i < to; i++ {
+			p := write(key(i), 1, "city", "a")
+			p.TargetID, p.Create = "", &contact.Create{}
+			patches = append(patches, p)
+		}
+		return patches
+	}
+	e.send(bus.PatchesBulk, "acme", made(0, 30)...)
+	e.start("one")
+	e.await("bulk deliveries hang", func() bool { return len(e.system.seen()) >= 3 })
+	e.send(bus.PatchesBulk, "acme", append(made(30, 33), write(key(40), 1, "city", "a"), write(key(41), 1, "city", "a"))...)
+	e.await("more bulk rows are due", func() bool { return e.rows() == 35 })
+	e.send(bus.Patches, "acme", write(key(1000), 1, "city", "live"))
+	e.await("the live row is written", func() bool { return e.system.value("acme/hubspot:1000/city") == "live" })
+	for _, c := range e.system.seen() {
+		if c.patches[0].Bulk {
+			continue
+		}
+		for _, p := range c.patches {
+			if p.Create != nil {
+				t.Errorf("%s was made with a live edit", p.Contact)
+			}
+		}
+		if len(c.patches) != 3 {
+			t.Errorf("%d contacts went with the live edit's call, want it and two updates", len(c.patches))
+		}
+	}
+	close(release)
+	e.awaitEmpty()
+}
+
 // TestTheDaysShareHoldsOverAChangeOfOwner, and the rest waits for the next day.
 func TestTheDaysShareHoldsOverAChangeOfOwner(t *testing.T) {
 	t.Parallel()
