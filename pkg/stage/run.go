@@ -19,7 +19,7 @@ const settle = 20 * time.Millisecond
 // may have to wait for them; while it is at work, so does behindFor.
 const (
 	mostBehind = 50
-	behindFor  = 50 * time.Millisecond
+	behindFor  = 20 * time.Millisecond
 	// ledWithin is how long after a batch the leading stream is at work.
 	ledWithin = 10 * time.Second
 )
