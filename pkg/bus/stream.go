@@ -3,6 +3,7 @@ package bus
 import (
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"strings"
 
 	"lockstep.internal/pkg/contact"
@@ -13,22 +14,25 @@ import (
 type Stream string
 
 // The kinds: events on their way to the mapper and patches on their way to the
-// writers, each with a twin for bulk work, so that bulk never delays live.
+// writers, each with a twin for bulk work, so that bulk never delays live. What a
+// system tells of our own writes, and what it makes of them by itself, has a stream
+// too: a first sync brings a dozen such events for each contact.
 const (
 	Changes     Stream = "CHG"
+	ChangesEcho Stream = "CHE"
 	ChangesBulk Stream = "CHB"
 	Patches     Stream = "PAT"
 	PatchesBulk Stream = "PAB"
 )
 
 // Streams are all kinds.
-var Streams = [4]Stream{Changes, ChangesBulk, Patches, PatchesBulk}
+var Streams = [5]Stream{Changes, ChangesEcho, ChangesBulk, Patches, PatchesBulk}
 
 // deadLetters is the one stream of messages that could not be handled.
 const deadLetters = "DLQ"
 
 func (s Stream) known() bool {
-	return s == Changes || s == ChangesBulk || s == Patches || s == PatchesBulk
+	return slices.Contains(Streams[:], s)
 }
 
 func (s Stream) carriesPatches() bool { return s == Patches || s == PatchesBulk }

@@ -7,13 +7,9 @@ import "lockstep.internal/pkg/fault"
 type Version int64
 
 // NewVersion makes the version of a decision: the owner's epoch leads, then the
-// stream, then a count within both.
-func NewVersion(epoch int64, bulk bool, count int64) Version {
-	version := epoch<<33 | count
-	if bulk {
-		version |= 1 << 32
-	}
-	return Version(version)
+// stream, from 0 to 3, then a count within both.
+func NewVersion(epoch int64, stream int, count int64) Version {
+	return Version(epoch<<34 | int64(stream)<<32 | count)
 }
 
 // Patch is what must be done to one contact in one system.

@@ -281,3 +281,10 @@ func clip(s string) string {
 	}
 	return s
 }
+
+// Derived reports whether HubSpot computed what a webhook tells of by itself, after
+// somebody's write (changeSource CALCULATED). It is a hint, as all sources are.
+func Derived(c *contact.Change) bool {
+	source, _, _ := strings.Cut(c.Cause, " ")
+	return source == "CALCULATED"
+}

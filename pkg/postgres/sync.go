@@ -89,11 +89,12 @@ type SyncCursor struct {
 	// judged and written.
 	Walked bool `json:"walked,omitempty"`
 	// Awaits is what must come before all that follows is known to be done, and
-	// AwaitsSeq and AwaitsLive, of the bulk and of the live stream, the messages
-	// up to which it must have come.
+	// AwaitsSeq, AwaitsLive and AwaitsEcho, of the bulk and of the live stream and of
+	// that of echoes, the messages up to which it must have come.
 	Awaits     SyncAwaits `json:"awaits,omitempty"`
 	AwaitsSeq  uint64     `json:"awaits_seq,omitempty"`
 	AwaitsLive uint64     `json:"awaits_live,omitempty"`
+	AwaitsEcho uint64     `json:"awaits_echo,omitempty"`
 }
 
 // SyncAwaits is what a job that has published all waits for.

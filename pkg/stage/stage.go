@@ -137,8 +137,11 @@ func (c Config) withDefaults() (Config, error) {
 
 // LeaseName is the name under which a stage's watermarks of a stream are kept.
 func LeaseName(stage string, stream bus.Stream) string {
-	if stream == bus.ChangesBulk || stream == bus.PatchesBulk {
+	switch stream {
+	case bus.ChangesBulk, bus.PatchesBulk:
 		return stage + "-bulk"
+	case bus.ChangesEcho:
+		return stage + "-echo"
 	}
 	return stage
 }

@@ -3,15 +3,10 @@ package ingest
 import (
 	"context"
 
-	"lockstep.internal/pkg/bus"
 	"lockstep.internal/pkg/contact"
 	"lockstep.internal/pkg/postgres"
-	"lockstep.internal/pkg/stage"
 	"lockstep.internal/pkg/tenant"
 )
-
-// liveJudging is the stage that may still add to a hold when it is answered.
-var liveJudging = stage.LeaseName("mapper", bus.Changes)
 
 // holdStep asks for one page of the contacts of a held burst to be released, as
 // somebody answered. What was under way when the answer came is judged first:
@@ -22,21 +17,17 @@ func (in *Ingest) holdStep(ctx context.Context, t *tenant.Tenant, job *postgres.
 	partition := in.config.Bus.PartitionOf(t.ID)
 	switch {
 	case !c.Planned && c.Awaits == postgres.AwaitsNothing:
-		last, _, err := in.config.Bus.Last(ctx, bus.Changes, partition)
-		if err != nil {
-			return false, err
-		}
-		c.Awaits, c.AwaitsSeq = postgres.AwaitsLive, last
-		return false, nil
+		c.Awaits = postgres.AwaitsLive
+		return false, in.awaitAnswers(ctx, partition, c)
 	case !c.Planned:
-		applied, err := in.applied(ctx, partition, bus.Changes, c.AwaitsSeq, liveJudging)
+		applied, err := in.answersJudged(ctx, partition, c)
 		if err != nil || !applied {
 			return false, err
 		}
 		if job.Counts.ContactTotal, err = in.config.DB.CountHeld(ctx, t.ID, job.Options.Hold); err != nil {
 			return false, err
 		}
-		c.Awaits, c.AwaitsSeq, c.Planned = postgres.AwaitsNothing, 0, true
+		c.Awaits, c.Planned = postgres.AwaitsNothing, true
 	}
 	keys, err := in.config.DB.HeldContacts(ctx, t.ID, job.Options.Hold, contact.Key(c.Contact), page)
 	if err != nil || len(keys) == 0 {

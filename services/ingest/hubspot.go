@@ -60,7 +60,7 @@ func (in *Ingest) hubspotWebhook(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		id := "hubspot/" + hex.EncodeToString(sum[:16]) + "/" + strconv.FormatInt(portal.PortalID, 10)
-		if err := in.publish(ctx, bus.Changes, contact.HubSpot, t.ID, id, changes(portal.Changes)); err != nil {
+		if err := in.publishHeard(ctx, t.ID, id, portal.Changes); err != nil {
 			in.config.Logger.ErrorContext(ctx, "webhook was not taken; HubSpot will send it again", "tenant", t.ID, "error", err)
 			in.refuse(w, r, contact.HubSpot, http.StatusServiceUnavailable, "not durable yet: send it again")
 			return
@@ -68,6 +68,35 @@ func (in *Ingest) hubspotWebhook(w http.ResponseWriter, r *http.Request) {
 		in.config.Observer.Received(ctx, contact.HubSpot, "webhook", portal.Events)
 	}
 	w.WriteHeader(http.StatusOK)
+}
+
+// publishHeard publishes what a webhook told: what people and others did on the live
+// stream, and what our own writes led to on that of echoes. Which it is matters only
+// for how soon it is judged.
+func (in *Ingest) publishHeard(ctx context.Context, id contact.Tenant, delivery string, heard []contact.Change) error {
+	ours := make(map[string]bool) // contacts that we wrote to
+	for i := range heard {
+		if heard[i].Origin == contact.Ours {
+			ours[heard[i].ID] = true
+		}
+	}
+	var live, echoes []contact.Change
+	for _, c := range heard {
+		if c.Origin == contact.Ours || ours[c.ID] && hubspot.Derived(&c) {
+			echoes = append(echoes, c)
+		} else {
+			live = append(live, c)
+		}
+	}
+	if len(echoes) > 0 {
+		if err := in.publish(ctx, bus.ChangesEcho, contact.HubSpot, id, delivery+"/echo", changes(echoes)); err != nil {
+			return err
+		}
+	}
+	if len(live) == 0 {
+		return nil
+	}
+	return in.publish(ctx, bus.Changes, contact.HubSpot, id, delivery, changes(live))
 }
 
 // forgetWalked removes who asked to be forgotten from what jobs have kept of the

@@ -467,3 +467,46 @@ func TestAlowareProvesItself(t *testing.T) {
 		t.Errorf("an unknown tenant got %d", got)
 	}
 }
+
+// TestEchoesOfOurWritesHoldUpNoEdit: what HubSpot tells of our own writes, and what it
+// made of them, is on a stream of its own; what people did, also to the same contact,
+// is not.
+func TestEchoesOfOurWritesHoldUpNoEdit(t *testing.T) {
+	t.Parallel()
+	h := newHooks(t)
+	h.serve(h.bus, t.TempDir())
+	var events []map[string]any
+	for n, e := range []struct {
+		object              int
+		name, source, other string
+	}{
+		{501, "ours", "INTEGRATION", "1001"}, {501, "derived", "CALCULATED", ""}, {501, "a person", "CRM_UI", "userId:7"},
+		{502, "another app", "INTEGRATION", "9"}, {503, "derived of a person's", "CALCULATED", ""},
+	} {
+		events = append(events, map[string]any{
+			"eventId": n, "subscriptionId": 1, "portalId": 2002, "appId": 1001, "occurredAt": time.Now().UnixMilli() + int64(n),
+			"subscriptionType": "contact.propertyChange", "attemptNumber": 0, "objectId": e.object,
+			"propertyName": "firstname", "propertyValue": e.name, "changeSource": e.source, "sourceId": e.other,
+		})
+	}
+	body, err := json.Marshal(events)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status := h.send("/webhooks/hubspot", body, h.signV3("/webhooks/hubspot", body)); status != http.StatusOK {
+		t.Fatalf("status %d", status)
+	}
+	for stream, want := range map[bus.Stream][]string{
+		bus.ChangesEcho: {"ours", "derived"}, bus.Changes: {"a person", "another app", "derived of a person's"},
+	} {
+		var got []string
+		for _, in := range h.events(stream, acme) {
+			for _, v := range in.Change.Values {
+				got = append(got, v.Text)
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s holds %q, want %q", stream, got, want)
+		}
+	}
+}

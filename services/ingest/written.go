@@ -24,7 +24,8 @@ const awaitEvery = 500 * time.Millisecond
 // The stages behind a job, as they name their watermarks.
 var (
 	judging     = stage.LeaseName("mapper", bus.ChangesBulk)
-	judgingLive = stage.LeaseName("mapper", bus.Changes) // where answers come
+	judgingLive = stage.LeaseName("mapper", bus.Changes)     // where Aloware's answers come
+	judgingEcho = stage.LeaseName("mapper", bus.ChangesEcho) // where HubSpot's come
 	writing     = []string{
 		stage.LeaseName("writer-"+contact.HubSpot.String(), bus.PatchesBulk),
 		stage.LeaseName("writer-"+contact.Aloware.String(), bus.PatchesBulk),
@@ -43,16 +44,15 @@ func (in *Ingest) writtenStep(ctx context.Context, job *postgres.Sync) (bool, er
 		if err != nil {
 			return false, err
 		}
-		live, _, err := in.config.Bus.Last(ctx, bus.Changes, partition)
-		if err != nil {
+		if err := in.awaitAnswers(ctx, partition, c); err != nil {
 			return false, err
 		}
-		c.Awaits, c.AwaitsSeq, c.AwaitsLive = postgres.AwaitsMapper, last, live
+		c.Awaits, c.AwaitsSeq = postgres.AwaitsMapper, last
 		return false, nil
 	case postgres.AwaitsMapper:
 		applied, err := in.applied(ctx, partition, bus.ChangesBulk, c.AwaitsSeq, judging)
 		if err == nil && applied {
-			applied, err = in.applied(ctx, partition, bus.Changes, c.AwaitsLive, judgingLive)
+			applied, err = in.answersJudged(ctx, partition, c)
 		}
 		if err != nil || !applied {
 			return false, err
@@ -82,6 +82,24 @@ func (in *Ingest) writtenStep(ctx context.Context, job *postgres.Sync) (bool, er
 		}
 		return false, err
 	}
+}
+
+// awaitAnswers notes what has come by now over the streams besides the bulk one.
+func (in *Ingest) awaitAnswers(ctx context.Context, partition int, c *postgres.SyncCursor) (err error) {
+	if c.AwaitsLive, _, err = in.config.Bus.Last(ctx, bus.Changes, partition); err != nil {
+		return err
+	}
+	c.AwaitsEcho, _, err = in.config.Bus.Last(ctx, bus.ChangesEcho, partition)
+	return err
+}
+
+// answersJudged reports whether the mapper has judged all of that.
+func (in *Ingest) answersJudged(ctx context.Context, partition int, c *postgres.SyncCursor) (bool, error) {
+	judged, err := in.applied(ctx, partition, bus.Changes, c.AwaitsLive, judgingLive)
+	if err != nil || !judged {
+		return false, err
+	}
+	return in.applied(ctx, partition, bus.ChangesEcho, c.AwaitsEcho, judgingEcho)
 }
 
 // applied reports whether stages have applied a stream up to a message. One that

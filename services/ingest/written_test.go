@@ -52,7 +52,7 @@ func (s *stage) catchUp(effects func(*postgres.Tx) error) {
 func TestAJobIsDoneWhenAllIsWritten(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 250, "full")
-	mapper, live := w.stage("mapper-bulk", bus.ChangesBulk), w.stage("mapper", bus.Changes)
+	mapper, live, echo := w.stage("mapper-bulk", bus.ChangesBulk), w.stage("mapper", bus.Changes), w.stage("mapper-echo", bus.ChangesEcho)
 	hubspot, aloware := w.stage("writer-hubspot-bulk", bus.PatchesBulk), w.stage("writer-aloware-bulk", bus.PatchesBulk)
 	w.request("job1", postgres.FirstSync, walkHubSpot)
 	w.ingest("first", nil)
@@ -75,7 +75,8 @@ func TestAJobIsDoneWhenAllIsWritten(t *testing.T) {
 		mapper.catchUp(func(tx *postgres.Tx) error {
 			return tx.CountSyncEffects(t.Context(), map[postgres.SyncEffect]int64{{Tenant: acme, Job: "job1", Cause: "judged"}: 250})
 		})
-		live.catchUp(nil) // the answers
+		live.catchUp(nil) // the answers of Aloware
+		echo.catchUp(nil) // those of HubSpot
 	}
 	take := func(rows ...postgres.LaneRow) {
 		t.Helper()

@@ -24,7 +24,7 @@ var tracer = otel.Tracer("lockstep.internal/services/mapper")
 func (m *Mapper) Handle(ctx context.Context, b stage.Batch) (stage.Result, error) {
 	h := &handling{
 		Mapper: m, batch: people.NewBatch(store{m.config.DB}), version: m.version(b), now: contact.Millis(m.config.Now().UnixMilli()),
-		rulesOf: make(map[contact.Tenant]*resolve.Rules), live: b.Stream == bus.Changes, fields: make(map[postgres.WrittenField]int64),
+		rulesOf: make(map[contact.Tenant]*resolve.Rules), live: b.Stream != bus.ChangesBulk, fields: make(map[postgres.WrittenField]int64),
 	}
 	if err := h.prepare(ctx, b.Deliveries); err != nil {
 		return stage.Result{}, err

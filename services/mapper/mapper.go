@@ -13,6 +13,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -119,7 +120,7 @@ func (m *Mapper) Run(ctx context.Context) error {
 	group.Go(func() error { return m.serveCards(ctx) })
 	group.Go(func() error {
 		return stage.Run(ctx, stage.Config{
-			Name: Stage, Owner: m.config.Owner, Streams: []bus.Stream{bus.Changes, bus.ChangesBulk},
+			Name: Stage, Owner: m.config.Owner, Streams: streams,
 			DB: m.config.DB, Bus: m.config.Bus, Logger: m.config.Logger, Observer: m.config.StageObserver, Status: &m.status,
 		}, m)
 	})
@@ -149,15 +150,18 @@ func (m *Mapper) keep(ctx context.Context) {
 	}
 }
 
+// streams are what the mapper reads; their order is that of contact.NewVersion.
+var streams = []bus.Stream{bus.Changes, bus.ChangesEcho, bus.ChangesBulk}
+
 // version is higher than any that was given out for a batch of this partition
-// before, whoever owned it: the epoch leads, then the stream (live and bulk
-// have leases of their own), then a count of attempts.
+// before, whoever owned it: the epoch leads, then the stream (each has leases of its
+// own), then a count of attempts.
 func (m *Mapper) version(b stage.Batch) contact.Version {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	name := fmt.Sprintf("%s-%d-%d", b.Stream, b.Partition, b.Epoch)
 	m.attempts[name]++
-	return contact.NewVersion(b.Epoch, b.Stream == bus.ChangesBulk, m.attempts[name])
+	return contact.NewVersion(b.Epoch, slices.Index(streams, b.Stream), m.attempts[name])
 }
 
 // deaf is an observer that does not listen.

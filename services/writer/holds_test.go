@@ -91,7 +91,7 @@ func TestACancelledJobIsWithdrawn(t *testing.T) {
 	wish(postgres.WishCancel)
 	e.awaitEmpty()
 	dropped, fetched := 0, 0
-	for _, o := range append(e.outcomes(bus.ChangesBulk, 2), e.outcomes(bus.Changes, 2)...) {
+	for _, o := range append(append(e.outcomes(bus.ChangesBulk, 2), e.outcomes(bus.Changes, 1)...), e.outcomes(bus.ChangesEcho, 1)...) {
 		switch {
 		case o.Result == contact.Dropped && o.Version == 1 && len(o.Properties) == 1 && contact.JobBehind(o.EventID) == "j1":
 			dropped++

@@ -46,7 +46,7 @@ func (d *delivery) settle(ctx context.Context) {
 	config := d.lanes.config
 	var done []int
 	var misled []int
-	var events []contact.Incoming
+	var events, echoes []contact.Incoming
 	for i := range d.patches {
 		outcome := d.answers[i].Outcome
 		if err := d.answers[i].Err; err != nil {
@@ -73,15 +73,24 @@ func (d *delivery) settle(ctx context.Context) {
 		d.answers[i].Outcome = outcome
 		config.Observer.Delivered(ctx, config.System, resultName(outcome.Result), 1)
 		done = append(done, i)
-		events = append(events, contact.Incoming{Outcome: &outcome})
+		if d.rows[i].Bulk && config.System == contact.HubSpot {
+			echoes = append(echoes, contact.Incoming{Outcome: &outcome})
+		} else {
+			events = append(events, contact.Incoming{Outcome: &outcome})
+		}
 	}
 	if len(done) > 0 {
 		d.works(ctx)
 	}
-	// They all go to the live stream, where the systems' own news of what was
-	// written come too: who was created is known before these are judged. It is
-	// one message for a call.
-	if err := d.report(ctx, bus.Changes, events); err != nil {
+	// They go where the systems' own news of what was written come too: who was
+	// created is known before these are judged. Of Aloware those come over the live
+	// stream, as nothing in them tells who wrote; of HubSpot over that of echoes, so
+	// that a job's do not hold up live edits. It is one message for a call.
+	err := d.report(ctx, bus.Changes, events)
+	if err == nil {
+		err = d.report(ctx, bus.ChangesEcho, echoes)
+	}
+	if err != nil {
 		config.Logger.WarnContext(ctx, "outcomes could not be published; the calls are repeated", "tenant", d.tenant, "outcomes", len(done), "error", err)
 		done, misled = nil, nil
 	}

@@ -124,6 +124,8 @@ func streamOf(of postgres.Progress) bus.Stream {
 	switch bulk := strings.HasSuffix(of.Stage, "-bulk"); {
 	case of.Stage == "mapper":
 		return bus.Changes
+	case of.Stage == "mapper-echo":
+		return bus.ChangesEcho
 	case of.Stage == "mapper-bulk":
 		return bus.ChangesBulk
 	case bulk:

@@ -79,7 +79,7 @@ type want struct {
 func (w *world) judgeMessages(stream, count int) *batch {
 	m := &w.mapper
 	m.attempts[stream]++
-	version := contact.NewVersion(m.epoch[stream], stream == bulk, m.attempts[stream])
+	version := contact.NewVersion(m.epoch[stream], stream, m.attempts[stream])
 	b := &batch{world: w, joined: make(map[*people.Entry]bool), contacts: people.NewBatch(m.store), inForce: w.rules, stream: stream}
 	b.until = min(m.position[stream]+count, len(w.changes[stream]))
 	messages := w.changes[stream][m.position[stream]:b.until]

@@ -179,7 +179,11 @@ func (w *world) end(wr *writer, c *call, how int) {
 		return
 	}
 	o.AnsweredAt, e.received = w.now, w.now
-	w.changes[live] = append(w.changes[live], message{e})
+	stream := live // else the stream of echoes, which the services read beside both
+	if l != nil && l.bulk && wr.system == contact.HubSpot {
+		stream = bulk
+	}
+	w.changes[stream] = append(w.changes[stream], message{e})
 	if how == unfinished || l == nil {
 		return
 	}
