@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -23,7 +22,7 @@ type loop struct {
 	*run
 	stream bus.Stream
 	lease  postgres.Lease
-	turn   *sync.Mutex   // held while a batch of any stream of the partition is worked on
+	turn   *turn         // of the partition: who has it works on a batch
 	leads  bool          // the others make room for its batches
 	led    *atomic.Int64 // when the leading stream had its last batch, in Unix ns
 	most   int           // messages of a batch
@@ -247,8 +246,8 @@ func (l *loop) putAside(reading, working context.Context, p piece, reason error)
 
 // try handles, publishes and stores one piece.
 func (l *loop) try(ctx context.Context, p *piece) error {
-	l.turn.Lock()
-	defer l.turn.Unlock()
+	l.turn.take(l.leads)
+	defer l.turn.give()
 	start, messages := time.Now(), len(p.deliveries)
 	defer func() { l.took(messages, time.Since(start)) }()
 	if err := l.screen(ctx, p); err != nil {

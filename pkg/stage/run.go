@@ -133,7 +133,7 @@ func (s *run) begin(ctx context.Context, leases []postgres.Lease, trusted time.D
 	o.deadline = time.AfterFunc(trusted, cancel)
 	s.owned[leases[0].Partition] = o
 	var loops sync.WaitGroup
-	turn, led := &sync.Mutex{}, &atomic.Int64{}
+	turn, led := newTurn(), &atomic.Int64{}
 	for i, lease := range leases {
 		o.epochs = append(o.epochs, lease.Epoch)
 		l := &loop{run: s, stream: s.Streams[i], lease: lease, turn: turn, led: led, leads: i == 0, most: s.MaxBatch}
