@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -186,6 +187,10 @@ func (in *Ingest) Troubles() []string {
 	return []string{fmt.Sprintf("%d deliveries wait in the spool for the bus, the oldest since %s", n, oldest.UTC().Format(time.RFC3339))}
 }
 
+// bulkRun bounds the events of a message on the bulk stream: a message is the least
+// that the mapper judges at once, and a live edit may wait for it.
+const bulkRun = 16
+
 // publish makes events of one tenant durable in a stream. Events that can
 // never travel are told and left out: everything else is stored then, and to
 // repeat it would hold up what comes behind.
@@ -194,7 +199,14 @@ func (in *Ingest) publish(ctx context.Context, stream bus.Stream, system contact
 		return nil
 	}
 	publisher := in.config.Bus.Publisher(stream, in.config.Bus.PartitionOf(id))
-	err := publisher.Publish(ctx, bus.Message{Tenant: id, Incoming: events, ID: messageID, Context: ctx})
+	messages := []bus.Message{{Tenant: id, Incoming: events, ID: messageID, Context: ctx}}
+	if stream == bus.ChangesBulk {
+		messages = nil
+		for run := range slices.Chunk(events, bulkRun) {
+			messages = append(messages, bus.Message{Tenant: id, Incoming: run, ID: fmt.Sprintf("%s/run-%d", messageID, len(messages)), Context: ctx})
+		}
+	}
+	err := publisher.Publish(ctx, messages...)
 	if fault.Is(err, fault.Permanent) && (errors.Is(err, bus.ErrTooLarge) || errors.Is(err, bus.ErrInvalid)) {
 		reason := "invalid"
 		if errors.Is(err, bus.ErrTooLarge) {

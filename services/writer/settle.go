@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	mathrand "math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -85,7 +86,7 @@ func (d *delivery) settle(ctx context.Context) {
 	// They go where the systems' own news of what was written come too: who was
 	// created is known before these are judged. Of Aloware those come over the live
 	// stream, as nothing in them tells who wrote; of HubSpot over that of echoes, so
-	// that a job's do not hold up live edits. It is one message for a call.
+	// that a job's do not hold up live edits.
 	err := d.report(ctx, bus.Changes, events)
 	if err == nil {
 		err = d.report(ctx, bus.ChangesEcho, echoes)
@@ -107,18 +108,25 @@ func storing(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 }
 
+// mostReported bounds the outcomes of a message: it is the least that the mapper judges
+// at once, and a live edit may wait for it.
+const mostReported = 25
+
 // report publishes outcomes and waits for their acknowledgement. While the bus
 // takes nothing it waits: repeating the calls would be worse.
 func (d *delivery) report(ctx context.Context, stream bus.Stream, events []contact.Incoming) error {
 	if len(events) == 0 {
 		return nil
 	}
-	message := bus.Message{Tenant: d.tenant, Incoming: events, ID: "outcome/" + rand.Text(), Context: ctx}
+	var messages []bus.Message
+	for run := range slices.Chunk(events, mostReported) {
+		messages = append(messages, bus.Message{Tenant: d.tenant, Incoming: run, ID: "outcome/" + rand.Text(), Context: ctx})
+	}
 	publisher := d.lanes.config.Bus.Publisher(stream, d.partition.number)
 	publish := func() error {
 		ctx, cancel := storing(ctx)
 		defer cancel()
-		err := publisher.Publish(ctx, message)
+		err := publisher.Publish(ctx, messages...)
 		if err == nil || fault.Is(err, fault.Permanent) {
 			return backoff.Permanent(err)
 		}
@@ -132,13 +140,15 @@ func (d *delivery) report(ctx context.Context, stream bus.Stream, events []conta
 		// The others are stored. One that cannot travel goes without what
 		// was read, or the mapper would wait for it for ever.
 		d.lanes.config.Logger.ErrorContext(ctx, "an outcome is too large and is reported without what was read", "tenant", d.tenant, "error", err)
-		message.ID += "-bare"
-		for k := range message.Incoming {
-			bare := *message.Incoming[k].Outcome
-			bare.Holds, bare.Candidates = nil, nil
-			message.Incoming[k].Outcome = &bare
+		for m := range messages {
+			messages[m].ID += "-bare"
+			for k := range messages[m].Incoming {
+				bare := *messages[m].Incoming[k].Outcome
+				bare.Holds, bare.Candidates = nil, nil
+				messages[m].Incoming[k].Outcome = &bare
+			}
 		}
-		err = publisher.Publish(ctx, message)
+		err = publisher.Publish(ctx, messages...)
 	}
 	if err != nil {
 		return fmt.Errorf("publish %d outcomes: %w", len(events), err)
