@@ -71,18 +71,13 @@ func (in *Ingest) hubspotWebhook(w http.ResponseWriter, r *http.Request) {
 }
 
 // publishHeard publishes what a webhook told: what people and others did on the live
-// stream, and what our own writes led to on that of echoes. Which it is matters only
-// for how soon it is judged.
+// stream, and our own writes with what HubSpot computed, which comes of those most of
+// all and a delivery later now and then, on that of echoes. Which it is matters only for
+// how soon it is judged.
 func (in *Ingest) publishHeard(ctx context.Context, id contact.Tenant, delivery string, heard []contact.Change) error {
-	ours := make(map[string]bool) // contacts that we wrote to
-	for i := range heard {
-		if heard[i].Origin == contact.Ours {
-			ours[heard[i].ID] = true
-		}
-	}
 	var live, echoes []contact.Change
 	for _, c := range heard {
-		if c.Origin == contact.Ours || ours[c.ID] && hubspot.Derived(&c) {
+		if c.Origin == contact.Ours || hubspot.Derived(&c) {
 			echoes = append(echoes, c)
 		} else {
 			live = append(live, c)
