@@ -66,7 +66,9 @@ func newLane(l *lanes, p *partition, id contact.Tenant) *lane {
 	}
 	if pause, ok := p.pauses[id]; ok {
 		lane.paused, lane.because, lane.shown, lane.probing = pause.Until, fault.ParseClass(pause.Class), true, true
-		lane.refusals = pause.Refusals
+		if t, ok := l.config.Roster.Tenant(id); ok && pause.Credential == t.Credential(l.config.System).Fingerprint() {
+			lane.refusals = pause.Refusals // new credentials begin anew
+		}
 		delete(p.pauses, id)
 		if fault.ParseClass(pause.Class) == fault.Unauthorized {
 			lane.paused = time.Time{} // the credentials may be new since then: one call tells

@@ -344,6 +344,37 @@ func TestRefusedCredentialsStopTheLaneUntilThereAreNewOnes(t *testing.T) {
 	}
 }
 
+// TestRefusalsInARowAreCountedOverAChangeOfOwner, of the same credentials alone: from the
+// second on somebody is asked for new ones.
+func TestRefusalsInARowAreCountedOverAChangeOfOwner(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		token tenant.Secret // of the second owner; "" as before
+		want  int
+	}{{"", 2}, {"another", 1}} {
+		e := newEnv(t, "acme")
+		e.system.script = func(_ context.Context, _ contact.Tenant, patches []contact.Patch) []*contact.Delivery {
+			return refuse(patches, faultOf(fault.Unauthorized, 0))
+		}
+		refused := func(calls, times int) {
+			t.Helper()
+			e.await(fmt.Sprintf("%d refusals are told", times), func() bool {
+				pauses, err := e.db.Pauses(t.Context(), contact.HubSpot)
+				return err == nil && len(e.system.seen()) >= calls && len(pauses) == 1 && pauses[0].Refusals == times
+			})
+		}
+		one := e.start("one")
+		e.send(bus.Patches, "acme", write(key(1), 1, "city", "a"))
+		refused(1, 1)
+		one.stop()
+		if c.token != "" {
+			e.change("acme", func(t *tenant.Tenant) { t.HubSpot.AccessToken = c.token })
+		}
+		e.start("two")
+		refused(2, c.want)
+	}
+}
+
 // TestAnInactiveTenantsRowsWait.
 func TestAnInactiveTenantsRowsWait(t *testing.T) {
 	t.Parallel()
