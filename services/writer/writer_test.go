@@ -360,7 +360,7 @@ func TestRefusalsInARowAreCountedOverAChangeOfOwner(t *testing.T) {
 			t.Helper()
 			e.await(fmt.Sprintf("%d refusals are told", times), func() bool {
 				pauses, err := e.db.Pauses(t.Context(), contact.HubSpot)
-				return err == nil && len(e.system.seen()) >= calls && len(pauses) == 1 && pauses[0].Refusals == times
+				return err == nil && len(e.system.seen()) == calls && len(pauses) == 1 && pauses[0].Refusals == times
 			})
 		}
 		one := e.start("one")
