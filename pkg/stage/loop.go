@@ -24,9 +24,10 @@ type loop struct {
 	lease  postgres.Lease
 	turn   *turn         // of the partition: who has it works on a batch
 	leads  bool          // the others make room for its batches
-	led    *atomic.Int64 // when the leading stream had its last batch, in Unix ns
+	led    *atomic.Int64 // when the leading stream had its last batch that was no routine, in Unix ns
 	most   int           // messages of a batch
 	fits   int           // messages that can be worked on in behindFor, of a stream that does not lead
+	ended  time.Time     // of the last batch
 
 	oldest atomic.Pointer[bus.Delivery] // first of the batch under way; nil while there is none
 	newest atomic.Uint64                // sequence of the stream's newest message, as last looked up
@@ -126,18 +127,36 @@ func (l *loop) read(reading, working context.Context) (applied bool, err error) 
 		// What has come meanwhile is taken along: batches grow under load, and
 		// an idle partition waits for nobody.
 		batch := append([]bus.Delivery{first}, reader.Buffered(l.room()-1)...)
+		if room := l.room(); len(batch) < room && l.gathers(reading) {
+			batch = append(batch, reader.Buffered(room-len(batch))...)
+		}
 		l.oldest.Store(&first)
 		l.Status.begins(l.place())
 		if err := l.work(reading, working, piece{batch, l.positionOf(batch[len(batch)-1])}, l.Tries); err != nil {
 			return applied, err
 		}
-		if l.leads {
-			l.led.Store(time.Now().UnixNano())
-		}
+		l.ended = time.Now()
 		applied = true
 		l.oldest.Store(nil)
 		l.Status.done(l.place())
 		l.report(&first, batch[len(batch)-1].Seq)
+	}
+}
+
+// gathers waits for more of what nobody waits for: a batch costs as much for a contact
+// as for ten, and much of what a first sync brings about a contact comes together. What
+// comes alone waits for nothing.
+func (l *loop) gathers(reading context.Context) bool {
+	if l.leads || time.Since(l.ended) > busyWithin {
+		return false
+	}
+	timer := time.NewTimer(gatherFor)
+	defer timer.Stop()
+	select {
+	case <-reading.Done():
+		return false
+	case <-timer.C:
+		return true
 	}
 }
 
@@ -159,7 +178,7 @@ func (l *loop) took(messages int, time time.Duration) {
 	if time > 0 {
 		fits = int(int64(messages) * int64(behindFor) / int64(time))
 	}
-	l.fits = max(1, min(l.most, fits, 2*max(messages, l.fits)))
+	l.fits = min(l.most, max(fewBehind, min(fits, 2*max(messages, l.fits))))
 }
 
 // piece is a batch or a part of one, with the watermark behind it.
@@ -263,11 +282,16 @@ func (l *loop) try(ctx context.Context, p *piece) error {
 	if err := l.publish(ctx, result.Publish); err != nil {
 		return err
 	}
-	err := l.store(ctx, &result, p.to)
-	if err == nil && result.After != nil {
+	if err := l.store(ctx, &result, p.to); err != nil {
+		return err
+	}
+	if l.leads && !result.Routine {
+		l.led.Store(time.Now().UnixNano())
+	}
+	if result.After != nil {
 		result.After()
 	}
-	return err
+	return nil
 }
 
 // store stores a batch's effects and moves the watermark.

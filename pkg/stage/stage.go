@@ -81,6 +81,9 @@ type Result struct {
 	Commit func(context.Context, *postgres.Tx) error
 	// After runs when the transaction is committed; nil for nothing.
 	After func()
+	// Routine tells that nothing came of the batch that somebody may wait for. Other
+	// streams need not keep short for a leading one that brings only such batches.
+	Routine bool
 }
 
 // Output is one message to publish.

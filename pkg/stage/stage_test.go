@@ -113,10 +113,11 @@ func events(ds []bus.Delivery) (names []string) {
 // worker is a handler that keeps what it committed.
 type worker struct {
 	*world
-	owner  string
-	before func(ctx context.Context, b stage.Batch) error // in Handle
-	within func(ctx context.Context, b stage.Batch) error // in the transaction
-	output func(b stage.Batch) []stage.Output
+	owner   string
+	before  func(ctx context.Context, b stage.Batch) error // in Handle
+	within  func(ctx context.Context, b stage.Batch) error // in the transaction
+	output  func(b stage.Batch) []stage.Output
+	routine bool // nobody waits for what comes of its batches
 
 	granted, revoked atomic.Int64
 }
@@ -128,6 +129,7 @@ func (h *worker) Handle(ctx context.Context, b stage.Batch) (stage.Result, error
 		}
 	}
 	result := stage.Result{
+		Routine: h.routine,
 		Commit: func(ctx context.Context, tx *postgres.Tx) error {
 			if h.within != nil {
 				return h.within(ctx, b)
@@ -341,6 +343,62 @@ func TestABacklogLeavesRoomForLiveEvents(t *testing.T) {
 		if i > 0 && n > 10 { // the first one's length was chosen before
 			t.Errorf("batch %d beside live events has %d messages, want what fits into 50 ms", i, n)
 		}
+	}
+}
+
+// TestARoutineOfTheLeadingStreamLeavesBatchesLarge: what is no news to anybody does not
+// make the bulk batches beside it short.
+func TestARoutineOfTheLeadingStreamLeavesBatchesLarge(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, bustest.Partitions(1))
+	backlog := names("b", 600)
+	for _, e := range backlog {
+		w.send(bus.ChangesBulk, w.tenants()[0], e)
+	}
+	var mu sync.Mutex
+	var lengths []int
+	w.start(&worker{owner: "a", routine: true, before: func(_ context.Context, b stage.Batch) error {
+		if b.Stream == bus.ChangesBulk {
+			mu.Lock()
+			lengths = append(lengths, len(b.Deliveries))
+			mu.Unlock()
+			time.Sleep(time.Duration(len(b.Deliveries)) * 2 * time.Millisecond)
+		}
+		return nil
+	}})
+	answers := names("a", 30)
+	for _, e := range answers {
+		w.send(bus.Changes, w.tenants()[0], e)
+		w.wait("the answer", func() bool { return slices.Contains(w.committed(), e) })
+	}
+	w.waitFor(len(backlog) + len(answers))
+	mu.Lock()
+	defer mu.Unlock()
+	if len(lengths) > 20 { // 12 of 50 messages; 60 of what fits into 20 ms
+		t.Errorf("%d batches for %d messages: %v", len(lengths), len(backlog), lengths)
+	}
+}
+
+// TestWhatNobodyWaitsForGathers: messages that come one by one on a stream that does
+// not lead go together.
+func TestWhatNobodyWaitsForGathers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, bustest.Partitions(1))
+	var batches atomic.Int64
+	w.start(&worker{owner: "a", before: func(_ context.Context, b stage.Batch) error {
+		if b.Stream == bus.ChangesBulk {
+			batches.Add(1)
+		}
+		return nil
+	}})
+	events := names("e", 120)
+	for _, e := range events {
+		w.send(bus.ChangesBulk, w.tenants()[0], e)
+		time.Sleep(2 * time.Millisecond) // longer than a batch takes
+	}
+	w.waitFor(len(events))
+	if n := int(batches.Load()); n > len(events)/3 {
+		t.Errorf("%d batches for %d messages", n, len(events))
 	}
 }
 

@@ -3,6 +3,8 @@ package mapper
 import (
 	"context"
 	"fmt"
+	"iter"
+	"slices"
 	"time"
 
 	"go.opentelemetry.io/otel"
@@ -29,13 +31,32 @@ func (m *Mapper) Handle(ctx context.Context, b stage.Batch) (stage.Result, error
 	if err := h.prepare(ctx, b.Deliveries); err != nil {
 		return stage.Result{}, err
 	}
-	for i := range b.Deliveries {
+	for i := range inOrder(b) {
 		if err := h.delivery(ctx, &b.Deliveries[i]); err != nil {
 			return stage.Result{}, err
 		}
 	}
 	m.config.Observer.Judged(ctx, h.events, h.echoes, h.stale, h.patches)
-	return stage.Result{Publish: append(h.outputs(b), h.forgetOutputs(b)...), Commit: h.commitAll, After: h.after}, nil
+	outputs := append(h.outputs(b), h.forgetOutputs(b)...)
+	urgent := slices.ContainsFunc(outputs, func(o stage.Output) bool { return o.Stream == bus.Patches })
+	return stage.Result{Publish: outputs, Commit: h.commitAll, After: h.after, Routine: !urgent}, nil
+}
+
+// inOrder are the messages of a batch in the order in which they are judged. Of echoes
+// the writers' answers come first: they tell whose record it is that HubSpot tells of,
+// which may come a moment before.
+func inOrder(b stage.Batch) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for _, answers := range []bool{true, false} {
+			for i := range b.Deliveries {
+				incoming := b.Deliveries[i].Incoming
+				first := b.Stream == bus.ChangesEcho && len(incoming) > 0 && incoming[0].Outcome != nil
+				if first == answers && !yield(i) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // Granted starts a partition with nothing remembered of an earlier ownership.
