@@ -75,7 +75,7 @@ func scanHold(row pgx.CollectableRow, more ...any) (h Hold, err error) {
 // OpenHolds gives the holds of some tenants that are open or being carried out;
 // nil is all tenants.
 func (db *DB) OpenHolds(ctx context.Context, tenants []contact.Tenant) ([]Hold, error) {
-	rows, err := db.pool.Query(ctx, `SELECT `+holdColumns+` FROM `+holdJoined+`
+	rows, err := db.keyed.Query(ctx, `SELECT `+holdColumns+` FROM `+holdJoined+`
 		WHERE h.ended_at IS NULL AND ($2 OR h.tenant = ANY($1::text[])) ORDER BY h.tenant, h.since, h.hold`, texts(tenants), tenants == nil)
 	if err != nil {
 		return nil, fmt.Errorf("load open holds: %w", err)

@@ -28,17 +28,18 @@ type LaneRow struct {
 	FirstAt   time.Time // zero means now
 	Error     string
 	Job       string // that it came of; "" for none
+	Rides     bool   // in bulk, it may go with live rows of which one has it too
 	Patch     []byte // contact.v1.PropertyPatch
 	// Waited is how long it had been due when DueRows gave it.
 	Waited time.Duration
 }
 
 // laneColumns are the columns of a row r, in the order of columns.
-const laneColumns = `r.tenant, r.contact, r.partition, r.bulk, r.version, r.revision, r.attempts, r.next_at, r.first_at, r.error, r.job, r.patch`
+const laneColumns = `r.tenant, r.contact, r.partition, r.bulk, r.version, r.revision, r.attempts, r.next_at, r.first_at, r.error, r.job, r.rides, r.patch`
 
 // columns are where a row's columns go.
 func (r *LaneRow) columns() []any {
-	return []any{&r.Tenant, &r.Contact, &r.Partition, &r.Bulk, &r.Version, &r.Revision, &r.Attempts, &r.NextAt, &r.FirstAt, &r.Error, &r.Job, &r.Patch}
+	return []any{&r.Tenant, &r.Contact, &r.Partition, &r.Bulk, &r.Version, &r.Revision, &r.Attempts, &r.NextAt, &r.FirstAt, &r.Error, &r.Job, &r.Rides, &r.Patch}
 }
 
 func scanLaneRow(system contact.System) func(pgx.CollectableRow) (LaneRow, error) {
@@ -73,17 +74,17 @@ func (tx *Tx) LockLaneRows(ctx context.Context, system contact.System, tenants [
 // locked: lock and decide again.
 var ErrLaneRow = errors.New("a row came up meanwhile")
 
-// insertLaneRows inserts rows (parameters 1 to 12) that do not exist.
+// insertLaneRows inserts rows (parameters 1 to 13) that do not exist.
 const insertLaneRows = `
-	INSERT INTO lane_row (tenant, system, contact, partition, bulk, version, revision, attempts, next_at, first_at, error, job, patch)
-	SELECT tenant, $1, contact, partition, bulk, version, nextval('lane_revision'), attempts, coalesce(next_at, now()), coalesce(first_at, now()), error, job, patch
-	FROM (SELECT * FROM unnest($2::text[], $3::text[], $4::int[], $5::boolean[], $6::bigint[], $7::int[], $8::timestamptz[], $9::timestamptz[], $10::text[], $11::text[], $12::bytea[])
-	      AS w(tenant, contact, partition, bulk, version, attempts, next_at, first_at, error, job, patch) ORDER BY tenant, contact) w
+	INSERT INTO lane_row (tenant, system, contact, partition, bulk, version, revision, attempts, next_at, first_at, error, job, patch, rides)
+	SELECT tenant, $1, contact, partition, bulk, version, nextval('lane_revision'), attempts, coalesce(next_at, now()), coalesce(first_at, now()), error, job, patch, rides
+	FROM (SELECT * FROM unnest($2::text[], $3::text[], $4::int[], $5::boolean[], $6::bigint[], $7::int[], $8::timestamptz[], $9::timestamptz[], $10::text[], $11::text[], $12::bytea[], $13::boolean[])
+	      AS w(tenant, contact, partition, bulk, version, attempts, next_at, first_at, error, job, patch, rides) ORDER BY tenant, contact) w
 	ON CONFLICT (tenant, system, contact) DO NOTHING`
 
 // inserted are the parameters of insertLaneRows.
 func (a *laneArrays) inserted(system contact.System) []any {
-	return []any{system.String(), a.tenants, a.contacts, a.partitions, a.bulk, a.versions, a.attempts, a.next, a.first, a.errors, a.jobs, a.patches}
+	return []any{system.String(), a.tenants, a.contacts, a.partitions, a.bulk, a.versions, a.attempts, a.next, a.first, a.errors, a.jobs, a.patches, a.rides}
 }
 
 // AddLaneRows inserts rows that did not exist when the transaction locked what
@@ -115,10 +116,10 @@ func (db *DB) AdvanceAdding(ctx context.Context, l *Lease, to Position, system c
 	// was there. The watermark comes last, as in Advance.
 	_, err := db.keyed.Exec(ctx, `
 		WITH added AS (`+insertLaneRows+` RETURNING 1), counted AS (SELECT count(*) AS n FROM added), moved AS (
-			UPDATE partition_lease SET applied_seq = $18, applied_at = $19, stream_created = $20, updated_at = now()
-			WHERE stage = $13 AND partition = $14 AND owner = $15 AND session = $16 AND epoch = $17 AND applied_seq = $21 AND expires_at > now()
+			UPDATE partition_lease SET applied_seq = $19, applied_at = $20, stream_created = $21, updated_at = now()
+			WHERE stage = $14 AND partition = $15 AND owner = $16 AND session = $17 AND epoch = $18 AND applied_seq = $22 AND expires_at > now()
 			AND (SELECT n FROM counted) >= 0 RETURNING 1)
-		SELECT sqrt((SELECT n FROM counted) - $22::bigint), 1 / (SELECT count(*) FROM moved), set_config('synchronous_commit', 'off', true)`,
+		SELECT sqrt((SELECT n FROM counted) - $23::bigint), 1 / (SELECT count(*) FROM moved), set_config('synchronous_commit', 'off', true)`,
 		append(a.inserted(system), l.Stage, l.Partition, l.Owner, l.session, l.Epoch, int64(to.Seq), null(to.StoredAt), null(to.StreamCreated), int64(l.Position.Seq),
 			int64(len(rows)))...)
 	var refused *pgconn.PgError
@@ -143,12 +144,12 @@ func (tx *Tx) SaveLaneRows(ctx context.Context, system contact.System, rows []La
 	a := arraysOf(rows)
 	if _, err := tx.tx.Exec(ctx, `
 		UPDATE lane_row r SET partition = w.partition, bulk = w.bulk, version = w.version, revision = nextval('lane_revision'),
-			attempts = w.attempts, next_at = coalesce(w.next_at, now()), error = w.error, job = w.job, patch = w.patch
-		FROM unnest($2::text[], $3::text[], $4::int[], $5::boolean[], $6::bigint[], $7::int[], $8::timestamptz[], $9::text[], $10::text[], $11::bytea[])
-		     AS w(tenant, contact, partition, bulk, version, attempts, next_at, error, job, patch)
+			attempts = w.attempts, next_at = coalesce(w.next_at, now()), error = w.error, job = w.job, patch = w.patch, rides = w.rides
+		FROM unnest($2::text[], $3::text[], $4::int[], $5::boolean[], $6::bigint[], $7::int[], $8::timestamptz[], $9::text[], $10::text[], $11::bytea[], $12::boolean[])
+		     AS w(tenant, contact, partition, bulk, version, attempts, next_at, error, job, patch, rides)
 		CROSS JOIN LATERAL (SELECT l.ctid FROM lane_row l WHERE l.contact = w.contact AND l.tenant || '' = w.tenant AND l.system || '' = $1 LIMIT 1) k
 		WHERE r.ctid = k.ctid`,
-		system.String(), a.tenants, a.contacts, a.partitions, a.bulk, a.versions, a.attempts, a.next, a.errors, a.jobs, a.patches); err != nil {
+		system.String(), a.tenants, a.contacts, a.partitions, a.bulk, a.versions, a.attempts, a.next, a.errors, a.jobs, a.patches, a.rides); err != nil {
 		return fmt.Errorf("save %d rows: %w", len(rows), err)
 	}
 	return nil
@@ -158,7 +159,7 @@ func (tx *Tx) SaveLaneRows(ctx context.Context, system contact.System, rows []La
 type laneArrays struct {
 	tenants, contacts, errors, jobs []string
 	partitions, attempts            []int32
-	bulk                            []bool
+	bulk, rides                     []bool
 	versions, revisions             []int64
 	patches                         [][]byte
 	next, first                     []*time.Time
@@ -168,11 +169,11 @@ func arraysOf(rows []LaneRow) laneArrays {
 	n := len(rows)
 	a := laneArrays{
 		tenants: make([]string, n), contacts: make([]string, n), errors: make([]string, n), jobs: make([]string, n), partitions: make([]int32, n), attempts: make([]int32, n),
-		bulk: make([]bool, n), versions: make([]int64, n), revisions: make([]int64, n), patches: make([][]byte, n), next: make([]*time.Time, n), first: make([]*time.Time, n),
+		bulk: make([]bool, n), rides: make([]bool, n), versions: make([]int64, n), revisions: make([]int64, n), patches: make([][]byte, n), next: make([]*time.Time, n), first: make([]*time.Time, n),
 	}
 	for i, r := range rows {
 		a.tenants[i], a.contacts[i], a.errors[i], a.partitions[i], a.attempts[i] = string(r.Tenant), string(r.Contact), r.Error, int32(r.Partition), int32(r.Attempts)
-		a.jobs[i] = r.Job
+		a.jobs[i], a.rides[i] = r.Job, r.Rides
 		a.bulk[i], a.versions[i], a.revisions[i], a.patches[i], a.next[i], a.first[i] = r.Bulk, int64(r.Version), r.Revision, r.Patch, null(r.NextAt), null(r.FirstAt)
 	}
 	return a
@@ -241,19 +242,36 @@ func (db *DB) PutOffLaneRows(ctx context.Context, tenant contact.Tenant, system 
 	return nil
 }
 
-// DueRows gives rows of a lane that are due, live ones first, without those of
-// contacts that are under way; held leaves out what jobs led to.
-func (db *DB) DueRows(ctx context.Context, tenant contact.Tenant, system contact.System, partition int, underway []contact.Key, held bool, limit int) ([]LaneRow, error) {
-	const due = `(SELECT ` + laneColumns + `, extract(epoch FROM now() - next_at)::float8 FROM lane_row r
-		WHERE system = $1 AND partition = $2 AND tenant = $3 AND %s AND next_at <= now() AND contact <> ALL($4) ORDER BY next_at LIMIT $5)`
-	bulk := "bulk"
+// dueRows are the due rows of a lane (parameters 1 to 5) that a condition allows. Who is
+// under way is looked up in a hash.
+const dueRows = `(SELECT ` + laneColumns + `, extract(epoch FROM now() - next_at)::float8 FROM lane_row r
+	WHERE system = $1 AND partition = $2 AND tenant = $3 AND %s AND next_at <= now() AND contact NOT IN (SELECT unnest($4::text[])) ORDER BY next_at LIMIT $5)`
+
+// LiveRows gives the live rows of a lane that are due, without those of contacts that
+// are under way, and behind them bulk rows that ride; held leaves out what jobs led to.
+func (db *DB) LiveRows(ctx context.Context, tenant contact.Tenant, system contact.System, partition int, underway []contact.Key, held bool, limit int) ([]LaneRow, error) {
+	rides := "bulk AND rides"
 	if held {
-		bulk = "bulk AND job = ''"
+		rides += " AND job = ''"
 	}
-	// The branches of UNION ALL run in order, the second only if the first did
-	// not give enough.
-	rows, err := db.keyed.Query(ctx, fmt.Sprintf(due, "NOT bulk")+" UNION ALL "+fmt.Sprintf(due, bulk)+" LIMIT $5",
-		system.String(), partition, string(tenant), texts(underway), limit)
+	return db.due(ctx, fmt.Sprintf(dueRows, "NOT bulk")+" UNION ALL "+fmt.Sprintf(dueRows, rides)+" LIMIT $5", tenant, system, partition, underway, limit)
+}
+
+// DueRows gives rows of a lane that are due, live ones first, then what failed before,
+// without those of contacts that are under way; held leaves out what jobs led to.
+func (db *DB) DueRows(ctx context.Context, tenant contact.Tenant, system contact.System, partition int, underway []contact.Key, held bool, limit int) ([]LaneRow, error) {
+	again, first := "bulk AND attempts > 0", "bulk AND attempts = 0"
+	if held {
+		again, first = again+" AND job = ''", first+" AND job = ''"
+	}
+	// The branches of UNION ALL run in order, one only if those before it did not give
+	// enough.
+	return db.due(ctx, fmt.Sprintf(dueRows, "NOT bulk")+" UNION ALL "+fmt.Sprintf(dueRows, again)+" UNION ALL "+fmt.Sprintf(dueRows, first)+" LIMIT $5",
+		tenant, system, partition, underway, limit)
+}
+
+func (db *DB) due(ctx context.Context, statement string, tenant contact.Tenant, system contact.System, partition int, underway []contact.Key, limit int) ([]LaneRow, error) {
+	rows, err := db.keyed.Query(ctx, statement, system.String(), partition, string(tenant), texts(underway), limit)
 	if err != nil {
 		return nil, fmt.Errorf("find due rows: %w", err)
 	}

@@ -108,6 +108,55 @@ func TestDueRowsComeLiveFirstAndWithoutThoseUnderWay(t *testing.T) {
 	}
 }
 
+// TestARowThatFailedGoesAheadOfThoseThatWaitForTheirFirstCall: it waited longer. What
+// is live goes first all the same.
+func TestARowThatFailedGoesAheadOfThoseThatWaitForTheirFirstCall(t *testing.T) {
+	t.Parallel()
+	db, now := laneDB(t), time.Now()
+	addLaneRows(t, db,
+		laneRow("a", "backlog", func(r *postgres.LaneRow) { r.Bulk, r.NextAt = true, now.Add(-time.Hour) }),
+		laneRow("a", "failed", func(r *postgres.LaneRow) { r.Bulk, r.Attempts, r.NextAt = true, 1, now.Add(-time.Second) }),
+		laneRow("a", "not yet", func(r *postgres.LaneRow) { r.Bulk, r.Attempts, r.NextAt = true, 2, now.Add(time.Hour) }),
+		laneRow("a", "job", func(r *postgres.LaneRow) { r.Bulk, r.Attempts, r.Job, r.NextAt = true, 1, "j", now.Add(-time.Minute) }),
+		laneRow("a", "live", func(r *postgres.LaneRow) { r.NextAt = now.Add(-time.Millisecond) }))
+	if diff := cmp.Diff([]contact.Key{"live", "job", "failed", "backlog"}, laneKeys(dueRows(t, db, "a", nil, 10))); diff != "" {
+		t.Errorf("due rows (-want +got):\n%s", diff)
+	}
+	rows, err := db.DueRows(t.Context(), "a", contact.HubSpot, 3, nil, true, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]contact.Key{"live", "failed", "backlog"}, laneKeys(rows)); diff != "" {
+		t.Errorf("due rows while jobs rest (-want +got):\n%s", diff)
+	}
+}
+
+// TestLiveRowsComeWithThoseThatRide, and with no others of the backlog.
+func TestLiveRowsComeWithThoseThatRide(t *testing.T) {
+	t.Parallel()
+	db, now := laneDB(t), time.Now()
+	bulk := func(job string, rides bool) func(*postgres.LaneRow) {
+		return func(r *postgres.LaneRow) { r.Bulk, r.Job, r.Rides, r.NextAt = true, job, rides, now.Add(-time.Minute) }
+	}
+	addLaneRows(t, db,
+		laneRow("a", "made", bulk("", false)), laneRow("a", "update", bulk("", true)), laneRow("a", "under way", bulk("", true)), laneRow("a", "job", bulk("j", true)),
+		laneRow("a", "live", func(r *postgres.LaneRow) { r.Rides, r.NextAt = true, now.Add(-time.Millisecond) }))
+	for held, want := range map[bool][]contact.Key{false: {"live", "job", "update"}, true: {"live", "update"}} {
+		rows, err := db.LiveRows(t.Context(), "a", contact.HubSpot, 3, []contact.Key{"under way"}, held, 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := laneKeys(rows)
+		slices.Sort(got[1:])
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("rows where jobs rest is %t (-want +got):\n%s", held, diff)
+		}
+		if !rows[0].Rides {
+			t.Errorf("the live row does not tell that others may go with it")
+		}
+	}
+}
+
 // TestARowThatChangedMeanwhileIsNotFinished nor put off.
 func TestARowThatChangedMeanwhileIsNotFinished(t *testing.T) {
 	t.Parallel()

@@ -83,7 +83,7 @@ func (db *DB) FindContacts(ctx context.Context, refs []Ref) (map[Ref][]contact.K
 	for i, ref := range refs {
 		tenants[i], kinds[i], values[i] = string(ref.Tenant), string(ref.Kind), ref.Value
 	}
-	rows, err := db.pool.Query(ctx, `
+	rows, err := db.keyed.Query(ctx, `
 		WITH w AS (SELECT * FROM unnest($1::text[], $2::text[], $3::text[]) AS w(tenant, kind, value)), found AS MATERIALIZED (
 			SELECT r.tenant, r.kind, r.value, r.contact FROM w
 			CROSS JOIN LATERAL (SELECT * FROM contact_ref WHERE tenant = w.tenant AND kind = w.kind AND value = w.value OFFSET 0) r)

@@ -46,7 +46,7 @@ func (w *Writer) Handle(_ context.Context, b stage.Batch) (stage.Result, error) 
 		}
 	}
 	if len(order) == 0 {
-		return stage.Result{}, nil
+		return stage.Result{Routine: true}, nil
 	}
 	return stage.Result{
 		Quick: func(ctx context.Context, l *postgres.Lease, to postgres.Position) (bool, error) {
@@ -114,15 +114,14 @@ func (w *Writer) merge(ctx context.Context, tx *postgres.Tx, b stage.Batch, orde
 		rows[name{r.Tenant, r.Contact}] = r
 	}
 	add, save := make([]postgres.LaneRow, 0, len(order)-len(stored)), make([]postgres.LaneRow, 0, len(stored))
+	gone := make(map[contact.Tenant][]contact.Key)
 	for _, n := range order {
 		patch := patches[n]
 		r, there := rows[n]
 		switch {
 		case patch.Forget:
 			w.lanes.sent.forget(n)
-			if err := tx.DeleteLaneRows(ctx, n.tenant, w.config.System, []contact.Key{n.contact}); err != nil {
-				return err
-			}
+			gone[n.tenant] = append(gone[n.tenant], n.contact)
 			continue
 		case !there && (patch.Wake || patch.Unfetch && row.Empty(patch)):
 			continue // nothing waits
@@ -139,9 +138,7 @@ func (w *Writer) merge(ctx context.Context, tx *postgres.Tx, b stage.Batch, orde
 		}
 		patch.Wake, patch.Unfetch = false, false
 		if taken && row.Empty(patch) {
-			if err := tx.DeleteLaneRows(ctx, n.tenant, w.config.System, []contact.Key{n.contact}); err != nil {
-				return err
-			}
+			gone[n.tenant] = append(gone[n.tenant], n.contact)
 			continue
 		}
 		r.Partition, r.Bulk = b.Partition, r.Bulk && b.Stream == bus.PatchesBulk
@@ -153,6 +150,11 @@ func (w *Writer) merge(ctx context.Context, tx *postgres.Tx, b stage.Batch, orde
 			save = append(save, r)
 		} else {
 			add = append(add, r)
+		}
+	}
+	for tenant, contacts := range gone {
+		if err := tx.DeleteLaneRows(ctx, tenant, w.config.System, contacts); err != nil {
+			return err
 		}
 	}
 	if err := tx.AddLaneRows(ctx, w.config.System, add); err != nil {
@@ -182,7 +184,7 @@ func withPatch(r postgres.LaneRow, patch contact.Patch) (postgres.LaneRow, error
 	if err != nil {
 		return r, err
 	}
-	r.Version, r.Patch, r.NextAt = patch.Version, raw, time.Time{}
+	r.Version, r.Patch, r.NextAt, r.Rides = patch.Version, raw, time.Time{}, row.Rides(patch)
 	if _, ok := row.Ready(patch, contact.Millis(time.Now().UnixMilli())); !ok {
 		r.NextAt = time.UnixMilli(int64(patch.Fetch.NotBefore))
 	}

@@ -9,7 +9,6 @@ import (
 
 	"github.com/cenkalti/backoff/v4"
 
-	"lockstep.internal/pkg/bus"
 	"lockstep.internal/pkg/connection"
 	"lockstep.internal/pkg/contact"
 	"lockstep.internal/pkg/fault"
@@ -17,7 +16,6 @@ import (
 	"lockstep.internal/pkg/postgres"
 	"lockstep.internal/pkg/quota"
 	"lockstep.internal/pkg/tenant"
-	"lockstep.internal/services/writer/row"
 )
 
 // lane writes for one tenant into one system. It exists while the partition is
@@ -30,7 +28,7 @@ type lane struct {
 	running, again bool // guarded by lanes.mu
 
 	slots chan struct{}                      // one token for each delivery under way
-	bulk  chan struct{}                      // one more for each that began without a live row: live ones always find a place
+	bulk  chan struct{}                      // one more for each that began without a live row: a third of the places is kept for live ones
 	live  atomic.Bool                        // a live row may be due
 	urge  atomic.Pointer[context.CancelFunc] // ends the waiting for a bulk delivery's turn
 	gate  atomic.Pointer[quota.Gate]         // lives as long as the lane; nil before the first use
@@ -61,7 +59,7 @@ type lane struct {
 func newLane(l *lanes, p *partition, id contact.Tenant) *lane {
 	lane := &lane{
 		lanes: l, partition: p, tenant: id, underway: make(map[contact.Key]bool), slots: make(chan struct{}, l.config.CallsPerLane),
-		bulk:    make(chan struct{}, max(1, l.config.CallsPerLane-1)),
+		bulk:    make(chan struct{}, max(1, l.config.CallsPerLane-l.config.CallsPerLane/3)),
 		breaker: backoff.NewExponentialBackOff(backoff.WithInitialInterval(time.Second), backoff.WithMaxInterval(time.Minute), backoff.WithMaxElapsedTime(0)),
 	}
 	if pause, ok := p.pauses[id]; ok {
@@ -109,8 +107,7 @@ func (l *lane) run() {
 			batch = 1
 		}
 		l.live.Store(false)
-		rows, err := config.DB.DueRows(p.begin, l.tenant, config.System, p.number, l.busy(), l.lanes.withheld(l.tenant), batch)
-		rows = l.lanes.standing(l.tenant, rows)
+		rows, err := l.due(p.begin, batch, probing)
 		if err != nil || len(rows) == 0 || gathers(rows, batch) {
 			release()
 			if err != nil && p.begin.Err() == nil {
@@ -124,7 +121,6 @@ func (l *lane) run() {
 		if len(rows) == batch && !rows[batch-1].Bulk {
 			l.live.Store(true) // there may be more
 		}
-		rows = l.together(rows)
 		if release = l.asBulk(rows, probing, release); release == nil {
 			continue // no live row was due after all: the place is left to those
 		}
@@ -146,6 +142,21 @@ func (l *lane) run() {
 	}
 }
 
+// due gives rows for the present turn. One that was taken for live rows takes those
+// alone, with bulk rows that ride, while there are any.
+func (l *lane) due(ctx context.Context, batch int, probing bool) ([]postgres.LaneRow, error) {
+	db, system, number := l.lanes.config.DB, l.lanes.config.System, l.partition.number
+	busy, held := l.busy(), l.lanes.withheld(l.tenant)
+	if !l.turned && !probing {
+		rows, err := db.LiveRows(ctx, l.tenant, system, number, busy, held, batch)
+		if err != nil || len(rows) > 0 && !rows[0].Bulk {
+			return together(l.lanes.standing(l.tenant, rows)), err
+		}
+	}
+	rows, err := db.DueRows(ctx, l.tenant, system, number, busy, held, batch)
+	return together(l.lanes.standing(l.tenant, rows)), err
+}
+
 // gathers reports whether what is due waits for more of a job to come, so that a
 // day's calls are not spent on parts of batches. The sweep looks again.
 func gathers(rows []postgres.LaneRow, batch int) bool {
@@ -154,27 +165,15 @@ func gathers(rows []postgres.LaneRow, batch int) bool {
 }
 
 // together leaves of rows, live ones first, those that are worth one delivery: bulk
-// rows would hold up live ones, and the place that is kept for those, by calls of
+// rows would hold up live ones, and the places that are kept for those, by calls of
 // their own.
-func (l *lane) together(rows []postgres.LaneRow) []postgres.LaneRow {
+func together(rows []postgres.LaneRow) []postgres.LaneRow {
 	first := slices.IndexFunc(rows, func(r postgres.LaneRow) bool { return r.Bulk })
 	if first <= 0 {
 		return rows
 	}
-	system := l.lanes.config.System
-	var live []contact.Patch
-	for _, r := range rows[:first] {
-		if patch, err := bus.DecodePatch(r.Patch, system); err == nil {
-			live = append(live, patch)
-		}
-	}
-	return slices.DeleteFunc(rows, func(r postgres.LaneRow) bool {
-		if !r.Bulk {
-			return false
-		}
-		patch, err := bus.DecodePatch(r.Patch, system)
-		return err != nil || !row.Rides(system, live, patch)
-	})
+	taken := slices.ContainsFunc(rows[:first], func(r postgres.LaneRow) bool { return r.Rides })
+	return slices.DeleteFunc(rows, func(r postgres.LaneRow) bool { return r.Bulk && !(taken && r.Rides) })
 }
 
 // turn waits for a place among the deliveries of the lane, for a call of the

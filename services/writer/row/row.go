@@ -220,15 +220,10 @@ func Remainder(row, sent contact.Patch, outcome contact.Outcome) (left contact.P
 	return left, len(left.Properties) == 0 && left.Fetch == nil && !left.Archive && !sought
 }
 
-// Rides reports whether a bulk patch may go with a live delivery of a system because
-// it costs no call and so no time: HubSpot writes a hundred known contacts in one
-// (contacts/batch/update), while what is sought, made, read or removed takes calls of
-// its own, and so does each contact in Aloware.
-func Rides(system contact.System, live []contact.Patch, bulk contact.Patch) bool {
-	return system == contact.HubSpot && isUpdate(bulk) && slices.ContainsFunc(live, isUpdate)
-}
-
-// isUpdate reports whether all of a patch is written to a known contact.
-func isUpdate(p contact.Patch) bool {
-	return p.TargetID != "" && len(p.Properties) > 0 && p.Fetch == nil && !p.Archive
+// Rides reports whether a bulk patch may go with a live one of which this is so too
+// because it costs no call and so no time: HubSpot writes a hundred known contacts in one
+// (contacts/batch/update), while what is sought, made, read or removed takes calls of its
+// own, and so does each contact in Aloware.
+func Rides(p contact.Patch) bool {
+	return p.System == contact.HubSpot && p.TargetID != "" && len(p.Properties) > 0 && p.Fetch == nil && !p.Archive
 }

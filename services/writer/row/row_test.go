@@ -332,26 +332,22 @@ func TestAReadIsTakenBack(t *testing.T) {
 // TestWhatRidesWithLiveRows: only what HubSpot writes in the call that they make.
 func TestWhatRidesWithLiveRows(t *testing.T) {
 	t.Parallel()
-	update := contact.Patch{TargetID: "7", Properties: []contact.Property{{Name: "city"}}}
-	read, gone, made := update, update, update
-	read.Fetch, gone.Archive = &contact.Fetch{}, true
+	update := contact.Patch{System: contact.HubSpot, TargetID: "7", Properties: []contact.Property{{Name: "city"}}}
+	elsewhere, read, gone, made := update, update, update, update
+	elsewhere.System, read.Fetch, gone.Archive = contact.Aloware, &contact.Fetch{}, true
 	made.TargetID, made.Create = "", &contact.Create{}
-	for _, c := range []struct {
-		name   string
-		system contact.System
-		live   contact.Patch
-		bulk   contact.Patch
-		want   bool
+	for name, c := range map[string]struct {
+		patch contact.Patch
+		want  bool
 	}{
-		{"an update", contact.HubSpot, update, update, true},
-		{"an update, in Aloware", contact.Aloware, update, update, false},
-		{"an update beside one that is made", contact.HubSpot, made, update, false},
-		{"one that is made", contact.HubSpot, update, made, false},
-		{"one that is read", contact.HubSpot, update, read, false},
-		{"one that is archived", contact.HubSpot, update, gone, false},
+		"an update":             {update, true},
+		"an update, in Aloware": {elsewhere, false},
+		"one that is made":      {made, false},
+		"one that is read":      {read, false},
+		"one that is archived":  {gone, false},
 	} {
-		if got := Rides(c.system, []contact.Patch{c.live}, c.bulk); got != c.want {
-			t.Errorf("%s: %t", c.name, got)
+		if got := Rides(c.patch); got != c.want {
+			t.Errorf("%s: %t", name, got)
 		}
 	}
 }
