@@ -3,8 +3,8 @@ package aloware
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
-	"encoding/json"
 	"net/http"
 	"net/url"
 	"slices"
@@ -22,7 +22,6 @@ type reading struct {
 	email   string // lower case
 	updated contact.Millis
 	values  []contact.Value
-	hash    string // of its JSON
 	totals  *contact.Counters
 }
 
@@ -54,11 +53,26 @@ func (c *Client) read(v any) *reading {
 		return nil
 	}
 	r := &reading{id: id, phone: o.text("phone_number"), email: strings.ToLower(o.text("email")), updated: o.time("updated_at"), values: values(o, c.links), totals: told(o)}
-	if raw, err := json.Marshal(o); err == nil { // with sorted keys
-		sum := sha256.Sum256(raw)
-		r.hash = hex.EncodeToString(sum[:16])
-	}
 	return r
+}
+
+// sum is a hash of all that the reading tells.
+func (r *reading) sum() string {
+	told := make([]byte, 0, 1024)
+	add := func(text string) { told = append(binary.AppendUvarint(told, uint64(len(text))), text...) }
+	add(r.id)
+	told = binary.AppendVarint(told, int64(r.updated))
+	if t := r.totals; t != nil {
+		for _, n := range []int64{t.InboundCalls, t.OutboundCalls, t.InboundTexts, t.OutboundTexts} {
+			told = binary.AppendVarint(told, n)
+		}
+	}
+	for _, v := range r.values {
+		add(v.Name)
+		add(v.Text)
+	}
+	sum := sha256.Sum256(told)
+	return hex.EncodeToString(sum[:16])
 }
 
 // unwrap takes contacts out of the shapes in which they were seen: bare, in a

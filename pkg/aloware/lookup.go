@@ -26,7 +26,7 @@ func (c *Client) ByPhone(ctx context.Context, phone string) ([]contact.Change, e
 // snapshot is a reading as a change. Equal readings have equal event ids.
 func (c *Client) snapshot(r *reading, a answer, channel contact.Channel) contact.Change {
 	change := contact.Change{
-		System: contact.Aloware, ID: r.id, EventID: "read/" + r.hash, Event: contact.Snapshot,
+		System: contact.Aloware, ID: r.id, EventID: "read/" + r.sum(), Event: contact.Snapshot,
 		OccurredAt: r.updated, Precision: tick, ReceivedAt: a.now, Channel: channel, Values: r.values, Counters: r.totals,
 	}
 	if change.OccurredAt == 0 {
