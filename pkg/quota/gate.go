@@ -192,6 +192,9 @@ func (g *Gate) pump() {
 			queue := g.queue[pool][rank]
 			first := queue[0]
 			g.meter.take(pool, now)
+			if rank == live {
+				g.meter.of(pool).hurried(now)
+			}
 			g.given++
 			queue[0] = nil
 			g.queue[pool][rank] = queue[1:]

@@ -378,6 +378,60 @@ func TestALiveCallGoesOutAtOnce(t *testing.T) {
 	}
 }
 
+// TestManyLiveCallsAreExpected: where eight come in a second, hardly any waits, also
+// while for half a second no call of the last span leaves it; and when no more come,
+// nothing is kept back for them.
+func TestManyLiveCallsAreExpected(t *testing.T) {
+	t.Parallel()
+	const step, latency, alone = 5 * time.Millisecond, 150 * time.Millisecond, 60 * time.Second
+	begin := time.Unix(1_700_000_000, 0)
+	m := newMeter(Limits{Window: 10 * time.Second, Max: 110}, begin.Add(-time.Minute))
+	var underway, waiting []time.Time
+	waits, lives, late := 0, 0, 0
+	take := func(now time.Time, bulk bool) bool {
+		at, known := m.next(General, now, bulk)
+		if !known || at.After(now) {
+			return false
+		}
+		m.take(General, now)
+		if !bulk {
+			m.of(General).hurried(now)
+		}
+		underway = append(underway, now.Add(latency))
+		return true
+	}
+	for now := begin; now.Before(begin.Add(2 * alone)); now = now.Add(step) {
+		passed := now.Sub(begin)
+		for len(underway) > 0 && !underway[0].After(now) {
+			m.done(General, Answer{}, now, 0)
+			underway = underway[1:]
+		}
+		if passed < alone && passed/(125*time.Millisecond) != (passed-step)/(125*time.Millisecond) {
+			lives++
+			waiting = append(waiting, now)
+		}
+		for len(waiting) > 0 && take(now, false) {
+			if now.Sub(waiting[0]) > 20*time.Millisecond && passed > 20*time.Second {
+				waits++
+			}
+			waiting = waiting[1:]
+		}
+		if stalls := passed < 500*time.Millisecond; !stalls && len(waiting) == 0 {
+			for take(now, true) {
+				if passed >= alone+20*time.Second {
+					late++
+				}
+			}
+		}
+	}
+	if waits*50 > lives {
+		t.Errorf("%d of %d live calls had to wait beside bulk ones", waits, lives)
+	}
+	if most := 110 * 4; late < most*97/100 { // each is counted for 10.15 s, and one is kept
+		t.Errorf("%d bulk calls in 40 s after the last live one, of %d", late, most)
+	}
+}
+
 // TestTakeIsFairAndEnds under many callers that come and go.
 func TestTakeIsFairAndEnds(t *testing.T) {
 	t.Parallel()

@@ -12,6 +12,8 @@ const (
 	// stray is how many calls readers may have made for themselves while there
 	// was no owner; their own parts are too small for any.
 	stray = 3
+	// lately is how far back calls count as a sign of how many are to come.
+	lately = 10 * time.Second
 )
 
 // window is one limit: so many calls in any span of a length. It keeps two
@@ -27,8 +29,10 @@ const (
 // tenth, which is the limit together. The debt is also greater by takeOver and
 // stray, for calls that were still on their way, and for those of readers.
 //
-// Calls that wait for no one leave a little of both to the others, so that one of
-// those goes out at once even while the limit is used to the full.
+// Bulk calls leave a little of both to those that somebody waits for, so that one of
+// these goes out at once even while the limit is used to the full: of what leaves the
+// span, or is refilled, so much that the next few of them need not wait, as many as
+// came lately.
 type window struct {
 	span     time.Duration
 	most     int         // 0: only the pace limits
@@ -37,7 +41,8 @@ type window struct {
 	underway int
 	together int // most calls under way, of a limit without most; 0: any number
 	pace     bucket
-	closed   time.Time // no call before
+	urgent   []time.Time // calls within lately that somebody waited for, oldest first
+	closed   time.Time   // no call before
 	begun    time.Time
 }
 
@@ -82,10 +87,12 @@ func (w *window) setMost(most int) {
 func (w *window) next(now time.Time, bulk bool) (at time.Time, known bool) {
 	kept, tokens := 0, 0.0 // for the others
 	if bulk {
+		w.urgent = since(w.urgent, now.Add(-lately))
+		expected := len(w.urgent) / 16
 		if w.most >= 4 {
-			kept = 1
+			kept = 1 + min(expected, w.most/20)
 		}
-		tokens = min(2, math.Floor(w.pace.burst/4))
+		tokens = min(2, math.Floor(w.pace.burst/4)) + min(float64(expected), math.Floor(w.pace.burst/4))
 	}
 	at = latest(w.pace.free(tokens), w.closed)
 	if w.most == 0 {
@@ -145,6 +152,9 @@ func (w *window) take(now time.Time) {
 	w.pace.take(now)
 	w.underway++
 }
+
+// hurried notes that somebody waited for the call that was taken.
+func (w *window) hurried(now time.Time) { w.urgent = append(since(w.urgent, now.Add(-lately)), now) }
 
 // giveBack undoes a take whose call is not made.
 func (w *window) giveBack() {
