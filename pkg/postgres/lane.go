@@ -182,7 +182,8 @@ func arraysOf(rows []LaneRow) laneArrays {
 // FinishLaneRows removes rows that are done and have not changed since they
 // were read. It gives the contacts of those that were removed. Like all that
 // locks rows, it does so in the order of the contacts, lest two wait for each
-// other.
+// other. It does not wait for the disk: rows that a crash of the server brings back are
+// called once more, as those are whose answer was lost.
 func (db *DB) FinishLaneRows(ctx context.Context, tenant contact.Tenant, system contact.System, rows []LaneRow) (map[contact.Key]bool, error) {
 	finished := make(map[contact.Key]bool, len(rows))
 	if len(rows) == 0 {
@@ -190,16 +191,17 @@ func (db *DB) FinishLaneRows(ctx context.Context, tenant contact.Tenant, system 
 	}
 	a := arraysOf(rows)
 	gone, err := db.keyed.Query(ctx, `
-		DELETE FROM lane_row WHERE ctid = ANY(ARRAY(
+		WITH gone AS (DELETE FROM lane_row WHERE ctid = ANY(ARRAY(
 			SELECT k.ctid FROM (SELECT * FROM unnest($3::text[], $4::bigint[]) AS w(contact, revision) ORDER BY contact) w
 			CROSS JOIN LATERAL (SELECT r.ctid FROM lane_row r
 				WHERE r.contact = w.contact AND r.tenant || '' = $1 AND r.system || '' = $2 AND r.revision = w.revision LIMIT 1 FOR UPDATE) k))
-		RETURNING contact`, string(tenant), system.String(), a.contacts, a.revisions)
+		RETURNING contact)
+		SELECT contact, set_config('synchronous_commit', 'off', true) FROM gone`, string(tenant), system.String(), a.contacts, a.revisions)
 	if err != nil {
 		return nil, fmt.Errorf("finish %d rows: %w", len(rows), err)
 	}
 	var key contact.Key
-	if _, err := pgx.ForEachRow(gone, []any{&key}, func() error {
+	if _, err := pgx.ForEachRow(gone, []any{&key, nil}, func() error {
 		finished[key] = true
 		return nil
 	}); err != nil {

@@ -126,9 +126,9 @@ func (l *loop) read(reading, working context.Context) (applied bool, err error) 
 		}
 		// What has come meanwhile is taken along: batches grow under load, and
 		// an idle partition waits for nobody.
-		batch := append([]bus.Delivery{first}, reader.Buffered(l.room()-1)...)
-		if room := l.room(); len(batch) < room && l.gathers(reading) {
-			batch = append(batch, reader.Buffered(room-len(batch))...)
+		batch := l.fill([]bus.Delivery{first}, reader)
+		if l.gathers(reading, batch) {
+			batch = l.fill(batch, reader)
 		}
 		l.oldest.Store(&first)
 		l.Status.begins(l.place())
@@ -146,8 +146,8 @@ func (l *loop) read(reading, working context.Context) (applied bool, err error) 
 // gathers waits for more of what nobody waits for: a batch costs as much for a contact
 // as for ten, and much of what a first sync brings about a contact comes together. What
 // comes alone waits for nothing.
-func (l *loop) gathers(reading context.Context) bool {
-	if l.leads || time.Since(l.ended) > busyWithin {
+func (l *loop) gathers(reading context.Context, batch []bus.Delivery) bool {
+	if l.leads || time.Since(l.ended) > busyWithin || len(batch) >= l.room() {
 		return false
 	}
 	timer := time.NewTimer(gatherFor)
@@ -160,7 +160,12 @@ func (l *loop) gathers(reading context.Context) bool {
 	}
 }
 
-// room is how many messages the next batch may have.
+// fill adds to a batch what is here already, as long as there is room.
+func (l *loop) fill(batch []bus.Delivery, reader *bus.Reader) []bus.Delivery {
+	return append(batch, reader.Buffered(l.room()-len(batch))...)
+}
+
+// room is how many messages a batch may have.
 func (l *loop) room() int {
 	if l.leads || time.Since(time.Unix(0, l.led.Load())) > ledWithin {
 		return l.most
@@ -178,7 +183,7 @@ func (l *loop) took(messages int, time time.Duration) {
 	if time > 0 {
 		fits = int(int64(messages) * int64(behindFor) / int64(time))
 	}
-	l.fits = min(l.most, max(fewBehind, min(fits, 2*max(messages, l.fits))))
+	l.fits = max(1, min(l.most, fits, 2*max(messages, l.fits)))
 }
 
 // piece is a batch or a part of one, with the watermark behind it.

@@ -15,13 +15,11 @@ import (
 // before the leases are looked at again.
 const settle = 20 * time.Millisecond
 
-// mostBehind bounds the batches of the streams behind the leading one, which
-// may have to wait for them; while it is at work, so does behindFor. So many messages as
-// fewBehind always go together: where they take longer than that, what a batch costs
-// whatever is in it would eat up the machine.
+// mostBehind bounds the batches of the streams behind the leading one, in messages, as
+// it may have to wait for them; while it is at work, so does behindFor.
 const (
-	mostBehind, fewBehind = 50, 4
-	behindFor             = 20 * time.Millisecond
+	mostBehind = 20
+	behindFor  = 20 * time.Millisecond
 	// ledWithin is how long after a batch the leading stream is at work.
 	ledWithin = 10 * time.Second
 	// gatherFor is how long a batch of another stream waits for more, where the one
