@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -244,36 +245,54 @@ func (db *DB) PutOffLaneRows(ctx context.Context, tenant contact.Tenant, system 
 	return nil
 }
 
-// dueRows are the due rows of a lane (parameters 1 to 5) that a condition allows. Who is
-// under way is looked up in a hash.
+// dueRows are the due rows of a lane (parameters 1 to 4), at most so many, that a
+// condition allows. Who is under way is looked up in a hash.
 const dueRows = `(SELECT ` + laneColumns + `, extract(epoch FROM now() - next_at)::float8 FROM lane_row r
-	WHERE system = $1 AND partition = $2 AND tenant = $3 AND %s AND next_at <= now() AND contact NOT IN (SELECT unnest($4::text[])) ORDER BY next_at LIMIT $5)`
+	WHERE system = $1 AND partition = $2 AND tenant = $3 AND %s AND next_at <= now() AND contact NOT IN (SELECT unnest($4::text[])) ORDER BY next_at LIMIT %s)`
+
+// The branches of UNION ALL run in order, one only if those before it did not give
+// enough.
+var (
+	liveRows     = fmt.Sprintf(dueRows, "NOT bulk", "$5") + " UNION ALL " + fmt.Sprintf(dueRows, "bulk AND rides", "$5") + " LIMIT $5"
+	liveRowsHeld = fmt.Sprintf(dueRows, "NOT bulk", "$5") + " UNION ALL " + fmt.Sprintf(dueRows, "bulk AND rides AND job = ''", "$5") + " LIMIT $5"
+	anyRows      = fmt.Sprintf(dueRows, "NOT bulk", "$5") + " UNION ALL " + fmt.Sprintf(dueRows, "bulk AND attempts > 0", "$6") + " UNION ALL " + fmt.Sprintf(dueRows, "bulk", "$5") + " LIMIT $5 + $6"
+	anyRowsHeld  = fmt.Sprintf(dueRows, "NOT bulk", "$5") + " UNION ALL " + fmt.Sprintf(dueRows, "bulk AND attempts > 0 AND job = ''", "$6") + " UNION ALL " + fmt.Sprintf(dueRows, "bulk AND job = ''", "$5") + " LIMIT $5 + $6"
+)
 
 // LiveRows gives the live rows of a lane that are due, without those of contacts that
 // are under way, and behind them bulk rows that ride; held leaves out what jobs led to.
 func (db *DB) LiveRows(ctx context.Context, tenant contact.Tenant, system contact.System, partition int, underway []contact.Key, held bool, limit int) ([]LaneRow, error) {
-	rides := "bulk AND rides"
+	statement := liveRows
 	if held {
-		rides += " AND job = ''"
+		statement = liveRowsHeld
 	}
-	return db.due(ctx, fmt.Sprintf(dueRows, "NOT bulk")+" UNION ALL "+fmt.Sprintf(dueRows, rides)+" LIMIT $5", tenant, system, partition, underway, limit)
+	return db.due(ctx, statement, system, system.String(), partition, string(tenant), texts(underway), limit)
 }
 
-// DueRows gives rows of a lane that are due, live ones first, then what failed before,
-// without those of contacts that are under way; held leaves out what jobs led to.
+// DueRows gives rows of a lane that are due, live ones first, without those of contacts
+// that are under way; held leaves out what jobs led to. A quarter may be bulk rows that
+// failed before, which would stand behind a backlog else; not more, as they may fail
+// again.
 func (db *DB) DueRows(ctx context.Context, tenant contact.Tenant, system contact.System, partition int, underway []contact.Key, held bool, limit int) ([]LaneRow, error) {
-	again, first := "bulk AND attempts > 0", "bulk AND attempts = 0"
+	statement := anyRows
 	if held {
-		again, first = again+" AND job = ''", first+" AND job = ''"
+		statement = anyRowsHeld
 	}
-	// The branches of UNION ALL run in order, one only if those before it did not give
-	// enough.
-	return db.due(ctx, fmt.Sprintf(dueRows, "NOT bulk")+" UNION ALL "+fmt.Sprintf(dueRows, again)+" UNION ALL "+fmt.Sprintf(dueRows, first)+" LIMIT $5",
-		tenant, system, partition, underway, limit)
+	rows, err := db.due(ctx, statement, system, system.String(), partition, string(tenant), texts(underway), limit, limit/4)
+	if err != nil {
+		return nil, err
+	}
+	seen := make(map[contact.Key]bool, len(rows))
+	rows = slices.DeleteFunc(rows, func(r LaneRow) bool { // those that failed come twice
+		again := seen[r.Contact]
+		seen[r.Contact] = true
+		return again
+	})
+	return rows[:min(limit, len(rows))], nil
 }
 
-func (db *DB) due(ctx context.Context, statement string, tenant contact.Tenant, system contact.System, partition int, underway []contact.Key, limit int) ([]LaneRow, error) {
-	rows, err := db.keyed.Query(ctx, statement, system.String(), partition, string(tenant), texts(underway), limit)
+func (db *DB) due(ctx context.Context, statement string, system contact.System, parameters ...any) ([]LaneRow, error) {
+	rows, err := db.keyed.Query(ctx, statement, parameters...)
 	if err != nil {
 		return nil, fmt.Errorf("find due rows: %w", err)
 	}

@@ -108,26 +108,37 @@ func TestDueRowsComeLiveFirstAndWithoutThoseUnderWay(t *testing.T) {
 	}
 }
 
-// TestARowThatFailedGoesAheadOfThoseThatWaitForTheirFirstCall: it waited longer. What
-// is live goes first all the same.
-func TestARowThatFailedGoesAheadOfThoseThatWaitForTheirFirstCall(t *testing.T) {
+// TestARowThatFailedDoesNotStandBehindABacklog: it waited longer. But those that failed
+// are a quarter at most while others wait, lest nothing else is tried; what is live goes
+// first all the same.
+func TestARowThatFailedDoesNotStandBehindABacklog(t *testing.T) {
 	t.Parallel()
 	db, now := laneDB(t), time.Now()
+	failed := func(job string, at time.Time) func(*postgres.LaneRow) {
+		return func(r *postgres.LaneRow) { r.Bulk, r.Attempts, r.Job, r.NextAt = true, 1, job, at }
+	}
+	backlog := func(r *postgres.LaneRow) { r.Bulk, r.NextAt = true, now.Add(-time.Hour) }
 	addLaneRows(t, db,
-		laneRow("a", "backlog", func(r *postgres.LaneRow) { r.Bulk, r.NextAt = true, now.Add(-time.Hour) }),
-		laneRow("a", "failed", func(r *postgres.LaneRow) { r.Bulk, r.Attempts, r.NextAt = true, 1, now.Add(-time.Second) }),
-		laneRow("a", "not yet", func(r *postgres.LaneRow) { r.Bulk, r.Attempts, r.NextAt = true, 2, now.Add(time.Hour) }),
-		laneRow("a", "job", func(r *postgres.LaneRow) { r.Bulk, r.Attempts, r.Job, r.NextAt = true, 1, "j", now.Add(-time.Minute) }),
+		laneRow("a", "backlog 1", backlog), laneRow("a", "failed 3", failed("", now.Add(-time.Second))), laneRow("a", "failed 2", failed("", now.Add(-2*time.Second))),
+		laneRow("a", "failed 1", failed("j", now.Add(-time.Minute))), laneRow("a", "not yet", failed("", now.Add(time.Hour))),
 		laneRow("a", "live", func(r *postgres.LaneRow) { r.NextAt = now.Add(-time.Millisecond) }))
-	if diff := cmp.Diff([]contact.Key{"live", "job", "failed", "backlog"}, laneKeys(dueRows(t, db, "a", nil, 10))); diff != "" {
-		t.Errorf("due rows (-want +got):\n%s", diff)
-	}
-	rows, err := db.DueRows(t.Context(), "a", contact.HubSpot, 3, nil, true, 10)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff([]contact.Key{"live", "failed", "backlog"}, laneKeys(rows)); diff != "" {
-		t.Errorf("due rows while jobs rest (-want +got):\n%s", diff)
+	for _, test := range []struct {
+		held  bool
+		limit int
+		want  []contact.Key
+	}{
+		{false, 8, []contact.Key{"live", "failed 1", "failed 2", "backlog 1", "failed 3"}},
+		{true, 8, []contact.Key{"live", "failed 2", "failed 3", "backlog 1"}},
+		{false, 4, []contact.Key{"live", "failed 1", "backlog 1", "failed 2"}},
+		{false, 3, []contact.Key{"live", "backlog 1", "failed 1"}},
+	} {
+		rows, err := db.DueRows(t.Context(), "a", contact.HubSpot, 3, nil, test.held, test.limit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(test.want, laneKeys(rows)); diff != "" {
+			t.Errorf("%d rows, jobs rest: %t (-want +got):\n%s", test.limit, test.held, diff)
+		}
 	}
 }
 

@@ -1,6 +1,6 @@
--- Written by the writers alone. A row that failed is tried before those that wait for
--- their first call: it waits longer than they do. What may go with a live edit's call is
--- found for it among all that waits.
+-- Written by the writers alone. A row that failed does not stand behind all that waits
+-- for its first call. What may go with a live edit's call is found for it among all that
+-- waits.
 ALTER TABLE lane_row ADD COLUMN rides boolean NOT NULL DEFAULT false;
 CREATE INDEX lane_row_again ON lane_row (system, partition, tenant, next_at) WHERE bulk AND attempts > 0;
 CREATE INDEX lane_row_rides ON lane_row (system, partition, tenant, next_at) WHERE bulk AND rides;
