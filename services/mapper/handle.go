@@ -26,7 +26,7 @@ var tracer = otel.Tracer("lockstep.internal/services/mapper")
 func (m *Mapper) Handle(ctx context.Context, b stage.Batch) (stage.Result, error) {
 	h := &handling{
 		Mapper: m, batch: people.NewBatch(store{m.config.DB}), version: m.version(b), now: contact.Millis(m.config.Now().UnixMilli()),
-		rulesOf: make(map[contact.Tenant]*resolve.Rules), live: b.Stream != bus.ChangesBulk, fields: make(map[postgres.WrittenField]int64),
+		rulesOf: make(map[contact.Tenant]*resolve.Rules), live: b.Stream != bus.ChangesBulk, echo: b.Stream == bus.ChangesEcho, fields: make(map[postgres.WrittenField]int64),
 	}
 	if err := h.prepare(ctx, b.Deliveries); err != nil {
 		return stage.Result{}, err
@@ -76,6 +76,7 @@ type handling struct {
 	now     contact.Millis
 	rulesOf map[contact.Tenant]*resolve.Rules
 	live    bool
+	echo    bool                               // of our own writes
 	holds   map[contact.Tenant][]postgres.Hold // that are not over
 	watched watched
 

@@ -87,9 +87,10 @@ func (j *judged) conclude(ctx context.Context) error {
 }
 
 // add appends a patch to the run of its system. What an answer of the bulk
-// streams led to is bulk.
+// streams led to is bulk, and so is a read for an echo: nobody waits for it.
 func (j *judged) add(patch contact.Patch, bulk bool) {
 	j.patches++
+	bulk = bulk || j.echo && onlyReads(&patch)
 	for i := range j.runs {
 		if r := &j.runs[i]; r.tenant == j.tenant && r.system == patch.System && r.bulk == bulk {
 			r.patches = append(r.patches, patch)
@@ -97,6 +98,11 @@ func (j *judged) add(patch contact.Patch, bulk bool) {
 		}
 	}
 	j.runs = append(j.runs, run{tenant: j.tenant, system: patch.System, bulk: bulk, patches: []contact.Patch{patch}, context: j.context})
+}
+
+// onlyReads reports whether a patch reads a known record and changes nothing.
+func onlyReads(p *contact.Patch) bool {
+	return p.Fetch != nil && p.TargetID != "" && !p.Archive && len(p.Properties) == 0
 }
 
 // keep turns what was decided into history, and counts what was written by
