@@ -24,7 +24,7 @@ func counted(message map[string]any, field string) int {
 // edit; cancel withdraws it, and a later sync brings it all the same.
 func TestAFirstSyncIsFollowedToItsLastWrite(t *testing.T) {
 	t.Parallel()
-	d := startDemo(t, "LOCKSTEP_DEMO_CONTACTS=0", "LOCKSTEP_POLL_EVERY=-1s", "LOCKSTEP_ALOWARE_SIM_RATE=40", "LOCKSTEP_ALOWARE_SIM_BURST=40")
+	d := startDemo(t, "LOCKSTEP_DEMO_CONTACTS=0", "LOCKSTEP_POLL_EVERY=-1s", "LOCKSTEP_ALOWARE_SIM_RATE=20", "LOCKSTEP_ALOWARE_SIM_BURST=20")
 	const contacts = 300
 	d.mustPost(d.hubspot, "/_sim/webhooks", map[string]any{"drop": 1}, nil)
 	d.mustPost(d.hubspot, "/_sim/load", map[string]any{"contacts": contacts, "seed": 5}, nil)
@@ -93,7 +93,7 @@ func TestAFirstSyncIsFollowedToItsLastWrite(t *testing.T) {
 		t.Fatalf("%d contacts are in Aloware after the job was cancelled", ended)
 	}
 	second := start()
-	eventually(t, 90*time.Second, func() string {
+	eventually(t, 120*time.Second, func() string {
 		if job := d.followed(second); job["state"] != "done" || counted(job, "written") != counted(job, "toWrite") {
 			return fmt.Sprintf("the second job is %v", job)
 		}
