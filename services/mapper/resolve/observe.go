@@ -352,6 +352,12 @@ func (j *Judge) retract(m *mapping.Mapping, f *Field, system contact.System, val
 	*newest, *former, f.Guessed[index(system)] = *former, Edit{}, false
 }
 
+// holds reports whether a value is one of the last edits of a side.
+func (f *Field) holds(system contact.System, value string) bool {
+	newest, former := f.Edits[index(system)], f.Former[index(system)]
+	return newest.Side != 0 && newest.Value == value || former.Side != 0 && former.Value == value
+}
+
 // meantWithin reports whether the newest intent of a side is another value and lies
 // within a span.
 func (j *Judge) meantWithin(m *mapping.Mapping, system contact.System, text string, when Span) bool {

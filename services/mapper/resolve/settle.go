@@ -189,7 +189,9 @@ func (j *Judge) settled(o *contact.Outcome, p *contact.PropertyOutcome, when Spa
 		before = when.From - 1
 	}
 	fs.settle(p.Version, value, when.To)
-	if before != 0 && before < when.To {
+	// A write whose decision was never stored led from somebody's edit, which may as well
+	// be the one that is seen there.
+	if before != 0 && before < when.To && (ours || f.holds(o.System.Other(), in(m, o.System, value))) {
 		j.retract(m, f, o.System, value, before, when.To)
 	}
 	// The system answered for this value: where another one is believed to be
