@@ -29,7 +29,7 @@ type LaneRow struct {
 	FirstAt   time.Time // zero means now
 	Error     string
 	Job       string // that it came of; "" for none
-	Rides     bool   // in bulk, it may go with live rows of which one has it too
+	Rides     bool   // a bulk row goes with live rows where one of those has this too
 	Patch     []byte // contact.v1.PropertyPatch
 	// Waited is how long it had been due when DueRows gave it.
 	Waited time.Duration

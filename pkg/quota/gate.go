@@ -45,8 +45,8 @@ func Bulk(ctx context.Context) context.Context { return context.WithValue(ctx, r
 func Reading(ctx context.Context) context.Context { return context.WithValue(ctx, rankKey{}, reading) }
 
 // Gate gives out the calls of one budget, in the order of asking, live ones
-// before those of a Bulk or a Reading context, to which the last call of a limit
-// is not given; while both wait, one call of eight is of the latter. It is safe
+// before those of a Bulk or a Reading context, to which the last calls of a limit
+// are not given; while both wait, one call of eight is of the latter. It is safe
 // for concurrent use and needs no goroutine of its own.
 //
 // Where the system has closed the budget for longer than a few seconds, or the

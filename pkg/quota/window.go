@@ -88,7 +88,7 @@ func (w *window) next(now time.Time, bulk bool) (at time.Time, known bool) {
 	kept, tokens := 0, 0.0 // for the others
 	if bulk {
 		w.urgent = since(w.urgent, now.Add(-lately))
-		expected := len(w.urgent) / 16
+		expected := len(w.urgent) / 16 // what comes in five eighths of a second
 		if w.most >= 4 {
 			kept = 1 + min(expected, w.most/20)
 		}
