@@ -6,6 +6,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"os"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -62,7 +63,7 @@ func Start(t testing.TB, opts ...Option) *Env {
 		option(&o)
 	}
 	if o.server.Dir == "" {
-		o.server.Dir = t.TempDir()
+		o.server.Dir = Folder(t)
 	}
 	logger := slog.New(slog.DiscardHandler)
 	o.bus.Logger, o.server.Logger = logger, logger
@@ -78,6 +79,27 @@ func Start(t testing.TB, opts ...Option) *Env {
 		t.Fatal(err)
 	}
 	return e
+}
+
+// Folder is a folder for a server's files, which goes with the test. One that was a node
+// of a cluster may write a little longer than it runs.
+func Folder(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "lockstep-bus-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		var err error
+		for range 50 {
+			if err = os.RemoveAll(dir); err == nil {
+				return
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		t.Error(err)
+	})
+	return dir
 }
 
 // Connect gives another bus on the same server, as another process has.

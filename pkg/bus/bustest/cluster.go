@@ -55,7 +55,7 @@ func Cluster(t testing.TB, n int, opts ...Option) *Nodes {
 	for i := range n {
 		c.options = append(c.options, &server.Options{
 			ServerName: fmt.Sprintf("n%d", i), Host: "127.0.0.1", Port: ports[i],
-			JetStream: true, StoreDir: t.TempDir(), JetStreamMaxStore: 1 << 40, JetStreamMaxMemory: 64 << 20,
+			JetStream: true, StoreDir: Folder(t), JetStreamMaxStore: 1 << 40, JetStreamMaxMemory: 64 << 20,
 			Cluster: server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: ports[n+i]},
 			Routes:  server.RoutesFromStr(strings.Join(routes, ",")), NoSigs: true, NoLog: true,
 		})

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"lockstep.internal/pkg/bus"
+	"lockstep.internal/pkg/bus/bustest"
 	"lockstep.internal/pkg/bus/embedded"
 	"lockstep.internal/pkg/contact"
 )
@@ -34,7 +35,7 @@ func TestAClusterGoesOnWithoutOneNode(t *testing.T) {
 		clients = append(clients, fmt.Sprintf("nats://127.0.0.1:%d", ports[0]))
 		routes = append(routes, fmt.Sprintf("nats://127.0.0.1:%d", ports[1]))
 		configs[i] = embedded.Config{
-			Dir: t.TempDir(), Port: ports[0], Name: fmt.Sprintf("node-%d", i), SyncInterval: time.Minute, Logger: quiet,
+			Dir: bustest.Folder(t), Port: ports[0], Name: fmt.Sprintf("node-%d", i), SyncInterval: time.Minute, Logger: quiet,
 			Cluster: &embedded.Cluster{Name: "test", Port: ports[1]},
 		}
 	}
