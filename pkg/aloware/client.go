@@ -154,7 +154,8 @@ type answer struct {
 	status int
 	body   []byte
 	raw    any            // body, decoded
-	at     contact.Millis // Aloware's clock, to the second
+	said   contact.Millis // Aloware's clock, to the second; 0 where it told none
+	at     contact.Millis // the same, or else ours
 	now    contact.Millis // our clock
 }
 
@@ -217,7 +218,10 @@ func (c *Client) once(ctx context.Context, r request) (answer, error) {
 		return answer{}, fail(fault.Permanent, response.StatusCode, "TOO_LARGE", "the answer is larger than any that was expected")
 	}
 	now := c.now()
-	a := answer{status: response.StatusCode, body: body, now: contact.Millis(now.UnixMilli()), at: clock(response.Header, now)}
+	a := answer{status: response.StatusCode, body: body, now: contact.Millis(now.UnixMilli()), said: clock(response.Header)}
+	if a.at = a.said; a.at == 0 {
+		a.at = contact.Millis(now.Truncate(time.Second).UnixMilli())
+	}
 	if response.StatusCode == http.StatusTooManyRequests {
 		told = quota.Answer{Throttled: true, Wait: retryAfter(response.Header, now)}
 	}
@@ -283,10 +287,10 @@ func (c *Client) redact(text string) string {
 	return strings.ReplaceAll(text, c.token, "[redacted]")
 }
 
-// clock is the system's time of an answer, to the second.
-func clock(h http.Header, now time.Time) contact.Millis {
+// clock is the system's time of an answer, to the second; 0 where it tells none.
+func clock(h http.Header) contact.Millis {
 	if at, err := http.ParseTime(h.Get("Date")); err == nil {
 		return contact.Millis(at.UnixMilli())
 	}
-	return contact.Millis(now.Truncate(time.Second).UnixMilli())
+	return 0
 }

@@ -189,6 +189,9 @@ func TestContract(t *testing.T) {
 			if at := first.Changes[0].OccurredAt; made.AppliedAt < at || made.AppliedAt > at+2000 {
 				t.Errorf("made at %d, told of at %d", made.AppliedAt, at)
 			}
+			if made.ClockAt < made.AppliedAt {
+				t.Errorf("made at %d, answered at %d by Aloware's clock", made.AppliedAt, made.ClockAt)
+			}
 
 			again := a.deliver(t, contact.Patch{Create: create, Properties: []contact.Property{text("csf2", "new")}})
 			if again.Result != contact.Written || again.TargetID != made.TargetID || len(reasons(again)) != 0 || len(again.Holds) == 0 {

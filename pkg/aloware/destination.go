@@ -127,7 +127,7 @@ func (j *job) outcome(result contact.Result, id string) contact.Outcome {
 	p := j.patch
 	o := contact.Outcome{
 		System: contact.Aloware, Contact: p.Contact, Version: p.Version, TargetID: id, Result: result,
-		AppliedAt: j.answer.at, Precision: tick, AnsweredAt: contact.Millis(j.client.now().UnixMilli()), Attempts: j.calls,
+		AppliedAt: j.answer.at, Precision: tick, AnsweredAt: contact.Millis(j.client.now().UnixMilli()), ClockAt: j.answer.said, Attempts: j.calls,
 		EditedAt: p.EditedAt, ReceivedAt: p.ReceivedAt,
 		EventID: "aloware/" + string(p.Contact) + "/" + strconv.FormatInt(int64(p.Version), 10) + "/" + unique(),
 	}

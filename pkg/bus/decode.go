@@ -165,6 +165,7 @@ func decodeOutcome(o *contactv1.PatchOutcome) (*contact.Outcome, error) {
 		Refusal: decodeRefusal(o.GetError()), Candidates: o.GetCandidates(), MergedIDs: o.GetMergedIds(),
 		Attempts: int(o.GetAttempts()), EditedAt: contact.Millis(o.GetEditedMs()),
 		ReceivedAt: contact.Millis(o.GetReceivedMs()), EventID: o.GetEventId(),
+		ClockAt: contact.Millis(o.GetClockMs()),
 	}
 	for _, p := range o.GetProperties() {
 		out.Properties = append(out.Properties, contact.PropertyOutcome{

@@ -224,6 +224,7 @@ func encodeOutcome(o *contact.Outcome) (*contactv1.PatchOutcome, error) {
 		Result: contactv1.PatchResult(o.Result), AppliedMs: int64(o.AppliedAt), PrecisionMs: int64(o.Precision),
 		AnsweredMs: int64(o.AnsweredAt), Error: refusal, Candidates: o.Candidates, MergedIds: o.MergedIDs,
 		Attempts: attempts, EditedMs: int64(o.EditedAt), ReceivedMs: int64(o.ReceivedAt), EventId: o.EventID,
+		ClockMs: int64(o.ClockAt),
 	}
 	for i := range o.Properties {
 		p := &o.Properties[i]

@@ -85,6 +85,7 @@ type Outcome struct {
 	AppliedAt  Millis // the system's clock, with Precision as in Change
 	Precision  Millis
 	AnsweredAt Millis // our clock
+	ClockAt    Millis // the system's clock when it answered, in whole seconds; 0 not known
 	Properties []PropertyOutcome
 	Holds      []Value // what the contact holds, where it was read
 	Refusal    *fault.Refusal

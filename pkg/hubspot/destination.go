@@ -113,6 +113,7 @@ type job struct {
 	merged     []string
 	applied    contact.Millis
 	precision  contact.Millis
+	clock      contact.Millis // HubSpot's, of the answer
 	calls      int
 	lookups    int
 	stage      stageState
@@ -228,7 +229,7 @@ func appendNew(list []string, item string) []string {
 // appliedAt notes when HubSpot carried the job out; without a time in the
 // result the answer's own, which ticks in seconds.
 func (j *job) appliedAt(at contact.Millis, a answer) {
-	j.applied, j.precision = at, 0
+	j.applied, j.precision, j.clock = at, 0, a.date
 	if at == 0 {
 		j.applied, j.precision = a.date, 999
 	}
@@ -332,7 +333,7 @@ func (j *job) outcome(answered contact.Millis) contact.Outcome {
 	p := j.patch
 	o := contact.Outcome{
 		System: contact.HubSpot, Contact: p.Contact, Version: p.Version, TargetID: j.id, Result: j.final,
-		AppliedAt: j.applied, Precision: j.precision, AnsweredAt: answered,
+		AppliedAt: j.applied, Precision: j.precision, AnsweredAt: answered, ClockAt: j.clock,
 		Refusal: j.refusal, Candidates: j.candidates, MergedIDs: j.merged, Attempts: j.calls,
 		EditedAt: p.EditedAt, ReceivedAt: p.ReceivedAt,
 		EventID: fmt.Sprintf("hubspot/%s/%d/%s", p.Contact, p.Version, rand.Text()),

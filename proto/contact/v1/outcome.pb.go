@@ -140,7 +140,10 @@ type PatchOutcome struct {
 	// When ingest received the edit, copied from the patch.
 	ReceivedMs int64 `protobuf:"varint,16,opt,name=received_ms,json=receivedMs,proto3" json:"received_ms,omitempty"`
 	// Identifies the outcome; two with the same id are the same outcome.
-	EventId       string `protobuf:"bytes,17,opt,name=event_id,json=eventId,proto3" json:"event_id,omitempty"`
+	EventId string `protobuf:"bytes,17,opt,name=event_id,json=eventId,proto3" json:"event_id,omitempty"`
+	// What the system's own clock showed when it answered, in whole seconds but as
+	// milliseconds since 1970 UTC; 0 where it did not say.
+	ClockMs       int64 `protobuf:"varint,18,opt,name=clock_ms,json=clockMs,proto3" json:"clock_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -294,6 +297,13 @@ func (x *PatchOutcome) GetEventId() string {
 	return ""
 }
 
+func (x *PatchOutcome) GetClockMs() int64 {
+	if x != nil {
+		return x.ClockMs
+	}
+	return 0
+}
+
 // ReadValue is one property that a read returned.
 type ReadValue struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -445,7 +455,7 @@ var File_contact_v1_outcome_proto protoreflect.FileDescriptor
 const file_contact_v1_outcome_proto_rawDesc = "" +
 	"\n" +
 	"\x18contact/v1/outcome.proto\x12\n" +
-	"contact.v1\x1a\x16contact/v1/value.proto\"\xe6\x04\n" +
+	"contact.v1\x1a\x16contact/v1/value.proto\"\x81\x05\n" +
 	"\fPatchOutcome\x12*\n" +
 	"\x06system\x18\x01 \x01(\x0e2\x12.contact.v1.SystemR\x06system\x12\x18\n" +
 	"\acontact\x18\x02 \x01(\tR\acontact\x12\x18\n" +
@@ -472,7 +482,8 @@ const file_contact_v1_outcome_proto_rawDesc = "" +
 	"\tedited_ms\x18\x0f \x01(\x03R\beditedMs\x12\x1f\n" +
 	"\vreceived_ms\x18\x10 \x01(\x03R\n" +
 	"receivedMs\x12\x19\n" +
-	"\bevent_id\x18\x11 \x01(\tR\aeventId\"\x82\x01\n" +
+	"\bevent_id\x18\x11 \x01(\tR\aeventId\x12\x19\n" +
+	"\bclock_ms\x18\x12 \x01(\x03R\aclockMs\"\x82\x01\n" +
 	"\tReadValue\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value\x12\x1f\n" +

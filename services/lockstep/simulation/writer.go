@@ -179,6 +179,7 @@ func (w *world) end(wr *writer, c *call, how int) {
 		return
 	}
 	o.AnsweredAt, e.received = w.now, w.now
+	o.ClockAt = w.clock(wr.system) / 1000 * 1000
 	stream := live // else the stream of echoes, which the services read beside both
 	if l != nil && l.bulk && wr.system == contact.HubSpot {
 		stream = bulk

@@ -59,8 +59,8 @@ type Write struct {
 	// Replaced tells that an edit of another value came after it; see Tug.
 	Replaced bool
 	// Doubtful tells that a later write was withdrawn: this one was replaced by it
-	// before it was sent, or was sent and is not answered yet. It may be applied,
-	// and is not counted on.
+	// before it was sent, or was sent and is not answered yet. Or the contact was told to
+	// be deleted meanwhile. It may be applied, and is not counted on.
 	Doubtful bool
 }
 
@@ -410,6 +410,15 @@ func (f *FieldSide) settle(version contact.Version, value string, applied contac
 // drop removes the outstanding writes up to a version: they were never applied.
 func (f *FieldSide) drop(version contact.Version) {
 	f.Writes = slices.DeleteFunc(f.Writes, func(w Write) bool { return w.Version <= version && w.Applied == 0 })
+}
+
+// abandon makes the outstanding writes doubtful.
+func (f *FieldSide) abandon() {
+	for i := range f.Writes {
+		if w := &f.Writes[i]; w.Applied == 0 {
+			w.Doubtful = true
+		}
+	}
 }
 
 // withdraw removes the outstanding write of a version, which was never sent.

@@ -21,7 +21,7 @@ func (j *Judge) lifecycle(change *contact.Change, side *Side) bool {
 	case contact.Deleted:
 		if change.ID == side.ID && !side.Gone {
 			side.Gone = true
-			j.release(change.System)
+			j.abandon(change.System)
 			j.leave(change.System)
 			j.step(Step{Side: change.System, Rule: "deleted", At: change.OccurredAt, Reason: change.Cause})
 		}
@@ -126,10 +126,24 @@ func (s *Side) alias(id string) {
 	}
 }
 
-// release forgets what was under way into a side that is gone.
-func (j *Judge) release(system contact.System) {
+// abandon counts no longer on what is under way into a side that is told to be gone. It
+// may still come there: a contact that was merged away is told to be deleted too, and
+// what is written to it goes to the one that is left.
+func (j *Judge) abandon(system contact.System) {
+	j.nothingAsked(system)
+	for _, f := range j.state.Fields {
+		f.Sides[index(system)].abandon()
+	}
+}
+
+func (j *Judge) nothingAsked(system contact.System) {
 	side := j.state.Side(system)
 	side.Creating, side.Fetching, side.Archiving = 0, 0, 0
+}
+
+// release forgets what was under way into a side that answered that it is gone.
+func (j *Judge) release(system contact.System) {
+	j.nothingAsked(system)
 	for _, f := range j.state.Fields {
 		fs := &f.Sides[index(system)]
 		fs.drop(j.state.Version)

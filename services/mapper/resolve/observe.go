@@ -100,10 +100,15 @@ func (j *Judge) values(system contact.System, values []contact.Value, r reading)
 		if fs.Known && fs.Native != "" && m.Type != contact.Option && strings.TrimSpace(value.Text) == fs.Native {
 			text, refused = fs.Value, nil // as it was before, and may read otherwise in the form of now
 		}
-		if r.whole && value.OccurredAt != 0 && fs.Value != text && fs.Seen.To <= r.occurred {
+		switch believed := fs.Seen.To; {
+		case !r.whole || value.OccurredAt == 0 || fs.Value == text || believed > r.occurred:
+		case believed == r.occurred && !r.final && fs.mayHaveWritten(fs.Value, Span{From: believed, To: believed}):
+			// It was read in the moment in which we wrote, before it or after.
+			j.confirm(system, when)
+		default:
 			// The contact was read after what is believed: a value with an
 			// earlier time of its own was moved here by a merge.
-			after := min(fs.Seen.To+1, r.occurred)
+			after := min(believed+1, r.occurred)
 			when = Span{max(when.From, after), max(when.At, after), max(when.To, after)}
 		}
 		r.dated = value.OccurredAt != 0

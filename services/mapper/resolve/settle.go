@@ -77,6 +77,9 @@ func (j *Judge) dropped(o *contact.Outcome, side *Side) {
 			f := j.field(m)
 			if f.Sides[index(o.System)].withdraw(p.Version); f.Edits[0].At <= baselineAt && f.Edits[1].At <= baselineAt {
 				f.stands(m, o.System) // the mapping joins something else since it was decided: it held this all along
+				if f.Edits[index(o.System)].Side == 0 {
+					f.stands(m, o.System.Other()) // it got there what was never written here
+				}
 			}
 		}
 	}
@@ -115,7 +118,7 @@ func (j *Judge) accepted(o *contact.Outcome, side *Side) {
 	if len(o.Holds) > 0 {
 		j.values(o.System, o.Holds, reading{
 			occurred: o.AppliedAt, precision: o.Precision, received: o.AnsweredAt, whole: whole, created: o.Result == contact.Made,
-			final: whole && o.Result != contact.Made && o.AnsweredAt > o.AppliedAt+o.Precision,
+			final: whole && o.Result != contact.Made && readAfter(o, side),
 		})
 		side.Read = side.Read || whole
 	}
@@ -142,6 +145,13 @@ func readWith(o *contact.Outcome) bool {
 	return slices.ContainsFunc(o.Holds, func(v contact.Value) bool {
 		return !slices.ContainsFunc(o.Properties, func(p contact.PropertyOutcome) bool { return p.Name == v.Name })
 	})
+}
+
+// readAfter reports whether an answer was surely given after the tick of its system's
+// clock that it tells of, so that nothing in that tick is newer. Our own clock does not
+// tell that: it may be ahead of the other one.
+func readAfter(o *contact.Outcome, side *Side) bool {
+	return o.ClockAt > o.AppliedAt+o.Precision || side.Doubt != 0 && o.AnsweredAt >= side.Doubt
 }
 
 // former takes an answer for a contact that was merged away, or that was found
@@ -196,7 +206,7 @@ func (j *Judge) settled(o *contact.Outcome, p *contact.PropertyOutcome, when Spa
 	}
 	// The system answered for this value: where another one is believed to be
 	// newer, a read must tell before anything is written again.
-	if fs.observe(value, when, o.AnsweredAt > when.To); fs.Value != value {
+	if fs.observe(value, when, o.ClockAt > when.To); fs.Value != value {
 		j.confirm(o.System, when)
 		again, ok := fs.setAfter(when)
 		edit := Edit{Value: in(m, o.System, again.Value), At: again.At, Side: o.System}
