@@ -16,7 +16,7 @@ demo: deps build ## Run everything in one process, with both simulated systems
 
 .PHONY: test
 test: test-deps ## Run all tests: PostgreSQL, NATS, the browser and the HubSpot client are real
-	@go test -race -timeout 20m -parallel 5 $(patsubst %,./%/...,$(MODULES))
+	@go test -race -timeout 45m -parallel 5 $(patsubst %,./%/...,$(MODULES))
 
 .PHONY: chaos
 chaos: deps build ## Disturb all services as processes (DURATION=10m), then check that both sides agree
