@@ -221,6 +221,8 @@ func (j *Message) outcome(o *contact.Outcome) *Entry {
 			return e
 		case other != nil && !j.adopt(e, other, o):
 			return e
+		case other == nil && j.besides(e, o):
+			return e
 		}
 	}
 	j.absorb(e, o)
@@ -230,6 +232,17 @@ func (j *Message) outcome(o *contact.Outcome) *Entry {
 		j.Written = append(j.Written, o)
 	}
 	return e
+}
+
+// besides settles that a contact was made for one that was joined meanwhile with somebody
+// who has a counterpart: it is one of its own, and its events tell of it.
+func (j *Message) besides(e *Entry, o *contact.Outcome) bool {
+	mine := e.State.Side(o.System)
+	if o.Result != contact.Made || o.Contact == e.Key || !mine.Linked() || mine.ID == o.TargetID || slices.Contains(o.MergedIDs, mine.ID) {
+		return false
+	}
+	j.Judge(e, o.EventID).Settle(&contact.Outcome{System: o.System, Contact: o.Contact, Version: o.Version, Result: contact.Absent})
+	return true
 }
 
 // absorb joins the contacts that the writer found merged into this one, before
