@@ -219,9 +219,9 @@ func (j *Message) outcome(o *contact.Outcome) *Entry {
 		case slices.Contains(e.State.Side(o.System).Apart, o.TargetID):
 			j.somebodyElse(e, o)
 			return e
-		case other != nil && !j.adopt(e, other, o):
+		case j.besides(e, o):
 			return e
-		case other == nil && j.besides(e, o):
+		case other != nil && !j.adopt(e, other, o):
 			return e
 		}
 	}
