@@ -126,15 +126,16 @@ func subjectOf(tenant contact.Tenant, key contact.Key) string {
 
 // SaveAlertStates stores states that are new or changed, and removes others.
 func (tx *Tx) SaveAlertStates(ctx context.Context, save, remove []AlertState) error {
-	batch := &pgx.Batch{}
 	if n := len(remove); n > 0 {
 		tenants, kinds, keys := make([]string, n), make([]string, n), make([]string, n)
 		for i, s := range remove {
 			tenants[i], kinds[i], keys[i] = string(s.Tenant), s.Kind, s.Key
 		}
-		batch.Queue(`
+		if err := tx.tx.put(ctx, fmt.Sprintf("remove %d states of alerts", n), `
 			DELETE FROM alert_state s USING unnest($1::text[], $2::text[], $3::text[]) AS w(tenant, kind, key)
-			WHERE s.tenant = w.tenant AND s.kind = w.kind AND s.key = w.key`, tenants, kinds, keys)
+			WHERE s.tenant = w.tenant AND s.kind = w.kind AND s.key = w.key`, tenants, kinds, keys); err != nil {
+			return err
+		}
 	}
 	if n := len(save); n > 0 {
 		tenants, kinds, keys, contacts, subjects := make([]string, n), make([]string, n), make([]string, n), make([]string, n), make([]string, n)
@@ -144,18 +145,12 @@ func (tx *Tx) SaveAlertStates(ctx context.Context, save, remove []AlertState) er
 			tenants[i], kinds[i], keys[i], contacts[i], subjects[i] = string(s.Tenant), s.Kind, s.Key, string(s.Contact), subjectOf(s.Tenant, s.Contact)
 			since[i], gone[i], told[i], toldAt[i], details[i] = s.Since, null(s.GoneAt), s.Told, null(s.ToldAt), s.Detail
 		}
-		batch.Queue(`
+		return tx.tx.put(ctx, fmt.Sprintf("save %d states of alerts", n), `
 			INSERT INTO alert_state (tenant, kind, key, since, gone_at, told, told_at, contact, subject, detail)
 			SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::boolean[], $7::timestamptz[], $8::text[], $9::text[], $10::jsonb[])
 			ON CONFLICT (tenant, kind, key) DO UPDATE SET since = excluded.since, gone_at = excluded.gone_at, told = excluded.told, told_at = excluded.told_at,
 				contact = excluded.contact, subject = excluded.subject, detail = excluded.detail`,
 			tenants, kinds, keys, since, gone, told, toldAt, contacts, subjects, details)
-	}
-	if batch.Len() == 0 {
-		return nil
-	}
-	if err := tx.tx.SendBatch(ctx, batch).Close(); err != nil {
-		return fmt.Errorf("save %d and remove %d states of alerts: %w", len(save), len(remove), err)
 	}
 	return nil
 }
@@ -197,24 +192,24 @@ func (tx *Tx) AddAlerts(ctx context.Context, alerts []Alert) error {
 			counts, contacts, subjects, details = append(counts, int32(c.Contacts)), append(contacts, string(c.Contact)), append(subjects, subjectOf(a.Tenant, c.Contact)), append(details, c.Detail)
 		}
 	}
-	batch := &pgx.Batch{}
-	batch.Queue(`INSERT INTO alert (tenant, id, at) SELECT * FROM unnest($1::text[], $2::text[], $3::timestamptz[])`, tenants, ids, at)
-	batch.Queue(`
+	what := fmt.Sprintf("store %d alerts", n)
+	if err := tx.tx.put(ctx, what, `INSERT INTO alert (tenant, id, at) SELECT * FROM unnest($1::text[], $2::text[], $3::timestamptz[])`, tenants, ids, at); err != nil {
+		return err
+	}
+	if err := tx.tx.put(ctx, what, `
 		INSERT INTO alert_change (tenant, number, place, kind, key, open, since, contacts, contact, subject, detail)
 		SELECT a.tenant, a.number, w.place, w.kind, w.key, w.open, w.since, w.contacts, w.contact, w.subject, w.detail
 		FROM unnest($1::text[], $2::int[], $3::text[], $4::text[], $5::boolean[], $6::timestamptz[], $7::int[], $8::text[], $9::text[], $10::jsonb[])
 			AS w(alert, place, kind, key, open, since, contacts, contact, subject, detail) JOIN alert a ON a.id = w.alert`,
-		alertOf, places, kinds, keys, open, since, counts, contacts, subjects, details)
-	batch.Queue(`
+		alertOf, places, kinds, keys, open, since, counts, contacts, subjects, details); err != nil {
+		return err
+	}
+	return tx.tx.put(ctx, what, `
 		INSERT INTO alert_delivery (tenant, number, target, recipient)
 		SELECT a.tenant, a.number, t.target, r.recipient FROM alert a JOIN alert_target t ON t.tenant = a.tenant
 		CROSS JOIN LATERAL unnest(CASE t.kind WHEN 'mail' THEN t.addresses ELSE ARRAY[''] END) AS r(recipient)
 		WHERE a.id = ANY($1) AND (t.kinds = '{}' OR EXISTS (
 			SELECT FROM alert_change c WHERE c.tenant = a.tenant AND c.number = a.number AND c.kind = ANY(t.kinds)))`, ids)
-	if err := tx.tx.SendBatch(ctx, batch).Close(); err != nil {
-		return fmt.Errorf("store %d alerts: %w", n, err)
-	}
-	return nil
 }
 
 // alertGone reports, of a change or state x, whether the person was erased.
@@ -265,14 +260,12 @@ func (db *DB) alerts(ctx context.Context, where string, arguments ...any) ([]Ale
 // EraseAlerts takes people who were erased out of what was told and of what is
 // the case.
 func (tx *Tx) EraseAlerts(ctx context.Context) error {
-	batch := &pgx.Batch{}
 	for _, table := range []string{"alert_change", "alert_state"} {
-		batch.Queue(`
-			UPDATE ` + table + ` x SET contact = '', detail = x.detail - 'words' FROM contact_ref r
-			WHERE x.subject <> '' AND (x.contact <> '' OR x.detail ? 'words') AND r.tenant = x.tenant AND r.kind = 'erased' AND r.value = x.subject`)
-	}
-	if err := tx.tx.SendBatch(ctx, batch).Close(); err != nil {
-		return fmt.Errorf("erase people from the alerts: %w", err)
+		if err := tx.tx.put(ctx, "erase people from the alerts", `
+			UPDATE `+table+` x SET contact = '', detail = x.detail - 'words' FROM contact_ref r
+			WHERE x.subject <> '' AND (x.contact <> '' OR x.detail ? 'words') AND r.tenant = x.tenant AND r.kind = 'erased' AND r.value = x.subject`); err != nil {
+			return err
+		}
 	}
 	return nil
 }

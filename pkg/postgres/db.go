@@ -21,7 +21,6 @@ import (
 	"time"
 
 	"github.com/exaring/otelpgx"
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -34,15 +33,6 @@ type DB struct {
 	keyed   *pgxpool.Pool // for statements that find all they need by keys, see keyedPlans
 	session string        // tells this process's leases from those of its namesakes
 	config  configCache
-}
-
-// Tx is one running transaction. The files of this package add what may be
-// done in it.
-type Tx struct {
-	tx pgx.Tx
-	// problems are by how many contacts more or less the transaction leaves a
-	// cause with; they are stored with it.
-	problems map[problemCause]problemDelta
 }
 
 // Options tune a pool; the zero value is good for a service.
@@ -116,28 +106,6 @@ func (db *DB) Ping(ctx context.Context) error {
 		return fmt.Errorf("postgres: %w", err)
 	}
 	return nil
-}
-
-// InTx runs f in one transaction: committed when f gives no error. After an
-// error that is not f's own the transaction may have been committed all the
-// same, if the connection broke at that very moment.
-func (db *DB) InTx(ctx context.Context, f func(*Tx) error) error {
-	return db.inTx(ctx, pgx.TxOptions{}, f)
-}
-
-// unsynced begins a transaction whose commit does not wait for the disk. It is for
-// what a watermark in the same transaction brings back: after a crash of the server
-// both are gone, and what led to them is read again.
-var unsynced = pgx.TxOptions{BeginQuery: "begin; set local synchronous_commit = off"}
-
-func (db *DB) inTx(ctx context.Context, options pgx.TxOptions, f func(*Tx) error) error {
-	return Classify(pgx.BeginTxFunc(ctx, db.pool, options, func(tx pgx.Tx) error {
-		running := &Tx{tx: tx}
-		if err := f(running); err != nil {
-			return err
-		}
-		return running.countProblems(ctx)
-	}))
 }
 
 // Classify gives an error the class Permanent where the database refuses the

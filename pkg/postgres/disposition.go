@@ -32,14 +32,11 @@ func (tx *Tx) CountDispositions(ctx context.Context, more map[DispositionPair]in
 		return nil
 	}
 	// In one order always: two partitions may count for one pair.
-	if _, err := tx.tx.Exec(ctx, `
+	return tx.tx.put(ctx, "count dispositions", `
 		INSERT INTO disposition_seen AS s (tenant, id, value, contacts, seen_at)
 		SELECT tenant, id, value, n, $5 FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS w (tenant, id, value, n) ORDER BY 1, 2, 3
 		ON CONFLICT (tenant, id, value) DO UPDATE SET contacts = greatest(s.contacts + excluded.contacts, 0), seen_at = excluded.seen_at`,
-		tenants, ids, values, n, now); err != nil {
-		return fmt.Errorf("count dispositions: %w", err)
-	}
-	return nil
+		tenants, ids, values, n, now)
 }
 
 // DispositionCount is a pair that some contacts have.

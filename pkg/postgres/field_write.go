@@ -30,14 +30,11 @@ func (tx *Tx) CountFieldWrites(ctx context.Context, writes map[WrittenField]int6
 		tenants, fields, systems, counts = append(tenants, string(w.Tenant)), append(fields, w.Field), append(systems, w.System.String()), append(counts, n)
 	}
 	// In one order always, should a former owner of the partition still be at it.
-	if _, err := tx.tx.Exec(ctx, `
+	return tx.tx.put(ctx, fmt.Sprintf("count writes of %d fields", len(writes)), `
 		INSERT INTO field_write AS w (tenant, field, system, hour, bulk, writes, last)
 		SELECT tenant, field, system, $5, $6, n, $7 FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS v (tenant, field, system, n) ORDER BY 1, 2, 3
 		ON CONFLICT (tenant, field, system, hour, bulk) DO UPDATE SET writes = w.writes + excluded.writes, last = greatest(w.last, excluded.last)`,
-		tenants, fields, systems, counts, at.UTC().Truncate(time.Hour), bulk, at); err != nil {
-		return fmt.Errorf("count writes of %d fields: %w", len(writes), err)
-	}
-	return nil
+		tenants, fields, systems, counts, at.UTC().Truncate(time.Hour), bulk, at)
 }
 
 // FieldWrites is how much was written of one field into one system.

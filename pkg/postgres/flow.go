@@ -85,17 +85,14 @@ func (tx *Tx) SaveFlows(ctx context.Context, flows []Flow, windows []FlowWindow)
 		w[0], w[1], w[2], w[3] = append(w[0], string(window.Tenant)), append(w[1], window.Field), append(w[2], window.Into.String()), append(w[3], window.Source)
 		slots, now, before = append(slots, window.Slot), append(now, window.Now), append(before, window.Before)
 	}
-	if _, err := tx.tx.Exec(ctx, `
+	return tx.tx.put(ctx, "save how many contacts fields change", `
 		WITH windows AS (
 			INSERT INTO field_window (tenant, field, system, source, slot, now, before)
 			SELECT * FROM unnest($6::text[], $7::text[], $8::text[], $9::text[], $10::bigint[], $11::bigint[], $12::bigint[])
 			ON CONFLICT (tenant, field, system, source) DO UPDATE SET slot = excluded.slot, now = excluded.now, before = excluded.before)
 		INSERT INTO field_flow AS f (tenant, field, system, hour_ms, contacts)
 		SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[]) AS w (tenant, field, system, hour_ms, contacts) ORDER BY 1, 2, 3, 4
-		ON CONFLICT (tenant, field, system, hour_ms) DO UPDATE SET contacts = greatest(f.contacts + excluded.contacts, 0)`, f[0], f[1], f[2], hours, contacts, w[0], w[1], w[2], w[3], slots, now, before); err != nil {
-		return fmt.Errorf("save how many contacts fields change: %w", err)
-	}
-	return nil
+		ON CONFLICT (tenant, field, system, hour_ms) DO UPDATE SET contacts = greatest(f.contacts + excluded.contacts, 0)`, f[0], f[1], f[2], hours, contacts, w[0], w[1], w[2], w[3], slots, now, before)
 }
 
 // TrustedSources are the sources of a field that somebody let go on since a time.

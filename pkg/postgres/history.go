@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -36,6 +37,8 @@ var historyColumns = []string{
 	"step_fields", "step_systems", "step_rules", "step_values", "step_edited", "step_versions", "step_reasons",
 }
 
+var appendHistory = `INSERT INTO contact_history (` + strings.Join(historyColumns, ", ") + `) VALUES (` + numbered(1, len(historyColumns)) + `)`
+
 // mostSteps bounds the decisions that one stored row holds.
 const mostSteps = 1000
 
@@ -51,6 +54,15 @@ func (tx *Tx) AppendHistory(ctx context.Context, history []HistoryRow) error {
 		runs = append(runs, history[i:i+1])
 	}
 	if len(runs) == 0 {
+		return nil
+	}
+	const few = 8 // one by one is no more work for the database than to be told of a copy
+	if len(runs) <= few {
+		for _, run := range runs {
+			if err := tx.tx.put(ctx, "append history", appendHistory, historyRow(run)...); err != nil {
+				return err
+			}
+		}
 		return nil
 	}
 	_, err := tx.tx.CopyFrom(ctx, pgx.Identifier{"contact_history"}, historyColumns,

@@ -212,17 +212,13 @@ func (db *DB) HeldValues(ctx context.Context, tenant contact.Tenant, hold string
 
 // SaveHolds adds holds that were recognised.
 func (tx *Tx) SaveHolds(ctx context.Context, holds []Hold) error {
-	batch := &pgx.Batch{}
 	for _, h := range holds {
-		batch.Queue(`INSERT INTO field_hold (tenant, hold, field, system, source, mapping_version, binding, since, passed, threshold)
+		if err := tx.tx.put(ctx, "save a hold", `
+			INSERT INTO field_hold (tenant, hold, field, system, source, mapping_version, binding, since, passed, threshold)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING`,
-			string(h.Tenant), h.ID, h.Field, h.Into.String(), h.Source, h.MappingVersion, h.Binding, h.Since, h.Passed, h.Threshold)
-	}
-	if batch.Len() == 0 {
-		return nil
-	}
-	if err := tx.tx.SendBatch(ctx, batch).Close(); err != nil {
-		return fmt.Errorf("save %d holds: %w", len(holds), err)
+			string(h.Tenant), h.ID, h.Field, h.Into.String(), h.Source, h.MappingVersion, h.Binding, h.Since, h.Passed, h.Threshold); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -230,17 +226,14 @@ func (tx *Tx) SaveHolds(ctx context.Context, holds []Hold) error {
 // EndHolds ends holds whose answer is carried out, or that lapsed: what these
 // keep waits for nothing any more.
 func (tx *Tx) EndHolds(ctx context.Context, holds []Hold) error {
-	batch := &pgx.Batch{}
 	for _, h := range holds {
-		batch.Queue(`UPDATE field_hold SET ended_at = $3, lapsed = $4 WHERE tenant = $1 AND hold = $2 AND ended_at IS NULL`,
-			string(h.Tenant), h.ID, h.EndedAt, h.Lapsed)
-		batch.Queue(`DELETE FROM held_value WHERE tenant = $1 AND hold = $2`, string(h.Tenant), h.ID)
-	}
-	if batch.Len() == 0 {
-		return nil
-	}
-	if err := tx.tx.SendBatch(ctx, batch).Close(); err != nil {
-		return fmt.Errorf("end %d holds: %w", len(holds), err)
+		if err := tx.tx.put(ctx, "end a hold", `UPDATE field_hold SET ended_at = $3, lapsed = $4 WHERE tenant = $1 AND hold = $2 AND ended_at IS NULL`,
+			string(h.Tenant), h.ID, h.EndedAt, h.Lapsed); err != nil {
+			return err
+		}
+		if err := tx.tx.put(ctx, "end a hold", `DELETE FROM held_value WHERE tenant = $1 AND hold = $2`, string(h.Tenant), h.ID); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -250,10 +243,10 @@ func (tx *Tx) SaveHeldValues(ctx context.Context, tenants []contact.Tenant, cont
 	if len(contacts) == 0 {
 		return nil
 	}
-	if _, err := tx.tx.Exec(ctx, `
+	if err := tx.tx.put(ctx, fmt.Sprintf("remove the held values of %d contacts", len(contacts)), `
 		DELETE FROM held_value v USING unnest($1::text[], $2::text[]) AS w(tenant, contact)
 		WHERE v.tenant = w.tenant AND v.contact = w.contact`, texts(tenants), texts(contacts)); err != nil {
-		return fmt.Errorf("remove the held values of %d contacts: %w", len(contacts), err)
+		return err
 	}
 	if len(values) == 0 {
 		return nil
@@ -266,11 +259,8 @@ func (tx *Tx) SaveHeldValues(ctx context.Context, tenants []contact.Tenant, cont
 		}
 		edited[i] = int64(v.EditedAt)
 	}
-	if _, err := tx.tx.Exec(ctx, `
+	return tx.tx.put(ctx, fmt.Sprintf("save %d held values", len(values)), `
 		INSERT INTO held_value (tenant, contact, field, hold, before, after, edited_ms)
 		SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[])`,
-		columns[0], columns[1], columns[2], columns[3], columns[4], columns[5], edited); err != nil {
-		return fmt.Errorf("save %d held values: %w", len(values), err)
-	}
-	return nil
+		columns[0], columns[1], columns[2], columns[3], columns[4], columns[5], edited)
 }

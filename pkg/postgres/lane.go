@@ -320,7 +320,7 @@ type DueLane struct {
 // the time by the database's clock. It looks at a few rows of each lane, however
 // many there are. What jobs led to does not count for tenants that are held.
 func (db *DB) DueLanes(ctx context.Context, system contact.System, partitions []int, held []contact.Tenant) (lanes []DueLane, now time.Time, err error) {
-	rows, err := db.pool.Query(ctx, `
+	rows, err := db.keyed.Query(ctx, `
 		SELECT partition, tenant, next_at, now() FROM (SELECT w.partition, l.tenant, (SELECT min(n.next_at) FROM (
 			(SELECT next_at FROM lane_row WHERE system = $1 AND partition = w.partition AND tenant = l.tenant AND NOT bulk ORDER BY next_at LIMIT 1)
 			UNION ALL

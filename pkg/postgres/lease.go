@@ -155,13 +155,10 @@ func (db *DB) Reclaim(ctx context.Context) error {
 // watermark alone; only what the bus's guard says may move it back. It does not wait
 // for the disk: a crash of the server takes the effects back with their watermark.
 func (db *DB) Advance(ctx context.Context, l *Lease, to Position, apply func(*Tx) error) error {
-	const statement = `
+	const move = `
 		UPDATE partition_lease SET applied_seq = $6, applied_at = $7, stream_created = $8, updated_at = now()
 		WHERE stage = $1 AND partition = $2 AND owner = $3 AND session = $4 AND epoch = $5 AND applied_seq = $9 AND expires_at > now()`
-	moved := func(tag pgconn.CommandTag, err error) error {
-		if err != nil {
-			return fmt.Errorf("move the watermark: %w", Classify(err))
-		}
+	moved := func(tag pgconn.CommandTag) error {
 		if tag.RowsAffected() != 1 {
 			return ErrLeaseLost
 		}
@@ -170,16 +167,21 @@ func (db *DB) Advance(ctx context.Context, l *Lease, to Position, apply func(*Tx
 	parameters := []any{l.Stage, l.Partition, l.Owner, l.session, l.Epoch, int64(to.Seq), null(to.StoredAt), null(to.StreamCreated), int64(l.Position.Seq)}
 	var err error
 	if apply == nil {
-		err = moved(db.keyed.Exec(ctx, statement+` RETURNING set_config('synchronous_commit', 'off', true)`, parameters...))
+		var tag pgconn.CommandTag
+		if tag, err = db.keyed.Exec(ctx, move+` RETURNING set_config('synchronous_commit', 'off', true)`, parameters...); err == nil {
+			err = moved(tag)
+		} else {
+			err = fmt.Errorf("move the watermark: %w", Classify(err))
+		}
 	} else {
-		err = db.inTx(ctx, unsynced, func(tx *Tx) error {
+		err = db.inTx(ctx, func(tx *Tx) error {
 			if err := apply(tx); err != nil {
 				return err
 			}
 			// The watermark comes last, so that its row is locked for a moment
 			// only and a renewal never waits for a batch.
-			return moved(tx.tx.Exec(ctx, statement, parameters...))
-		})
+			return tx.tx.keep(ctx, statement{what: "move the watermark", sql: move, parameters: parameters, done: moved})
+		}, unsynced)
 	}
 	if err != nil {
 		return fmt.Errorf("store a batch of %s-%02d: %w", l.Stage, l.Partition, err)

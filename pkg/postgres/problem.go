@@ -50,34 +50,29 @@ func (tx *Tx) SaveProblems(ctx context.Context, tenants []contact.Tenant, contac
 		versions[i], since[i] = int64(p.Version), p.Since
 	}
 	// One that gets another reason is another problem.
-	gone, err := tx.tx.Query(ctx, `
+	if err := tx.tx.keep(ctx, statement{what: fmt.Sprintf("remove problems of %d contacts", len(contacts)), rows: tx.counting(-1), sql: `
 		DELETE FROM contact_problem p USING unnest($1::text[], $2::text[]) AS w(tenant, contact)
 		WHERE p.tenant = w.tenant AND p.contact = w.contact AND NOT EXISTS (
 			SELECT FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[]) AS n(tenant, contact, field, system, kind, reason)
 			WHERE n.tenant = p.tenant AND n.contact = p.contact AND n.field = p.field AND n.system = p.system AND n.kind = p.kind AND n.reason = p.reason)
-		RETURNING `+problemCounted+`, p.dismissed_by <> ''`,
-		texts(tenants), texts(contacts), columns[0], columns[1], columns[2], columns[3], columns[4], columns[6])
-	if err := tx.counted(gone, err, -1); err != nil {
-		return fmt.Errorf("remove problems of %d contacts: %w", len(contacts), err)
+		RETURNING ` + problemCounted + `, p.dismissed_by <> ''`,
+		parameters: []any{texts(tenants), texts(contacts), columns[0], columns[1], columns[2], columns[3], columns[4], columns[6]}}); err != nil {
+		return err
 	}
 	if len(problems) == 0 {
 		return nil
 	}
 	// Those that were there already are no news: xmax tells.
-	saved, err := tx.tx.Query(ctx, `
+	return tx.tx.keep(ctx, statement{what: fmt.Sprintf("save %d problems", len(problems)), rows: tx.counting(+1), sql: `
 		WITH saved AS (
 			INSERT INTO contact_problem AS p (tenant, contact, field, system, kind, class, reason, message, value, version, since, attempts)
 			SELECT *, 1 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bigint[], $11::timestamptz[])
 			ON CONFLICT (tenant, contact, field, system, kind) DO UPDATE
 			SET class = excluded.class, message = excluded.message, value = excluded.value, version = excluded.version,
 				attempts = p.attempts + CASE WHEN p.version <> excluded.version THEN 1 ELSE 0 END
-			RETURNING `+problemCauses+`, xmax = 0 AS fresh)
-		SELECT `+problemCauses+`, false FROM saved WHERE fresh`,
-		columns[0], columns[1], columns[2], columns[3], columns[4], columns[5], columns[6], columns[7], columns[8], versions, since)
-	if err := tx.counted(saved, err, +1); err != nil {
-		return fmt.Errorf("save %d problems: %w", len(problems), err)
-	}
-	return nil
+			RETURNING ` + problemCauses + `, xmax = 0 AS fresh)
+		SELECT ` + problemCauses + `, false FROM saved WHERE fresh`,
+		parameters: []any{columns[0], columns[1], columns[2], columns[3], columns[4], columns[5], columns[6], columns[7], columns[8], versions, since}})
 }
 
 // ProblemFilter chooses problems of a tenant. Empty members choose all.

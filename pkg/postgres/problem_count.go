@@ -41,34 +41,29 @@ func (tx *Tx) count(c problemCause, more problemDelta) {
 	tx.problems[c] = problemDelta{d.contacts + more.contacts, d.dismissed + more.dismissed}
 }
 
-// counted keeps that each cause of a result has so many contacts more. A row of
-// it has the cause, and whether the problem is dismissed.
-func (tx *Tx) counted(causes pgx.Rows, err error, more int64) error {
-	if err != nil {
+// counting reads of a result that each of its causes has so many contacts more. A row
+// has the cause, and whether the problem is dismissed.
+func (tx *Tx) counting(more int64) func(pgx.Rows) error {
+	return func(causes pgx.Rows) error {
+		var c problemCause
+		var dismissed bool
+		_, err := pgx.ForEachRow(causes, append(c.columns(), &dismissed), func() error {
+			d := problemDelta{contacts: more}
+			if dismissed {
+				d.dismissed = more
+			}
+			tx.count(c, d)
+			return nil
+		})
 		return err
 	}
-	var c problemCause
-	var dismissed bool
-	_, err = pgx.ForEachRow(causes, append(c.columns(), &dismissed), func() error {
-		d := problemDelta{contacts: more}
-		if dismissed {
-			d.dismissed = more
-		}
-		tx.count(c, d)
-		return nil
-	})
-	return err
 }
 
 // deleteProblems removes all problems of contacts that are gone.
 func (tx *Tx) deleteProblems(ctx context.Context, tenants []contact.Tenant, keys []contact.Key) error {
-	gone, err := tx.tx.Query(ctx, `
+	return tx.tx.keep(ctx, statement{what: "delete the problems of contacts", rows: tx.counting(-1), sql: `
 		DELETE FROM contact_problem p USING unnest($1::text[], $2::text[]) AS w(tenant, contact)
-		WHERE p.tenant = w.tenant AND p.contact = w.contact RETURNING `+problemCounted+`, p.dismissed_by <> ''`, texts(tenants), texts(keys))
-	if err := tx.counted(gone, err, -1); err != nil {
-		return fmt.Errorf("delete the problems of contacts: %w", err)
-	}
-	return nil
+		WHERE p.tenant = w.tenant AND p.contact = w.contact RETURNING ` + problemCounted + `, p.dismissed_by <> ''`, parameters: []any{texts(tenants), texts(keys)}})
 }
 
 // countProblems stores what the transaction has changed, in one order always and

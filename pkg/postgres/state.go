@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"lockstep.internal/pkg/contact"
 	"lockstep.internal/pkg/fault"
@@ -138,8 +139,8 @@ func (db *DB) Contacts(ctx context.Context, tenants []contact.Tenant, keys []con
 }
 
 // SaveContacts inserts or updates contacts; each must still have the revision
-// that it was loaded with, else nothing is saved and the error is ErrRevision
-// (class Transient: decide again).
+// that it was loaded with, else nothing is saved and the transaction's error is
+// ErrRevision (class Transient: decide again).
 func (tx *Tx) SaveContacts(ctx context.Context, contacts []StoredContact) error {
 	if len(contacts) == 0 {
 		return nil
@@ -152,21 +153,20 @@ func (tx *Tx) SaveContacts(ctx context.Context, contacts []StoredContact) error 
 		tenants[i], keys[i], revisions[i], versions[i] = string(c.Tenant), string(c.Key), c.Revision, int64(c.Version)
 		waits[i], names[i], states[i] = c.WaitsList, c.Name, c.State
 	}
-	tag, err := tx.tx.Exec(ctx, `
+	saved := func(tag pgconn.CommandTag) error {
+		if tag.RowsAffected() != int64(n) {
+			return fault.Wrap(fault.Transient, ErrRevision)
+		}
+		return nil
+	}
+	return tx.tx.keep(ctx, statement{what: fmt.Sprintf("save %d contacts", n), done: saved, sql: `
 		INSERT INTO contact_state AS s (tenant, contact, revision, version, waits_list, name, state)
 		SELECT tenant, contact, revision + 1, version, waits_list, name, state
 		FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::boolean[], $6::text[], $7::bytea[])
 		     AS w(tenant, contact, revision, version, waits_list, name, state)
 		ON CONFLICT (tenant, contact) DO UPDATE
 		SET revision = excluded.revision, version = excluded.version, waits_list = excluded.waits_list, name = excluded.name, state = excluded.state
-		WHERE s.revision = excluded.revision - 1`, tenants, keys, revisions, versions, waits, names, states)
-	if err != nil {
-		return fmt.Errorf("save %d contacts: %w", n, err)
-	}
-	if tag.RowsAffected() != int64(n) {
-		return fault.Wrap(fault.Transient, ErrRevision)
-	}
-	return nil
+		WHERE s.revision = excluded.revision - 1`, parameters: []any{tenants, keys, revisions, versions, waits, names, states}})
 }
 
 // RefChange adds or removes one reference of one contact.
@@ -189,19 +189,19 @@ func (tx *Tx) ChangeRefs(ctx context.Context, changes []RefChange) error {
 		}
 	}
 	if len(remove[0]) > 0 {
-		if _, err := tx.tx.Exec(ctx, `
+		if err := tx.tx.put(ctx, "remove references", `
 			DELETE FROM contact_ref r USING unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS w(tenant, kind, value, contact)
 			WHERE r.tenant = w.tenant AND r.kind = w.kind AND r.value = w.value AND r.contact = w.contact`,
 			remove[0], remove[1], remove[2], remove[3]); err != nil {
-			return fmt.Errorf("remove references: %w", err)
+			return err
 		}
 	}
 	if len(add[0]) > 0 {
-		if _, err := tx.tx.Exec(ctx, `
+		if err := tx.tx.put(ctx, "add references", `
 			INSERT INTO contact_ref (tenant, kind, value, contact)
 			SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[])
 			ON CONFLICT DO NOTHING`, add[0], add[1], add[2], add[3]); err != nil {
-			return fmt.Errorf("add references: %w", err)
+			return err
 		}
 	}
 	return nil
@@ -218,10 +218,10 @@ func (tx *Tx) DeleteContacts(ctx context.Context, tenants []contact.Tenant, keys
 		tables = append(tables, "contact_history", "communication")
 	}
 	for _, table := range tables {
-		if _, err := tx.tx.Exec(ctx, `
+		if err := tx.tx.put(ctx, fmt.Sprintf("delete contacts from %s", table), `
 			DELETE FROM `+table+` t USING unnest($1::text[], $2::text[]) AS w(tenant, contact)
 			WHERE t.tenant = w.tenant AND t.contact = w.contact`, texts(tenants), texts(keys)); err != nil {
-			return fmt.Errorf("delete contacts from %s: %w", table, err)
+			return err
 		}
 	}
 	return tx.deleteProblems(ctx, tenants, keys)
@@ -233,14 +233,11 @@ func (tx *Tx) MoveKeys(ctx context.Context, tenants []contact.Tenant, from, into
 	if len(from) == 0 {
 		return nil
 	}
-	if _, err := tx.tx.Exec(ctx, `
+	return tx.tx.put(ctx, "move former keys", `
 		INSERT INTO contact_ref (tenant, kind, value, contact)
 		SELECT r.tenant, r.kind, r.value, w.into_key FROM contact_ref r
 		JOIN unnest($1::text[], $2::text[], $3::text[]) AS w(tenant, from_key, into_key) ON r.tenant = w.tenant AND r.contact = w.from_key AND r.kind = 'key'
-		ON CONFLICT DO NOTHING`, texts(tenants), texts(from), texts(into)); err != nil {
-		return fmt.Errorf("move former keys: %w", err)
-	}
-	return nil
+		ON CONFLICT DO NOTHING`, texts(tenants), texts(from), texts(into))
 }
 
 // FormerKeys are the keys of contacts that were joined into a contact, without
@@ -347,14 +344,11 @@ func (tx *Tx) SaveList(ctx context.Context, tenant contact.Tenant, d contact.Dir
 	if err != nil {
 		return fmt.Errorf("encode list %s: %w", d.List, err)
 	}
-	if _, err := tx.tx.Exec(ctx, `
+	return tx.tx.put(ctx, fmt.Sprintf("save list %s", d.List), `
 		INSERT INTO system_list AS l (tenant, system, list, read_at, entries) VALUES ($1, $2, $3, $4, $5)
 		ON CONFLICT (tenant, system, list) DO UPDATE SET read_at = excluded.read_at, entries = excluded.entries
 		WHERE l.read_at <= excluded.read_at`,
-		string(tenant), d.System.String(), d.List, time.UnixMilli(int64(d.ReadAt)), entries); err != nil {
-		return fmt.Errorf("save list %s: %w", d.List, err)
-	}
-	return nil
+		string(tenant), d.System.String(), d.List, time.UnixMilli(int64(d.ReadAt)), entries)
 }
 
 // CountedCommunications tells which communications were counted before.
@@ -392,12 +386,9 @@ func (tx *Tx) CountCommunications(ctx context.Context, ids []CommunicationID, co
 	for i, id := range ids {
 		tenants[i], names[i] = string(id.Tenant), id.ID
 	}
-	if _, err := tx.tx.Exec(ctx, `
+	return tx.tx.put(ctx, "save communications", `
 		INSERT INTO communication (tenant, communication, contact)
-		SELECT * FROM unnest($1::text[], $2::text[], $3::text[]) ON CONFLICT DO NOTHING`, tenants, names, texts(contacts)); err != nil {
-		return fmt.Errorf("save communications: %w", err)
-	}
-	return nil
+		SELECT * FROM unnest($1::text[], $2::text[], $3::text[]) ON CONFLICT DO NOTHING`, tenants, names, texts(contacts))
 }
 
 // texts turns named strings into the strings that the driver knows.

@@ -173,13 +173,10 @@ func (tx *Tx) CountSyncEffects(ctx context.Context, effects map[SyncEffect]int64
 		tenants, jobs, causes, n = append(tenants, string(e.Tenant)), append(jobs, e.Job), append(causes, e.Cause), append(n, count)
 	}
 	// In one order always: two partitions may count for one job.
-	if _, err := tx.tx.Exec(ctx, `
+	return tx.tx.put(ctx, "count sync effects", `
 		INSERT INTO sync_effect (tenant, job, cause, n)
 		SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS e (tenant, job, cause, n) ORDER BY 1, 2, 3
-		ON CONFLICT (tenant, job, cause) DO UPDATE SET n = sync_effect.n + excluded.n`, tenants, jobs, causes, n); err != nil {
-		return fmt.Errorf("count sync effects: %w", err)
-	}
-	return nil
+		ON CONFLICT (tenant, job, cause) DO UPDATE SET n = sync_effect.n + excluded.n`, tenants, jobs, causes, n)
 }
 
 // Drift gives in how many contacts each field had drifted when the newest

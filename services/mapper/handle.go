@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
+	"golang.org/x/sync/errgroup"
 
 	"lockstep.internal/pkg/bus"
 	"lockstep.internal/pkg/contact"
@@ -114,45 +115,39 @@ type listing struct {
 	list   contact.Directory
 }
 
-// prepare loads all contacts that the batch can be about.
+// prepare loads the rules of the batch's tenants, with what is held of them, and all
+// contacts that the batch can be about, side by side.
 func (h *handling) prepare(ctx context.Context, deliveries []bus.Delivery) error {
-	if err := h.loadHolds(ctx, deliveries); err != nil {
-		return err
-	}
 	list := make([]people.Delivery, len(deliveries))
 	for i := range deliveries {
 		d := &deliveries[i]
-		rules, err := h.tenantRules(ctx, d.Tenant)
-		if err != nil {
+		if h.rulesOf[d.Tenant] == nil {
+			rules, err := h.rules(ctx, d.Tenant)
+			if err != nil {
+				return err
+			}
+			h.rulesOf[d.Tenant] = rules
+		}
+		list[i] = people.Delivery{Tenant: d.Tenant, Rules: h.rulesOf[d.Tenant], Incoming: d.Incoming}
+	}
+	loading, asking := errgroup.WithContext(ctx)
+	loading.Go(func() error { return h.loadHolds(asking) })
+	loading.Go(func() error { return h.batch.Prepare(asking, list) })
+	if err := loading.Wait(); err != nil {
+		return err
+	}
+	for id, rules := range h.rulesOf {
+		if err := h.watch(ctx, id, rules); err != nil {
 			return err
 		}
-		list[i] = people.Delivery{Tenant: d.Tenant, Rules: rules, Incoming: d.Incoming}
 	}
-	return h.batch.Prepare(ctx, list)
-}
-
-func (h *handling) tenantRules(ctx context.Context, id contact.Tenant) (*resolve.Rules, error) {
-	if rules := h.rulesOf[id]; rules != nil {
-		return rules, nil
-	}
-	rules, err := h.rules(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	if err := h.watch(ctx, id, rules); err != nil {
-		return nil, err
-	}
-	h.rulesOf[id] = rules
-	return rules, nil
+	return nil
 }
 
 // delivery judges one message: all its events, then what follows for each
 // contact that it touched.
 func (h *handling) delivery(ctx context.Context, d *bus.Delivery) error {
-	rules, err := h.tenantRules(ctx, d.Tenant)
-	if err != nil {
-		return err
-	}
+	rules := h.rulesOf[d.Tenant]
 	judged := &judged{handling: h, tenant: d.Tenant, rules: rules}
 	remote := d.Context(ctx)
 	spanning, span := tracer.Start(remote, "process "+d.Stream.Template(),

@@ -10,7 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"lockstep.internal/pkg/bus"
 	"lockstep.internal/pkg/contact"
 	"lockstep.internal/pkg/mapping"
 	"lockstep.internal/pkg/postgres"
@@ -33,14 +32,8 @@ type watched struct {
 }
 
 // loadHolds learns with one query which holds the tenants of a batch have.
-func (h *handling) loadHolds(ctx context.Context, deliveries []bus.Delivery) error {
-	tenants := make([]contact.Tenant, 0, 1)
-	for i := range deliveries {
-		if id := deliveries[i].Tenant; !slices.Contains(tenants, id) {
-			tenants = append(tenants, id)
-		}
-	}
-	open, err := h.config.DB.OpenHolds(ctx, tenants)
+func (h *handling) loadHolds(ctx context.Context) error {
+	open, err := h.config.DB.OpenHolds(ctx, slices.Collect(maps.Keys(h.rulesOf)))
 	if err != nil {
 		return err
 	}
