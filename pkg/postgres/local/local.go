@@ -129,7 +129,7 @@ func (s *Server) start(ctx context.Context, config Config, bin, dir string, acco
 func (s *Server) launch(config Config, bin, data string, account *account) error {
 	settings := []string{
 		"-D", data, "-k", s.socket, "-c", "listen_addresses=", "-c", "unix_socket_permissions=0777",
-		"-c", "max_connections=100", "-c", "shared_buffers=128MB", "-c", "max_wal_size=2GB", "-c", "checkpoint_timeout=15min",
+		"-c", "max_connections=100", "-c", "shared_buffers=128MB", "-c", "max_wal_size=2GB", "-c", "checkpoint_timeout=15min", "-c", "wal_buffers=64MB",
 		"-c", "log_min_messages=warning", "-c", "log_destination=stderr", "-c", "timezone=UTC",
 	}
 	if config.Port > 0 {

@@ -84,6 +84,12 @@ func Run(ctx context.Context, config Config) (err error) {
 	var report strings.Builder
 	fmt.Fprintf(&report, "# What was measured\n\n`make bench` writes this file: all services as processes of their own, with one NATS server, PostgreSQL and\n")
 	fmt.Fprintf(&report, "both simulators on one machine. %s, %d processors, %s.\n", time.Now().UTC().Format(time.DateOnly), runtime.NumCPU(), runtime.Version())
+	leave, err := shareAlike()
+	defer leave()
+	if err != nil {
+		fmt.Fprintf(&report, "\nThe kernel shared the processors among sessions first, which makes whoever asks PostgreSQL wait: %v.\n", err)
+		say("the kernel shares the processors among sessions first, which makes whoever asks PostgreSQL wait: %v", err)
+	}
 	broken := false
 	for _, s := range scenarios {
 		if len(config.Only) > 0 && !slices.Contains(config.Only, s.name) {

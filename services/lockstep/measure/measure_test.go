@@ -53,6 +53,59 @@ func TestWhatIsNotKeptIsSaid(t *testing.T) {
 	}
 }
 
+// TestProcessorsAreSharedAlike among what is measured, also where sessions have their own
+// part of them: it is in a control group, and not any more when it has been measured.
+func TestProcessorsAreSharedAlike(t *testing.T) {
+	groups := func() string {
+		t.Helper()
+		raw, err := os.ReadFile("/proc/self/cgroup")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(raw)
+	}
+	before := groups()
+	leave, err := shareAlike()
+	if err != nil {
+		t.Skipf("cannot be done here: %v", err)
+	}
+	on, err := os.ReadFile("/proc/sys/kernel/sched_autogroup_enabled")
+	bySession := err == nil && strings.TrimSpace(string(on)) == "1"
+	during := groups()
+	leave()
+	if apart := within(during, false) || within(during, true); bySession && !apart {
+		t.Errorf("in %q, with the processors shared among sessions", during)
+	}
+	if after := groups(); after != before {
+		t.Errorf("in %q before, %q after it", before, after)
+	}
+}
+
+// TestControlGroups: where they are mounted, and whether a process is in one.
+func TestControlGroups(t *testing.T) {
+	t.Parallel()
+	for line, want := range map[string]string{
+		"cgroup /sys/fs/cgroup/cpu,cpuacct cgroup rw,nosuid,cpu,cpuacct 0 0": "/sys/fs/cgroup/cpu,cpuacct",
+		"cgroup /sys/fs/cgroup/cpuset cgroup rw,cpuset 0 0":                  "",
+		"/dev/vda / ext4 rw 0 0":                                             "",
+		"":                                                                   "",
+	} {
+		if got, unified := processorGroups(line); got != want || unified {
+			t.Errorf("%q: %q, unified %v", line, got, unified)
+		}
+	}
+	for groups, want := range map[string]bool{
+		"4:memory:/a\n1:cpu,cpuacct:/\n0::/\n": false, "4:memory:/\n1:cpu:/kubepods/pod1\n": true, "0::/system.slice\n": false, "": false,
+	} {
+		if within(groups, false) != want {
+			t.Errorf("%q: not %v", groups, want)
+		}
+	}
+	if !within("0::/system.slice\n", true) || within("0::/\n", true) {
+		t.Error("of the unified hierarchy")
+	}
+}
+
 // TestUsageIsTold of this very process, which has used some CPU and memory.
 func TestUsageIsTold(t *testing.T) {
 	t.Parallel()
