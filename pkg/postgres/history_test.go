@@ -28,9 +28,13 @@ func TestDecisionsComeBackAsTheyWereMade(t *testing.T) {
 				Version: contact.Version(event), MappingVersion: int64(event), EventID: fmt.Sprint("event ", event), Reason: []string{"", "because"}[event%2], Traceparent: "trace",
 			})
 		}
-		other := batch[0]
-		other.Contact, other.Value = "aloware:8", "somebody else's"
-		if err := db.InTx(t.Context(), func(tx *postgres.Tx) error { return tx.AppendHistory(t.Context(), append(slices.Clone(batch), other)) }); err != nil {
+		stored := slices.Clone(batch)
+		for n := range 1 + event%2*20 { // few rows are stored in another way than many
+			other := batch[0]
+			other.Contact, other.Value = contact.Key(fmt.Sprint("aloware:8", n)), "somebody else's"
+			stored = append(stored, other)
+		}
+		if err := db.InTx(t.Context(), func(tx *postgres.Tx) error { return tx.AppendHistory(t.Context(), stored) }); err != nil {
 			t.Fatal(err)
 		}
 		all = append(all, batch...)

@@ -108,7 +108,7 @@ func (tx *Tx) AddLaneRows(ctx context.Context, system contact.System, rows []Lan
 }
 
 // AdvanceAdding is Advance where the effects are rows that do not exist: one
-// statement, and so one question to the database where Advance asks five. Where one
+// statement, and so one question to the database where Advance asks several. Where one
 // of them exists it gives false, and nothing is stored.
 func (db *DB) AdvanceAdding(ctx context.Context, l *Lease, to Position, system contact.System, rows []LaneRow) (bool, error) {
 	a := arraysOf(rows)

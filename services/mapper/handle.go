@@ -2,6 +2,7 @@ package mapper
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -132,8 +133,10 @@ func (h *handling) prepare(ctx context.Context, deliveries []bus.Delivery) error
 	}
 	loading, asking := errgroup.WithContext(ctx)
 	loading.Go(func() error { return h.loadHolds(asking) })
-	loading.Go(func() error { return h.batch.Prepare(asking, list) })
-	if err := loading.Wait(); err != nil {
+	// Not in a goroutine of its own: what panics of a stored contact must be met by
+	// who handles the batch.
+	err := h.batch.Prepare(ctx, list)
+	if err = errors.Join(err, loading.Wait()); err != nil {
 		return err
 	}
 	for id, rules := range h.rulesOf {

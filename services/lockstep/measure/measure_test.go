@@ -84,14 +84,13 @@ func TestProcessorsAreSharedAlike(t *testing.T) {
 // TestControlGroups: where they are mounted, and whether a process is in one.
 func TestControlGroups(t *testing.T) {
 	t.Parallel()
-	for line, want := range map[string]string{
-		"cgroup /sys/fs/cgroup/cpu,cpuacct cgroup rw,nosuid,cpu,cpuacct 0 0": "/sys/fs/cgroup/cpu,cpuacct",
-		"cgroup /sys/fs/cgroup/cpuset cgroup rw,cpuset 0 0":                  "",
-		"/dev/vda / ext4 rw 0 0":                                             "",
-		"":                                                                   "",
+	const disk, older, cpuset, newer = "/dev/vda / ext4 rw 0 0\n", "cgroup /groups/cpu,cpuacct cgroup rw,cpu,cpuacct 0 0\n",
+		"cgroup /groups/cpuset cgroup rw,cpuset 0 0\n", "cgroup2 /groups/unified cgroup2 rw 0 0\n"
+	for mounts, want := range map[string]string{
+		disk + cpuset: "", "": "", disk + newer: "/groups/unified", disk + cpuset + older: "/groups/cpu,cpuacct", newer + older + cpuset: "/groups/cpu,cpuacct",
 	} {
-		if got, unified := processorGroups(line); got != want || unified {
-			t.Errorf("%q: %q, unified %v", line, got, unified)
+		if got, unified := processorGroups(mounts); got != want || unified != (want == "/groups/unified") {
+			t.Errorf("%q: %q, unified %v", mounts, got, unified)
 		}
 	}
 	for groups, want := range map[string]bool{

@@ -1,7 +1,6 @@
 package measure
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"os"
@@ -27,15 +26,11 @@ func shareAlike() (leave func(), err error) {
 	case err != nil:
 		return leave, err
 	}
-	mounts, err := os.Open("/proc/self/mounts")
+	mounts, err := os.ReadFile("/proc/self/mounts")
 	if err != nil {
 		return leave, err
 	}
-	defer mounts.Close()
-	root, unified := "", false
-	for lines := bufio.NewScanner(mounts); lines.Scan() && root == ""; {
-		root, unified = processorGroups(lines.Text())
-	}
+	root, unified := processorGroups(string(mounts))
 	if root == "" {
 		return leave, errors.New("control groups of processors are mounted nowhere")
 	}
@@ -75,22 +70,23 @@ func write(file, text string) error {
 	return errors.Join(err, f.Close())
 }
 
-// processorGroups gives where a line of /proc/self/mounts has control groups that
-// processors are shared among, and whether these are of the unified hierarchy.
-func processorGroups(mount string) (root string, unified bool) {
-	fields := strings.Fields(mount)
-	if len(fields) < 4 {
-		return "", false
-	}
-	switch {
-	case fields[2] == "cgroup" && slices.Contains(strings.Split(fields[3], ","), "cpu"):
-		return fields[1], false
-	case fields[2] == "cgroup2":
-		if _, err := os.Stat(filepath.Join(fields[1], "cgroup.subtree_control")); err == nil {
-			return fields[1], true
+// processorGroups gives where /proc/self/mounts has the control groups that processors
+// are shared among, and whether these are of the unified hierarchy, which may be there
+// without them. It gives "" where there are none.
+func processorGroups(mounts string) (root string, unified bool) {
+	for line := range strings.Lines(mounts) {
+		fields := strings.Fields(line)
+		if len(fields) < 4 {
+			continue
+		}
+		switch {
+		case fields[2] == "cgroup" && slices.Contains(strings.Split(fields[3], ","), "cpu"):
+			return fields[1], false
+		case fields[2] == "cgroup2":
+			root, unified = fields[1], true
 		}
 	}
-	return "", false
+	return root, unified
 }
 
 // within reports, of /proc/self/cgroup, whether a process is in a control group of
