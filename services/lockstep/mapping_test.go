@@ -207,6 +207,7 @@ func TestEveryFieldFlowsAsItIsMapped(t *testing.T) {
 			} else {
 				d.renumbered(hub, alo)
 			}
+			d.settle(30 * time.Second) // not within the same second here either
 			d.mustPost(d.aloware, "/_sim/edit", map[string]any{"id": alo, "fields": map[string]any{"phone_number": "+12025550162"}}, nil)
 			d.holds("hubspot", hub, []field{{key: "phone_number", hubspot: "phone", hub: []string{"+12025550162"}}}, 0)
 			c := d.one(d.hubspot, hub)
