@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 )
@@ -107,27 +108,53 @@ func (st *store) search(req *searchRequest, now int64) (found []*contact, total 
 	if f != nil {
 		return nil, 0, "", f
 	}
-	view := st.index.view(now)
-	var all []*contact
+	view, floor := st.index.view(now), st.floor(req)
+	end := after + limit
+	var first []*contact // the first of what matches, as far as the page
 	for _, c := range st.candidates(req, view) {
+		if c.updated < floor { // and so is what search sees of it
+			continue
+		}
 		if len(view) > 0 {
 			if seen, lags := view[c.id]; lags {
 				c = seen
 			}
 		}
-		if c != nil && c.state == active && match(c) {
-			all = append(all, c)
+		if c == nil || c.state != active || !match(c) {
+			continue
+		}
+		total++
+		switch n := len(first); {
+		case n < end && (order == nil || n == 0 || order(first[n-1], c) <= 0):
+			first = append(first, c)
+		case order != nil && n > 0 && order(first[n-1], c) > 0:
+			at := sort.Search(n, func(i int) bool { return order(first[i], c) > 0 })
+			first = slices.Insert(first, at, c)
+			first = first[:min(n+1, end)]
 		}
 	}
-	if order != nil {
-		slices.SortStableFunc(all, order)
-	}
-	total = len(all)
-	end := min(after+limit, total)
 	if end < total && end > after {
 		next = strconv.Itoa(end)
 	}
-	return all[min(after, total):end], total, next, nil
+	return first[min(after, len(first)):], total, next, nil
+}
+
+// floor is when a contact must have changed last to be found, where the request
+// asks for it in its only group: a portal of many contacts is polled for few.
+func (st *store) floor(req *searchRequest) int64 {
+	if len(req.Groups) != 1 || len(req.Filters) > 0 {
+		return 0
+	}
+	for _, f := range req.Groups[0].Filters {
+		_, d, known := st.schema.active(f.Property)
+		if !known || f.Property != "lastmodifieddate" || !slices.Contains([]string{"EQ", "GT", "GTE"}, f.Operator) {
+			continue
+		}
+		if low, ok := filterNumber(d, string(f.Value)); ok {
+			return int64(low)
+		}
+	}
+	return 0
 }
 
 // candidates narrows the walk when the only group asks for one e-mail or id:

@@ -1,7 +1,9 @@
 package hubspotsim
 
 import (
+	"encoding/json"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 )
@@ -112,4 +114,61 @@ func TestSearchStopsAtTenThousand(t *testing.T) {
 		t.Errorf("total %v, next %v", a.at("total"), a.at("paging"))
 	}
 	b.search(`{"limit":200,"after":"10000"}`).want(t, 400)
+}
+
+// TestSearchPagesInTheOrderAskedFor: the pages of a sorted search put together
+// are all that matches, in order, and contacts that compare the same stay in the
+// order of their creation.
+func TestSearchPagesInTheOrderAskedFor(t *testing.T) {
+	t.Parallel()
+	c := newClock()
+	b := start(t, Config{Now: c.now})
+	var want []string
+	for i := range 30 {
+		b.make(props{"firstname": "Page", "city": fmt.Sprint(i * 7 % 10), "email": fmt.Sprintf("page%d@example.com", i)})
+	}
+	for town := 9; town >= 0; town-- {
+		for i := range 30 {
+			if i*7%10 == town {
+				want = append(want, fmt.Sprintf("page%d@example.com", i))
+			}
+		}
+	}
+	var got []string
+	for after := 0; after < 30; after += 7 {
+		a := b.search(fmt.Sprintf(`{"filterGroups":[{"filters":[{"propertyName":"firstname","operator":"EQ","value":"page"}]}],"sorts":["-city"],"properties":["email"],"limit":7,"after":%d}`, after)).want(t, 200)
+		if a.at("total") != 30.0 {
+			t.Errorf("total %v, want 30", a.at("total"))
+		}
+		for _, r := range a.at("results").([]any) {
+			got = append(got, r.(map[string]any)["properties"].(map[string]any)["email"].(string))
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("in pages %v, want %v", got, want)
+	}
+}
+
+// BenchmarkChangedSince is one page of a poll for what changed, in a portal of
+// 100,000 contacts of which a tenth did.
+func BenchmarkChangedSince(b *testing.B) {
+	c := newClock()
+	sim, err := New(Config{SearchLag: -1, Latency: -1, Now: c.now})
+	if err != nil {
+		b.Fatal(err)
+	}
+	e := emitter{st: sim.store, r: &record{}}
+	sim.store.load(loadOrder{Contacts: 90_000, Seed: 1, First: 1, At: 1_000_000}, &e)
+	for i := range 10_000 {
+		sim.store.load(loadOrder{Contacts: 1, Seed: 2, From: i, First: int64(90_001 + i), At: int64(2_000_000 + i)}, &e)
+	}
+	req := searchRequest{
+		Groups: []filterGroup{{Filters: []filter{{Property: "lastmodifieddate", Operator: "GTE", Value: "2000000"}}}},
+		Sorts:  []json.RawMessage{json.RawMessage(`{"propertyName":"lastmodifieddate","direction":"ASCENDING"}`)}, Limit: "200",
+	}
+	for b.Loop() {
+		if found, total, _, f := sim.store.search(&req, 3_000_000); f != nil || len(found) != 200 || total != 10_000 {
+			b.Fatalf("found %d of %d, %v", len(found), total, f)
+		}
+	}
 }
