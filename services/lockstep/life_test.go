@@ -30,6 +30,7 @@ func TestAContactsLife(t *testing.T) {
 		"phone_number": "+14155550199", "first_name": "Nora", "last_name": "New", "email": "nora@example.com", "csf1": "gold",
 	}}, &made)
 	alowareID := fmt.Sprintf("%.0f", made.ID)
+	d.explainAtFailure("aloware:" + alowareID)
 	var hubspotID string
 	eventually(t, 20*time.Second, func() string {
 		for h, a := range d.pairs() {
