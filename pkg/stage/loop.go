@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -271,7 +272,8 @@ func (l *loop) putAside(reading, working context.Context, p piece, reason error)
 // try handles, publishes and stores one piece.
 func (l *loop) try(ctx context.Context, p *piece) error {
 	l.turn.take(l.leads)
-	defer l.turn.give()
+	give := sync.OnceFunc(l.turn.give)
+	defer give()
 	start, messages := time.Now(), len(p.deliveries)
 	defer func() { l.took(messages, time.Since(start)) }()
 	if err := l.screen(ctx, p); err != nil {
@@ -286,6 +288,9 @@ func (l *loop) try(ctx context.Context, p *piece) error {
 	}
 	if err := l.publish(ctx, result.Publish); err != nil {
 		return err
+	}
+	if result.Quick == nil && result.Commit == nil {
+		give() // nothing is being stored that another stream could decide on
 	}
 	if err := l.store(ctx, &result, p.to); err != nil {
 		return err

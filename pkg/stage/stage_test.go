@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"lockstep.internal/pkg/bus"
 	"lockstep.internal/pkg/bus/bustest"
 	"lockstep.internal/pkg/contact"
@@ -169,7 +171,8 @@ type worker struct {
 	before  func(ctx context.Context, b stage.Batch) error // in Handle
 	within  func(ctx context.Context, b stage.Batch) error // in the transaction
 	output  func(b stage.Batch) []stage.Output
-	routine bool // nobody waits for what comes of its batches
+	routine bool                     // nobody waits for what comes of its batches
+	idle    func(b stage.Batch) bool // nothing is stored of it
 
 	granted, revoked atomic.Int64
 }
@@ -191,6 +194,9 @@ func (h *worker) Handle(ctx context.Context, b stage.Batch) (stage.Result, error
 			return nil
 		},
 		After: func() { h.ends(c) },
+	}
+	if h.idle != nil && h.idle(b) {
+		result.Commit = nil
 	}
 	if h.output != nil {
 		result.Publish = h.output(b)
@@ -318,6 +324,48 @@ func TestBatchesAreAppliedInOrder(t *testing.T) {
 	if got := h.granted.Load(); got != 4 {
 		t.Errorf("granted %d times, want 4 (two partitions, two streams)", got)
 	}
+}
+
+// TestWhatStoresNothingKeepsNobodyWaiting: while the watermark behind a batch that
+// stores nothing moves, the leading stream works on.
+func TestWhatStoresNothingKeepsNobodyWaiting(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, bustest.Partitions(1))
+	tenant := w.tenants()[0]
+	var met atomic.Int64
+	h := &worker{owner: "a", idle: func(b stage.Batch) bool { return b.Stream == bus.ChangesBulk }, before: func(_ context.Context, b stage.Batch) error {
+		if b.Stream == bus.ChangesBulk {
+			met.Add(1)
+		}
+		return nil
+	}}
+	repeated := &observer{}
+	w.start(h, func(c *stage.Config) { c.LeaseTTL, c.Renew, c.Observer = time.Minute, 20*time.Second, repeated })
+	w.send(bus.Changes, tenant, "first")
+	w.waitFor(1)
+	owner, err := pgx.Connect(t.Context(), w.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer owner.Close(context.WithoutCancel(t.Context()))
+	held, err := owner.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := held.Exec(t.Context(), `SELECT FROM partition_lease WHERE stage = 'mapper-bulk' FOR UPDATE`); err != nil {
+		t.Fatal(err)
+	}
+	w.send(bus.ChangesBulk, tenant, "echo")
+	w.wait("the bulk batch is handled", func() bool { return met.Load() > 0 })
+	w.send(bus.Changes, tenant, "second")
+	w.waitFor(2)
+	if got, n := w.committed(), repeated.failed.Load(); !slices.Equal(got, []string{"first", "second"}) || n > 0 {
+		t.Errorf("committed were %v while the bulk stream's watermark could not move, after %d batches that were given up; want first, second and none", got, n)
+	}
+	if err := held.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.waitFor(3)
 }
 
 // TestBatchesGrowUnderLoad: what arrives while a batch runs goes together.

@@ -41,7 +41,11 @@ func (m *Mapper) Handle(ctx context.Context, b stage.Batch) (stage.Result, error
 	m.config.Observer.Judged(ctx, h.events, h.echoes, h.stale, h.patches)
 	outputs := append(h.outputs(b), h.forgetOutputs(b)...)
 	urgent := slices.ContainsFunc(outputs, func(o stage.Output) bool { return o.Stream == bus.Patches })
-	return stage.Result{Publish: outputs, Commit: h.commitAll, After: h.after, Routine: !urgent}, nil
+	result := stage.Result{Publish: outputs, After: h.after, Routine: !urgent}
+	if h.stores() {
+		result.Commit = h.commitAll
+	}
+	return result, nil
 }
 
 // inOrder are the messages of a batch in the order in which they are judged. Of echoes
@@ -189,6 +193,21 @@ func (h *handling) outputs(b stage.Batch) []stage.Output {
 		}}
 	}
 	return outputs
+}
+
+// stores reports whether anything is to be stored: most echoes tell nothing new.
+func (h *handling) stores() bool {
+	buried, met := h.batch.Tombstones()
+	counted, heard := h.batch.Communications()
+	if len(buried)+len(met)+len(counted)+len(heard)+len(h.lists)+len(h.watched.ended)+len(h.effects)+len(h.history)+len(h.fields) > 0 {
+		return true
+	}
+	for _, w := range h.watched.watches {
+		if len(w.Begun)+len(w.Counted)+len(w.Touched) > 0 {
+			return true
+		}
+	}
+	return slices.ContainsFunc(h.batch.Entries(), func(e *people.Entry) bool { return e.Changed || e.Deleted })
 }
 
 func (h *handling) commitAll(ctx context.Context, tx *postgres.Tx) error {
