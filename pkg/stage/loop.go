@@ -272,10 +272,12 @@ func (l *loop) putAside(reading, working context.Context, p piece, reason error)
 // try handles, publishes and stores one piece.
 func (l *loop) try(ctx context.Context, p *piece) error {
 	l.turn.take(l.leads)
-	give := sync.OnceFunc(l.turn.give)
-	defer give()
 	start, messages := time.Now(), len(p.deliveries)
-	defer func() { l.took(messages, time.Since(start)) }()
+	give := sync.OnceFunc(func() {
+		l.took(messages, time.Since(start))
+		l.turn.give()
+	})
+	defer give()
 	if err := l.screen(ctx, p); err != nil {
 		return err
 	}

@@ -77,7 +77,8 @@ type Result struct {
 	// shorter way; where it gives false it has done nothing, and Commit is run.
 	Quick func(context.Context, *postgres.Lease, postgres.Position) (bool, error)
 	// Commit stores the effects, in the transaction that moves the watermark;
-	// nil stores nothing.
+	// nil stores nothing: the partition's other streams then work on while the watermark
+	// moves, and beside After.
 	Commit func(context.Context, *postgres.Tx) error
 	// After runs when the transaction is committed; nil for nothing.
 	After func()

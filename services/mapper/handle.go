@@ -42,8 +42,15 @@ func (m *Mapper) Handle(ctx context.Context, b stage.Batch) (stage.Result, error
 	outputs := append(h.outputs(b), h.forgetOutputs(b)...)
 	urgent := slices.ContainsFunc(outputs, func(o stage.Output) bool { return o.Stream == bus.Patches })
 	result := stage.Result{Publish: outputs, After: h.after, Routine: !urgent}
-	if h.stores() {
-		result.Commit = h.commitAll
+	if effects := h.stored(); len(effects) > 0 {
+		result.Commit = func(ctx context.Context, tx *postgres.Tx) error {
+			for _, store := range effects {
+				if err := store(ctx, tx); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
 	}
 	return result, nil
 }
@@ -195,44 +202,30 @@ func (h *handling) outputs(b stage.Batch) []stage.Output {
 	return outputs
 }
 
-// stores reports whether anything is to be stored: most echoes tell nothing new.
-func (h *handling) stores() bool {
+// stored are the effects that the batch has, in the order in which they are stored;
+// none where it told nothing new, as most echoes do.
+func (h *handling) stored() (effects []func(context.Context, *postgres.Tx) error) {
+	add := func(has bool, store func(context.Context, *postgres.Tx) error) {
+		if has {
+			effects = append(effects, store)
+		}
+	}
+	now := time.UnixMilli(int64(h.now))
 	buried, met := h.batch.Tombstones()
+	changed := slices.ContainsFunc(h.batch.Entries(), func(e *people.Entry) bool { return e.Changed || e.Deleted })
+	add(changed || len(buried)+len(met) > 0, func(ctx context.Context, tx *postgres.Tx) error { return commit(ctx, tx, h.batch, now) })
 	counted, heard := h.batch.Communications()
-	if len(buried)+len(met)+len(counted)+len(heard)+len(h.lists)+len(h.watched.ended)+len(h.effects)+len(h.history)+len(h.fields) > 0 {
-		return true
-	}
-	for _, w := range h.watched.watches {
-		if len(w.Begun)+len(w.Counted)+len(w.Touched) > 0 {
-			return true
-		}
-	}
-	return slices.ContainsFunc(h.batch.Entries(), func(e *people.Entry) bool { return e.Changed || e.Deleted })
-}
-
-func (h *handling) commitAll(ctx context.Context, tx *postgres.Tx) error {
-	if err := commit(ctx, tx, h.batch, time.UnixMilli(int64(h.now))); err != nil {
-		return err
-	}
-	counted, heard := h.batch.Communications()
-	if err := tx.CountCommunications(ctx, counted, heard); err != nil {
-		return err
-	}
+	add(len(counted) > 0, func(ctx context.Context, tx *postgres.Tx) error { return tx.CountCommunications(ctx, counted, heard) })
 	for _, l := range h.lists {
-		if err := tx.SaveList(ctx, l.tenant, l.list); err != nil {
-			return err
-		}
+		add(true, func(ctx context.Context, tx *postgres.Tx) error { return tx.SaveList(ctx, l.tenant, l.list) })
 	}
-	if err := h.commitWatches(ctx, tx); err != nil {
-		return err
-	}
-	if err := tx.CountSyncEffects(ctx, h.effects); err != nil {
-		return err
-	}
-	if err := tx.AppendHistory(ctx, h.history); err != nil {
-		return err
-	}
-	return tx.CountFieldWrites(ctx, h.fields, !h.live, time.UnixMilli(int64(h.now)))
+	add(h.watched.any(), h.commitWatches)
+	add(len(h.effects) > 0, func(ctx context.Context, tx *postgres.Tx) error { return tx.CountSyncEffects(ctx, h.effects) })
+	add(len(h.history) > 0, func(ctx context.Context, tx *postgres.Tx) error { return tx.AppendHistory(ctx, h.history) })
+	add(len(h.fields) > 0, func(ctx context.Context, tx *postgres.Tx) error {
+		return tx.CountFieldWrites(ctx, h.fields, !h.live, now)
+	})
+	return effects
 }
 
 // after runs when the batch is committed.

@@ -31,6 +31,16 @@ type watched struct {
 	ended   []postgres.Hold
 }
 
+// any reports whether something came of it.
+func (w *watched) any() bool {
+	for _, watch := range w.watches {
+		if len(watch.Begun)+len(watch.Counted)+len(watch.Touched) > 0 {
+			return true
+		}
+	}
+	return len(w.ended) > 0
+}
+
 // loadHolds learns with one query which holds the tenants of a batch have.
 func (h *handling) loadHolds(ctx context.Context) error {
 	open, err := h.config.DB.OpenHolds(ctx, slices.Collect(maps.Keys(h.rulesOf)))

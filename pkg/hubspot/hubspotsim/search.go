@@ -124,13 +124,13 @@ func (st *store) search(req *searchRequest, now int64) (found []*contact, total 
 			continue
 		}
 		total++
-		switch n := len(first); {
-		case n < end && (order == nil || n == 0 || order(first[n-1], c) <= 0):
-			first = append(first, c)
-		case order != nil && n > 0 && order(first[n-1], c) > 0:
-			at := sort.Search(n, func(i int) bool { return order(first[i], c) > 0 })
+		at := len(first)
+		if order != nil && at > 0 && order(first[at-1], c) > 0 {
+			at = sort.Search(at, func(i int) bool { return order(first[i], c) > 0 })
+		}
+		if at < end {
 			first = slices.Insert(first, at, c)
-			first = first[:min(n+1, end)]
+			first = first[:min(len(first), end)]
 		}
 	}
 	if end < total && end > after {
