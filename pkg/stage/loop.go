@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -23,7 +22,7 @@ type loop struct {
 	*run
 	stream bus.Stream
 	lease  postgres.Lease
-	turn   *turn         // of the partition: who has it works on a batch
+	claims *claims       // what the partition's batches work on
 	leads  bool          // the others make room for its batches
 	led    *atomic.Int64 // when the leading stream had its last batch that was no routine, in Unix ns
 	most   int           // messages of a batch
@@ -271,20 +270,17 @@ func (l *loop) putAside(reading, working context.Context, p piece, reason error)
 
 // try handles, publishes and stores one piece.
 func (l *loop) try(ctx context.Context, p *piece) error {
-	l.turn.take(l.leads)
+	claim := l.claims.begin(l.leads)
+	defer l.claims.give(claim)
 	start, messages := time.Now(), len(p.deliveries)
-	give := sync.OnceFunc(func() {
-		l.took(messages, time.Since(start))
-		l.turn.give()
-	})
-	defer give()
+	defer func() { l.took(messages, time.Since(start)) }()
 	if err := l.screen(ctx, p); err != nil {
 		return err
 	}
 	var result Result
 	if len(p.deliveries) > 0 {
 		var err error
-		if result, err = l.handle(ctx, p.deliveries); err != nil {
+		if result, err = l.handle(ctx, claim, p.deliveries); err != nil {
 			return fmt.Errorf("handle a batch: %w", postgres.Classify(err))
 		}
 	}
@@ -292,7 +288,7 @@ func (l *loop) try(ctx context.Context, p *piece) error {
 		return err
 	}
 	if result.Quick == nil && result.Commit == nil {
-		give() // nothing is being stored that another stream could decide on
+		l.claims.give(claim) // nothing is being stored that another stream could decide on
 	}
 	if err := l.store(ctx, &result, p.to); err != nil {
 		return err
@@ -340,7 +336,7 @@ func (l *loop) screen(ctx context.Context, p *piece) error {
 
 // handle calls the handler. A panic is a refusal of what it was given, so that
 // one event cannot end every process that takes its partition over.
-func (l *loop) handle(ctx context.Context, deliveries []bus.Delivery) (result Result, err error) {
+func (l *loop) handle(ctx context.Context, claim *Claim, deliveries []bus.Delivery) (result Result, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			l.Logger.ErrorContext(ctx, "the handler panicked", "stage", l.lease.Stage, "partition", l.lease.Partition,
@@ -348,7 +344,7 @@ func (l *loop) handle(ctx context.Context, deliveries []bus.Delivery) (result Re
 			err = fault.Wrap(fault.Permanent, errors.New("the handler panicked"))
 		}
 	}()
-	return l.handler.Handle(ctx, Batch{Stream: l.stream, Partition: l.lease.Partition, Epoch: l.lease.Epoch, Deliveries: deliveries})
+	return l.handler.Handle(ctx, Batch{Stream: l.stream, Partition: l.lease.Partition, Epoch: l.lease.Epoch, Claim: claim, Deliveries: deliveries})
 }
 
 // publish sends the outputs in order and waits for their acknowledgements.

@@ -136,10 +136,10 @@ func (s *run) begin(ctx context.Context, leases []postgres.Lease, trusted time.D
 	o.deadline = time.AfterFunc(trusted, cancel)
 	s.owned[leases[0].Partition] = o
 	var loops sync.WaitGroup
-	turn, led := newTurn(), &atomic.Int64{}
+	claims, led := newClaims(), &atomic.Int64{}
 	for i, lease := range leases {
 		o.epochs = append(o.epochs, lease.Epoch)
-		l := &loop{run: s, stream: s.Streams[i], lease: lease, turn: turn, led: led, leads: i == 0, most: s.MaxBatch}
+		l := &loop{run: s, stream: s.Streams[i], lease: lease, claims: claims, led: led, leads: i == 0, most: s.MaxBatch}
 		if !l.leads {
 			l.most = min(l.most, mostBehind)
 			l.fits = l.most

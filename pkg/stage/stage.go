@@ -51,8 +51,9 @@ type Handler interface {
 	// changes and sends goes into the result. It is called again with the same
 	// deliveries when the result could not be published or stored, and with
 	// parts of them, down to single events, when it gives a Permanent error or
-	// panics. The streams of one partition take turns: they tell of the same
-	// contacts, and neither may decide on what the other is storing.
+	// panics. The batches of one partition's streams run side by side. They tell of the
+	// same contacts, and none may decide on what another one is storing: what a batch
+	// decides on, it takes by its Claim before it reads it.
 	Handle(ctx context.Context, b Batch) (Result, error)
 	// Granted tells that a partition of a stream was taken over in an epoch,
 	// before its first batch. Its ctx ends with the ownership.
@@ -67,6 +68,7 @@ type Batch struct {
 	Stream     bus.Stream
 	Partition  int
 	Epoch      int64
+	Claim      *Claim
 	Deliveries []bus.Delivery
 }
 
@@ -77,8 +79,8 @@ type Result struct {
 	// shorter way; where it gives false it has done nothing, and Commit is run.
 	Quick func(context.Context, *postgres.Lease, postgres.Position) (bool, error)
 	// Commit stores the effects, in the transaction that moves the watermark;
-	// nil stores nothing: the partition's other streams then work on while the watermark
-	// moves, and beside After.
+	// nil stores nothing: what the batch claimed is then free while the watermark moves,
+	// and beside After.
 	Commit func(context.Context, *postgres.Tx) error
 	// After runs when the transaction is committed; nil for nothing.
 	After func()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -171,13 +172,21 @@ type worker struct {
 	before  func(ctx context.Context, b stage.Batch) error // in Handle
 	within  func(ctx context.Context, b stage.Batch) error // in the transaction
 	output  func(b stage.Batch) []stage.Output
-	routine bool                     // nobody waits for what comes of its batches
-	idle    func(b stage.Batch) bool // nothing is stored of it
+	routine bool                              // nobody waits for what comes of its batches
+	idle    func(b stage.Batch) bool          // nothing is stored of it
+	about   func(b stage.Batch) []contact.Ref // nil is all of the tenant
 
 	granted, revoked atomic.Int64
 }
 
 func (h *worker) Handle(ctx context.Context, b stage.Batch) (stage.Result, error) {
+	about := []contact.Ref{{Tenant: b.Deliveries[0].Tenant}}
+	if h.about != nil {
+		about = h.about(b)
+	}
+	if _, err := b.Claim.Take(ctx, about...); err != nil {
+		return stage.Result{}, err
+	}
 	if h.before != nil {
 		if err := h.before(ctx, b); err != nil {
 			return stage.Result{}, err
@@ -323,6 +332,44 @@ func TestBatchesAreAppliedInOrder(t *testing.T) {
 	}
 	if got := h.granted.Load(); got != 4 {
 		t.Errorf("granted %d times, want 4 (two partitions, two streams)", got)
+	}
+}
+
+// TestOnlyTheSamePeopleAreWaitedFor: a batch of the leading stream is stored while one of
+// another stream is under way, unless both are about the same people.
+func TestOnlyTheSamePeopleAreWaitedFor(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, bustest.Partitions(1))
+	tenant := w.tenants()[0]
+	held, begun := make(chan struct{}), make(chan struct{})
+	h := &worker{owner: "a", about: func(b stage.Batch) []contact.Ref { // whom the events are named after
+		var refs []contact.Ref
+		for _, e := range events(b.Deliveries) {
+			who, _, _ := strings.Cut(e, " ")
+			refs = append(refs, contact.Ref{Tenant: tenant, Kind: contact.RefKey, Value: who})
+		}
+		return refs
+	}, before: func(_ context.Context, b stage.Batch) error {
+		if b.Stream == bus.ChangesBulk {
+			close(begun)
+			<-held
+		}
+		return nil
+	}}
+	w.start(h)
+	w.send(bus.ChangesBulk, tenant, "ann is read")
+	<-begun
+	w.send(bus.Changes, tenant, "bob is edited")
+	w.waitFor(1)
+	w.send(bus.Changes, tenant, "ann is edited")
+	time.Sleep(100 * time.Millisecond) // for it to be stored, were it not held up
+	if got := w.committed(); !slices.Equal(got, []string{"bob is edited"}) {
+		t.Errorf("while ann is being worked on, committed were %v, want what is about bob", got)
+	}
+	close(held)
+	w.waitFor(3)
+	if got, want := w.committed(), []string{"bob is edited", "ann is read", "ann is edited"}; !slices.Equal(got, want) {
+		t.Errorf("committed were %v, want %v", got, want)
 	}
 }
 

@@ -8,19 +8,29 @@ import (
 
 	"lockstep.internal/pkg/contact"
 	"lockstep.internal/pkg/postgres"
+	"lockstep.internal/pkg/stage"
 	"lockstep.internal/services/mapper/people"
 	"lockstep.internal/services/mapper/resolve"
 )
 
 // store is the database as the contacts of a batch are found in it.
-type store struct{ *postgres.DB }
+type store struct {
+	*postgres.DB
+	claim *stage.Claim
+}
 
-// Find finds and loads contacts with one query, whatever the number of references.
+// Find finds and loads contacts with one query, whatever the number of references. The
+// batch claims these, and all that the contacts are found by; errStale tells that it had
+// to wait for them.
 func (s store) Find(ctx context.Context, refs []contact.Ref) (map[contact.Ref][]contact.Key, []*people.Entry, error) {
+	if err := take(ctx, s.claim, refs); err != nil {
+		return nil, nil, err
+	}
 	found, rows, err := s.FindContacts(ctx, refs)
 	if err != nil {
 		return nil, nil, err
 	}
+	var known []contact.Ref
 	entries := make([]*people.Entry, len(rows))
 	for i, row := range rows {
 		state, err := decodeState(row.State)
@@ -28,6 +38,10 @@ func (s store) Find(ctx context.Context, refs []contact.Ref) (map[contact.Ref][]
 			return nil, nil, fmt.Errorf("contact %s of %s: %w", row.Key, row.Tenant, err)
 		}
 		entries[i] = &people.Entry{Name: people.Name{Tenant: row.Tenant, Key: row.Key}, State: state, Revision: row.Revision, Problems: state.Problems(), Held: state.HeldValues(), Seen: state.SeenDisposition()}
+		known = append(append(known, keyRef(row.Tenant, row.Key)), entries[i].Refs()...)
+	}
+	if err := take(ctx, s.claim, known); err != nil {
+		return nil, nil, err
 	}
 	return found, entries, nil
 }

@@ -15,6 +15,7 @@ import (
 
 	"lockstep.internal/pkg/bus"
 	"lockstep.internal/pkg/contact"
+	"lockstep.internal/pkg/fault"
 	"lockstep.internal/pkg/postgres"
 	"lockstep.internal/pkg/stage"
 	"lockstep.internal/services/mapper/people"
@@ -24,12 +25,27 @@ import (
 var tracer = otel.Tracer("lockstep.internal/services/mapper")
 
 // Handle judges one batch of one partition. It changes nothing outside until
-// the caller has published the patches and runs Commit.
-func (m *Mapper) Handle(ctx context.Context, b stage.Batch) (stage.Result, error) {
+// the caller has published the patches and runs Commit. While it had to wait for
+// somebody whom it had not claimed yet, it begins again.
+func (m *Mapper) Handle(ctx context.Context, b stage.Batch) (result stage.Result, err error) {
+	const mostBegun = 20 // each time with more that is claimed from the start
+	for range mostBegun {
+		if result, err = m.judge(ctx, b); !errors.Is(err, errStale) {
+			return result, err
+		}
+	}
+	return stage.Result{}, fault.Wrap(fault.Transient, err)
+}
+
+func (m *Mapper) judge(ctx context.Context, b stage.Batch) (stage.Result, error) {
 	h := &handling{
-		Mapper: m, batch: people.NewBatch(store{m.config.DB}), version: m.version(b), now: contact.Millis(m.config.Now().UnixMilli()),
+		Mapper: m, batch: people.NewBatch(store{m.config.DB, b.Claim}), claim: b.Claim,
 		rulesOf: make(map[contact.Tenant]*resolve.Rules), live: b.Stream != bus.ChangesBulk, echo: b.Stream == bus.ChangesEcho, fields: make(map[postgres.WrittenField]int64),
 	}
+	if err := h.claimNamed(ctx, b.Deliveries); err != nil {
+		return stage.Result{}, err
+	}
+	h.version, h.now = m.version(b), contact.Millis(m.config.Now().UnixMilli())
 	if err := h.prepare(ctx, b.Deliveries); err != nil {
 		return stage.Result{}, err
 	}
@@ -37,6 +53,9 @@ func (m *Mapper) Handle(ctx context.Context, b stage.Batch) (stage.Result, error
 		if err := h.delivery(ctx, &b.Deliveries[i]); err != nil {
 			return stage.Result{}, err
 		}
+	}
+	if err := h.claimCounts(ctx); err != nil {
+		return stage.Result{}, err
 	}
 	m.config.Observer.Judged(ctx, h.events, h.echoes, h.stale, h.patches)
 	outputs := append(h.outputs(b), h.forgetOutputs(b)...)
@@ -85,6 +104,7 @@ func (m *Mapper) Revoked(bus.Stream, int) {}
 type handling struct {
 	*Mapper
 	batch   *people.Batch
+	claim   *stage.Claim
 	version contact.Version
 	now     contact.Millis
 	rulesOf map[contact.Tenant]*resolve.Rules
@@ -92,6 +112,7 @@ type handling struct {
 	echo    bool                               // of our own writes
 	holds   map[contact.Tenant][]postgres.Hold // that are not over
 	watched watched
+	counts  bool // the tenants' counts of changes are claimed
 
 	runs    []run // patches by tenant and system, in order
 	history []postgres.HistoryRow

@@ -16,6 +16,7 @@ import (
 	"lockstep.internal/pkg/postgres"
 	"lockstep.internal/pkg/postgres/dbtest"
 	"lockstep.internal/pkg/roster"
+	"lockstep.internal/pkg/stage"
 	"lockstep.internal/pkg/tenant"
 	"lockstep.internal/services/mapper"
 )
@@ -30,6 +31,7 @@ type env struct {
 	server *bustest.Env
 	set    *mapping.Set // in force when the mapper starts
 	heard  mapper.Observer
+	stages stage.Observer
 	stop   func() // the mapper, which start starts again
 }
 
@@ -56,7 +58,7 @@ func (e *env) start() {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := mapper.New(mapper.Config{Owner: "test", Bus: e.server.Connect(), DB: e.db, Roster: view, Logger: slog.New(slog.DiscardHandler), Observer: e.heard})
+	m, err := mapper.New(mapper.Config{Owner: "test", Bus: e.server.Connect(), DB: e.db, Roster: view, Logger: slog.New(slog.DiscardHandler), Observer: e.heard, StageObserver: e.stages})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,16 +114,22 @@ func (e *env) publish(events ...contact.Incoming) {
 // applied waits until the mapper has applied all that was published.
 func (e *env) applied() {
 	e.t.Helper()
+	e.appliedOf(bus.Changes)
+}
+
+// appliedOf waits until the mapper has applied all that was published on a stream.
+func (e *env) appliedOf(stream bus.Stream) {
+	e.t.Helper()
 	ctx, cancel := context.WithTimeout(e.t.Context(), 20*time.Second)
 	defer cancel()
 	e.eventually("the mapper applies what was said", func() bool {
-		last, _, err := e.bus.Last(ctx, bus.Changes, 0)
+		last, _, err := e.bus.Last(ctx, stream, 0)
 		if err != nil {
 			return false
 		}
 		stages, err := e.db.Stages(ctx)
 		for _, s := range stages {
-			if s.Stage == mapper.Stage {
+			if s.Stage == stage.LeaseName(mapper.Stage, stream) {
 				return err == nil && s.Seq >= last
 			}
 		}

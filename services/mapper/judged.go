@@ -43,7 +43,7 @@ func (j *judged) directory(ctx context.Context, d *contact.Directory) error {
 	}
 	refs := make([]contact.Ref, len(waiting))
 	for i, name := range waiting {
-		refs[i] = contact.Ref{Tenant: j.tenant, Kind: contact.RefKey, Value: string(name)}
+		refs[i] = keyRef(j.tenant, name)
 	}
 	if err := j.batch.Load(ctx, refs); err != nil {
 		return err

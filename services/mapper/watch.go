@@ -65,7 +65,7 @@ func (h *handling) watch(ctx context.Context, id contact.Tenant, rules *resolve.
 	}
 	watch := &resolve.Watch{Floor: t.BurstFloor}
 	if h.live && t.BurstFloor > 0 {
-		flows, err := h.flows.of(ctx, id, h.now)
+		flows, err := h.flows.of(ctx, id, h.now, h.counts)
 		if err != nil {
 			return err
 		}
@@ -267,8 +267,9 @@ func newFlowCache(db *postgres.DB) *flowCache {
 }
 
 // of gives what is counted; rates are worked out anew each hour, and tenants of
-// which nothing was heard since are forgotten then.
-func (c *flowCache) of(ctx context.Context, id contact.Tenant, now contact.Millis) (*flows, error) {
+// which nothing was heard since are forgotten then. What is loaded stays only for who
+// has claimed the counts: another one may read what is being replaced.
+func (c *flowCache) of(ctx context.Context, id contact.Tenant, now contact.Millis, claimed bool) (*flows, error) {
 	settled := resolve.Settled(now)
 	c.mu.Lock()
 	known := c.flows[id]
@@ -306,9 +307,11 @@ func (c *flowCache) of(ctx context.Context, id contact.Tenant, now contact.Milli
 	for i := range let {
 		fresh.trusted[sourceOf(&let[i])] = true
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.flows[id] = fresh
+	if claimed {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.flows[id] = fresh
+	}
 	return fresh, nil
 }
 
@@ -320,12 +323,15 @@ func (c *flowCache) keep(id contact.Tenant, watch *resolve.Watch) {
 	if known == nil || len(watch.Touched) == 0 {
 		return
 	}
+	fresh := *known
+	fresh.windows = maps.Clone(known.windows)
 	for on, window := range watch.Touched {
-		if _, ok := known.windows[on]; !ok {
+		if _, ok := fresh.windows[on]; !ok {
 			on.Source = strings.Clone(on.Source) // not with the whole message that it is a part of
 		}
-		known.windows[on] = window
+		fresh.windows[on] = window
 	}
+	c.flows[id] = &fresh
 }
 
 func (c *flowCache) drop(id contact.Tenant) {

@@ -51,7 +51,7 @@ func (e *Entry) gone() bool { return e == nil || e.Deleted }
 // and what it should be found by.
 func (e *Entry) Changes() (add, remove []contact.Ref) {
 	want := make(map[contact.Ref]bool)
-	for _, ref := range e.refs() {
+	for _, ref := range e.Refs() {
 		if !e.Stored[ref] && !want[ref] {
 			add = append(add, ref)
 		}
@@ -68,8 +68,8 @@ func (e *Entry) Changes() (add, remove []contact.Ref) {
 	return add, remove
 }
 
-// refs are what the contact is found by as it is now.
-func (e *Entry) refs() []contact.Ref {
+// Refs are what the contact is found by as it is now.
+func (e *Entry) Refs() []contact.Ref {
 	var refs []contact.Ref
 	for _, system := range contact.Systems {
 		side := e.State.Side(system)

@@ -8,8 +8,8 @@ import (
 	"lockstep.internal/services/mapper/resolve"
 )
 
-// named are the references that an event names its contact by.
-func named(tenant contact.Tenant, in *contact.Incoming) []contact.Ref {
+// Named are the references that an event names its contact by.
+func Named(tenant contact.Tenant, in *contact.Incoming) []contact.Ref {
 	key := func(key contact.Key) contact.Ref {
 		return contact.Ref{Tenant: tenant, Kind: contact.RefKey, Value: string(key)}
 	}
@@ -65,7 +65,7 @@ func (b *Batch) candidates(tenant contact.Tenant, rules *resolve.Rules, in *cont
 	}
 	var refs []contact.Ref
 	if known == nil {
-		for _, ref := range named(tenant, in) {
+		for _, ref := range Named(tenant, in) {
 			if ref.Kind == contact.RefHubSpot || ref.Kind == contact.RefAloware {
 				refs = append(refs, contact.ErasedRef(tenant, system, ref.Value))
 			}

@@ -82,7 +82,7 @@ func (b *Batch) Prepare(ctx context.Context, deliveries []Delivery) error {
 	for _, d := range deliveries {
 		for i := range d.Incoming {
 			in := &d.Incoming[i]
-			refs = append(refs, named(d.Tenant, in)...)
+			refs = append(refs, Named(d.Tenant, in)...)
 			if in.Communication != nil {
 				heard = append(heard, contact.CommunicationID{Tenant: d.Tenant, ID: in.Communication.ID})
 			}
@@ -126,7 +126,7 @@ func (b *Batch) Load(ctx context.Context, refs []contact.Ref) error {
 		}
 		b.add(e)
 		e.Stored = make(map[contact.Ref]bool)
-		for _, ref := range e.refs() {
+		for _, ref := range e.Refs() {
 			e.Stored[ref] = true
 		}
 		b.index(e)
@@ -155,7 +155,7 @@ func (b *Batch) add(e *Entry) {
 
 // index makes a contact findable within the batch by what it holds now.
 func (b *Batch) index(e *Entry) {
-	for _, ref := range e.refs() {
+	for _, ref := range e.Refs() {
 		b.refs[ref] = appendOnce(b.refs[ref], e)
 	}
 }

@@ -1,0 +1,191 @@
+package stage
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"lockstep.internal/pkg/contact"
+)
+
+// mostAhead is how many batches of the leading stream go ahead of another one that
+// waits for the same people.
+const mostAhead = 7
+
+// Claim is what one batch works on. The batches of a partition's streams run side by
+// side, and those that are about the same people one after another: the leading
+// stream's next, whoever else waits. The nil Claim is of a batch that is alone.
+type Claim struct {
+	claims  *claims
+	leads   bool
+	refs    map[contact.Ref]bool
+	whole   map[contact.Tenant]bool // tenants of which it has everything
+	tenants map[contact.Tenant]bool // those of refs
+	waits   bool
+	passed  int // batches of the leading stream that went ahead
+}
+
+// Take waits until no other batch of the partition works on any of refs, and has them
+// from then on until the batch is stored. A reference with nothing but a tenant stands
+// for all of that tenant.
+//
+// What a batch has it may lose while it waits for more, so that no two wait for each
+// other: where stale is true, what was read before Take may be out of date, and the batch
+// must begin again, with all that it has asked for. An error is ctx's.
+func (c *Claim) Take(ctx context.Context, refs ...contact.Ref) (stale bool, err error) {
+	if c == nil {
+		return false, nil
+	}
+	c.claims.mu.Lock()
+	defer c.claims.mu.Unlock()
+	began := len(c.refs)+len(c.whole) > 0
+	if more := c.add(refs); began && (len(more.refs)+len(more.whole) == 0 || c.claims.free(more, c)) {
+		return false, nil
+	}
+	if !began && c.claims.next(c) {
+		return false, nil
+	}
+	c.waits = true
+	defer func() { c.waits = false }()
+	for c.claims.changed(); !c.claims.next(c); {
+		waiting := c.claims.change
+		c.claims.mu.Unlock()
+		select {
+		case <-waiting:
+		case <-ctx.Done():
+		}
+		c.claims.mu.Lock()
+		if err := ctx.Err(); err != nil {
+			return true, err
+		}
+	}
+	return true, nil
+}
+
+// Has reports whether a batch has a reference already.
+func (c *Claim) Has(ref contact.Ref) bool {
+	return c == nil || c.refs[ref] || c.whole[ref.Tenant]
+}
+
+// add adds what a claim has not yet, and gives it as a claim of its own.
+func (c *Claim) add(refs []contact.Ref) *Claim {
+	more := newClaim(c.claims, c.leads)
+	for _, ref := range refs {
+		switch whole := ref == (contact.Ref{Tenant: ref.Tenant}); {
+		case c.Has(ref):
+		case whole:
+			c.whole[ref.Tenant], more.whole[ref.Tenant] = true, true
+		default:
+			c.refs[ref], c.tenants[ref.Tenant] = true, true
+			more.refs[ref], more.tenants[ref.Tenant] = true, true
+		}
+	}
+	return more
+}
+
+// meets reports whether two claims have something in common.
+func (c *Claim) meets(other *Claim) bool {
+	for tenant := range c.whole {
+		if other.whole[tenant] || other.tenants[tenant] {
+			return true
+		}
+	}
+	for tenant := range other.whole {
+		if c.tenants[tenant] {
+			return true
+		}
+	}
+	few, many := c.refs, other.refs
+	if len(few) > len(many) {
+		few, many = many, few
+	}
+	for ref := range few {
+		if many[ref] {
+			return true
+		}
+	}
+	return false
+}
+
+// claims are those of one partition's batches. It is made by newClaims.
+type claims struct {
+	mu     sync.Mutex
+	change chan struct{} // closed when one was given back or waits
+	all    []*Claim      // in the order in which they began; one of each stream at most
+}
+
+func newClaims() *claims { return &claims{change: make(chan struct{})} }
+
+func newClaim(of *claims, leads bool) *Claim {
+	return &Claim{claims: of, leads: leads, refs: make(map[contact.Ref]bool), whole: make(map[contact.Tenant]bool), tenants: make(map[contact.Tenant]bool)}
+}
+
+// begin gives a batch a claim to nothing, to be given back in the end.
+func (s *claims) begin(leads bool) *Claim {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := newClaim(s, leads)
+	s.all = append(s.all, c)
+	return c
+}
+
+// give gives a claim back; giving it back again does nothing.
+func (s *claims) give(c *Claim) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all = slices.DeleteFunc(s.all, func(other *Claim) bool { return other == c })
+	s.changed()
+}
+
+func (s *claims) changed() {
+	close(s.change)
+	s.change = make(chan struct{})
+}
+
+// free reports whether no batch at work has what a claim asks for, but for one of
+// which it is a part.
+func (s *claims) free(c, whole *Claim) bool {
+	return !slices.ContainsFunc(s.all, func(other *Claim) bool { return other != whole && !other.waits && c.meets(other) })
+}
+
+// rank is who comes first of those that wait: who was passed too often, then the leading
+// stream, then the others, each in the order in which they began.
+func (c *Claim) rank() int {
+	switch {
+	case c.passed >= mostAhead:
+		return 0
+	case c.leads:
+		return 1
+	}
+	return 2
+}
+
+// next reports whether a batch that has nothing may begin: nobody works on what it asks
+// for, and nobody waits for it who comes first. Those that the leading stream's goes
+// ahead of count it.
+func (s *claims) next(c *Claim) bool {
+	if !s.free(c, c) {
+		return false
+	}
+	var behind []*Claim
+	earlier := true
+	for _, other := range s.all {
+		if other == c {
+			earlier = false
+			continue
+		}
+		if !other.waits || !c.meets(other) {
+			continue
+		}
+		if mine, theirs := c.rank(), other.rank(); theirs < mine || theirs == mine && earlier {
+			return false
+		}
+		if c.leads {
+			behind = append(behind, other)
+		}
+	}
+	for _, other := range behind {
+		other.passed++
+	}
+	return true
+}
