@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 
 	"lockstep.internal/pkg/contact"
 )
@@ -12,9 +13,10 @@ import (
 // waits for the same people.
 const mostAhead = 7
 
-// Claim is what one batch works on. The batches of a partition's streams run side by
-// side, and those that are about the same people one after another: the leading
-// stream's next, whoever else waits. The nil Claim is of a batch that is alone.
+// Claim is what one batch works on. The leading stream's batches run beside the others',
+// which take turns: what nobody waits for shall not have all the processors at once. Those
+// about the same people run one after another, the leading stream's next. The nil Claim is
+// of a batch that is alone.
 type Claim struct {
 	claims  *claims
 	leads   bool
@@ -107,34 +109,74 @@ func (c *Claim) meets(other *Claim) bool {
 	return false
 }
 
-// claims are those of one partition's batches. It is made by newClaims.
+// claims are those of one partition's batches: one of the leading stream, and one of all
+// others. It is made by newClaims.
 type claims struct {
+	others chan struct{} // holds a token while a batch of another stream than the leading one runs
+
 	mu     sync.Mutex
 	change chan struct{} // closed when one was given back or waits
-	all    []*Claim      // in the order in which they began; one of each stream at most
+	all    []*Claim
 }
 
-func newClaims() *claims { return &claims{change: make(chan struct{})} }
+func newClaims() *claims {
+	return &claims{others: make(chan struct{}, 1), change: make(chan struct{})}
+}
 
 func newClaim(of *claims, leads bool) *Claim {
 	return &Claim{claims: of, leads: leads, refs: make(map[contact.Ref]bool), whole: make(map[contact.Tenant]bool), tenants: make(map[contact.Tenant]bool)}
 }
 
-// begin gives a batch a claim to nothing, to be given back in the end.
-func (s *claims) begin(leads bool) *Claim {
+// begin gives a batch a claim to nothing when its stream may have one, to be given back
+// in the end. An error is ctx's.
+func (s *claims) begin(ctx context.Context, leads bool) (*Claim, error) {
+	if !leads {
+		select {
+		case s.others <- struct{}{}:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := newClaim(s, leads)
 	s.all = append(s.all, c)
-	return c
+	return c, nil
+}
+
+// rest waits for the end of a batch of another stream than the leading one, for some time
+// at most. It reports whether there was one.
+func (s *claims) rest(ctx context.Context, atMost time.Duration) bool {
+	select {
+	case s.others <- struct{}{}:
+		<-s.others
+		return false
+	default:
+	}
+	timer := time.NewTimer(atMost)
+	defer timer.Stop()
+	select {
+	case s.others <- struct{}{}:
+		<-s.others
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return true
 }
 
 // give gives a claim back; giving it back again does nothing.
 func (s *claims) give(c *Claim) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.all = slices.DeleteFunc(s.all, func(other *Claim) bool { return other == c })
+	i := slices.Index(s.all, c)
+	if i < 0 {
+		return
+	}
+	s.all = slices.Delete(s.all, i, i+1)
 	s.changed()
+	if !c.leads {
+		<-s.others
+	}
 }
 
 func (s *claims) changed() {
@@ -148,44 +190,22 @@ func (s *claims) free(c, whole *Claim) bool {
 	return !slices.ContainsFunc(s.all, func(other *Claim) bool { return other != whole && !other.waits && c.meets(other) })
 }
 
-// rank is who comes first of those that wait: who was passed too often, then the leading
-// stream, then the others, each in the order in which they began.
-func (c *Claim) rank() int {
-	switch {
-	case c.passed >= mostAhead:
-		return 0
-	case c.leads:
-		return 1
-	}
-	return 2
-}
-
 // next reports whether a batch that has nothing may begin: nobody works on what it asks
-// for, and nobody waits for it who comes first. Those that the leading stream's goes
-// ahead of count it.
+// for, and no other waits for it that comes first, which is the leading stream's as long
+// as it has not gone ahead too often.
 func (s *claims) next(c *Claim) bool {
 	if !s.free(c, c) {
 		return false
 	}
-	var behind []*Claim
-	earlier := true
 	for _, other := range s.all {
-		if other == c {
-			earlier = false
+		if other == c || !other.waits || !c.meets(other) {
 			continue
 		}
-		if !other.waits || !c.meets(other) {
-			continue
-		}
-		if mine, theirs := c.rank(), other.rank(); theirs < mine || theirs == mine && earlier {
+		if c.leads && other.passed < mostAhead {
+			other.passed++
+		} else if c.leads || c.passed < mostAhead {
 			return false
 		}
-		if c.leads {
-			behind = append(behind, other)
-		}
-	}
-	for _, other := range behind {
-		other.passed++
 	}
 	return true
 }

@@ -15,6 +15,15 @@ import (
 	"lockstep.internal/pkg/contact"
 )
 
+func begin(t *testing.T, claims *claims, leads bool) *Claim {
+	t.Helper()
+	c, err := claims.begin(t.Context(), leads)
+	if err != nil {
+		t.Error(err)
+	}
+	return c
+}
+
 func person(tenant contact.Tenant, name string) contact.Ref {
 	return contact.Ref{Tenant: tenant, Kind: contact.RefPhone, Value: name}
 }
@@ -30,7 +39,7 @@ func TestTheLeadingStreamIsNext(t *testing.T) {
 		work := func(name string, leads bool, times int) {
 			all.Go(func() {
 				for range times {
-					c := claims.begin(leads)
+					c := begin(t, claims, leads)
 					if _, err := c.Take(t.Context(), person("a", "ann")); err != nil {
 						t.Error(err)
 					}
@@ -39,7 +48,7 @@ func TestTheLeadingStreamIsNext(t *testing.T) {
 				}
 			})
 		}
-		first := claims.begin(false)
+		first := begin(t, claims, false)
 		if _, err := first.Take(t.Context(), person("a", "ann")); err != nil {
 			t.Fatal(err)
 		}
@@ -55,7 +64,7 @@ func TestTheLeadingStreamIsNext(t *testing.T) {
 		}
 
 		order = nil
-		first = claims.begin(false)
+		first = begin(t, claims, true)
 		if _, err := first.Take(t.Context(), person("a", "ann")); err != nil {
 			t.Fatal(err)
 		}
@@ -90,7 +99,7 @@ func TestClaimsThatMeetWait(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				claims := newClaims()
-				holder, other := claims.begin(false), claims.begin(true)
+				holder, other := begin(t, claims, false), begin(t, claims, true)
 				if _, err := holder.Take(t.Context(), c.held...); err != nil {
 					t.Fatal(err)
 				}
@@ -126,7 +135,7 @@ func TestClaimsThatMeetWait(t *testing.T) {
 func TestAClaimGivesUpWithItsBatch(t *testing.T) {
 	t.Parallel()
 	claims := newClaims()
-	holder, other := claims.begin(false), claims.begin(true)
+	holder, other := begin(t, claims, false), begin(t, claims, true)
 	if _, err := holder.Take(t.Context(), person("a", "ann")); err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +147,7 @@ func TestAClaimGivesUpWithItsBatch(t *testing.T) {
 	claims.give(other)
 	claims.give(holder)
 	claims.give(holder)
-	next := claims.begin(false)
+	next := begin(t, claims, false)
 	if stale, err := next.Take(t.Context(), person("a", "ann")); stale || err != nil {
 		t.Errorf("who comes next waits: %v, %v", stale, err)
 	}
@@ -156,7 +165,7 @@ func TestNobodyIsWorkedOnTwiceAtOnce(t *testing.T) {
 		random := rand.New(rand.NewPCG(uint64(stream), 7))
 		all.Go(func() {
 			for range 2000 {
-				c := claims.begin(stream == 0)
+				c := begin(t, claims, stream == 0)
 				about := random.Perm(people)[:1+random.IntN(4)]
 				for begun := 0; ; begun++ {
 					again := false

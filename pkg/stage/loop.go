@@ -145,9 +145,13 @@ func (l *loop) read(reading, working context.Context) (applied bool, err error) 
 
 // gathers waits for more of what nobody waits for: a batch costs as much for a contact
 // as for ten, and much of what a first sync brings about a contact comes together. What
-// comes alone waits for nothing.
+// comes alone waits for nothing. The leading stream, as long as it brings only what is
+// routine, waits for the batch that another one is at.
 func (l *loop) gathers(reading context.Context, batch []bus.Delivery) bool {
-	if l.leads || time.Since(l.ended) > busyWithin || len(batch) >= l.room() {
+	if l.leads {
+		return !l.atWork() && len(batch) < l.room() && l.claims.rest(reading, restFor)
+	}
+	if time.Since(l.ended) > busyWithin || len(batch) >= l.room() {
 		return false
 	}
 	timer := time.NewTimer(gatherFor)
@@ -167,11 +171,15 @@ func (l *loop) fill(batch []bus.Delivery, reader *bus.Reader) []bus.Delivery {
 
 // room is how many messages a batch may have.
 func (l *loop) room() int {
-	if l.leads || time.Since(time.Unix(0, l.led.Load())) > ledWithin {
+	if l.leads || !l.atWork() {
 		return l.most
 	}
 	return l.fits
 }
+
+// atWork reports whether the leading stream has brought something lately that somebody
+// may wait for.
+func (l *loop) atWork() bool { return time.Since(time.Unix(0, l.led.Load())) <= ledWithin }
 
 // took learns from a batch how many messages fit into the time for which the
 // leading stream may wait.
@@ -270,7 +278,10 @@ func (l *loop) putAside(reading, working context.Context, p piece, reason error)
 
 // try handles, publishes and stores one piece.
 func (l *loop) try(ctx context.Context, p *piece) error {
-	claim := l.claims.begin(l.leads)
+	claim, err := l.claims.begin(ctx, l.leads)
+	if err != nil {
+		return err
+	}
 	defer l.claims.give(claim)
 	start, messages := time.Now(), len(p.deliveries)
 	defer func() { l.took(messages, time.Since(start)) }()
@@ -279,7 +290,6 @@ func (l *loop) try(ctx context.Context, p *piece) error {
 	}
 	var result Result
 	if len(p.deliveries) > 0 {
-		var err error
 		if result, err = l.handle(ctx, claim, p.deliveries); err != nil {
 			return fmt.Errorf("handle a batch: %w", postgres.Classify(err))
 		}

@@ -25,6 +25,8 @@ const (
 	// gatherFor is how long a batch of another stream waits for more, where the one
 	// before it ended less than busyWithin ago.
 	gatherFor, busyWithin = 100 * time.Millisecond, time.Second
+	// restFor bounds how long the leading stream waits for another one's batch.
+	restFor = 50 * time.Millisecond
 )
 
 // Run works until ctx ends; then it finishes the running batches and gives the

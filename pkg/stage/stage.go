@@ -85,7 +85,8 @@ type Result struct {
 	// After runs when the transaction is committed; nil for nothing.
 	After func()
 	// Routine tells that nothing came of the batch that somebody may wait for. Other
-	// streams need not keep short for a leading one that brings only such batches.
+	// streams need not keep short for a leading one that brings only such batches, and
+	// its next batch waits a moment for theirs, and takes along what comes meanwhile.
 	Routine bool
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"lockstep.internal/pkg/bus"
 	"lockstep.internal/pkg/contact"
+	"lockstep.internal/pkg/stage"
 )
 
 // TestWhatAnEchoAsksToReadIsBulk: HubSpot's word of a record that we made can come
@@ -35,5 +36,34 @@ func TestWhatAnEchoAsksToReadIsBulk(t *testing.T) {
 	}
 	if live := e.patches(contact.HubSpot); len(live) != 0 {
 		t.Errorf("live patches are %+v", live)
+	}
+}
+
+// TestAnEchoThatTellsNothingNewStoresNothing: HubSpot tells a dozen things of each contact
+// that we make, and the answer of the call told all of them.
+func TestAnEchoThatTellsNothingNewStoresNothing(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t)
+	at := contact.Millis(time.Now().UnixMilli())
+	e.say(snapshot(contact.Aloware, "2", at, "phone_number", "+12025550142", "first_name", "Ann"))
+	e.say(made(e.newest(contact.HubSpot, "aloware:2"), contact.Made, "1", at+1000))
+	m := e.mapper()
+	for _, c := range []struct {
+		name   string
+		stores bool
+	}{{"Ann", false}, {"Eve", true}} {
+		heard := contact.Change{
+			System: contact.HubSpot, ID: "1", EventID: "echo of " + c.name, Event: contact.Changed, Channel: contact.Webhook, Origin: contact.Ours,
+			OccurredAt: at + 1000, ReceivedAt: at + 1100, Values: []contact.Value{{Name: "firstname", Text: c.name}},
+		}
+		result, err := m.Handle(t.Context(), stage.Batch{Stream: bus.ChangesEcho, Epoch: 1, Deliveries: []bus.Delivery{
+			{Stream: bus.ChangesEcho, Tenant: acme, Incoming: []contact.Incoming{{Change: &heard}}},
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := result.Commit != nil; got != c.stores {
+			t.Errorf("an echo with the name %s stores something: %v, want %v", c.name, got, c.stores)
+		}
 	}
 }

@@ -46,8 +46,8 @@ func newEnv(t testing.TB) *env {
 	return e
 }
 
-// start lets a mapper run until stop.
-func (e *env) start() {
+// mapper is one that does not run yet.
+func (e *env) mapper() *mapper.Mapper {
 	e.t.Helper()
 	t, set := e.t, e.set
 	view, err := roster.Open(t.Context(), func(context.Context) (postgres.Config, error) {
@@ -62,6 +62,13 @@ func (e *env) start() {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return m
+}
+
+// start lets a mapper run until stop.
+func (e *env) start() {
+	e.t.Helper()
+	t, m := e.t, e.mapper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- m.Run(ctx) }()
