@@ -203,3 +203,30 @@ func TestNobodyIsWorkedOnTwiceAtOnce(t *testing.T) {
 		t.Fatal("batches wait for each other")
 	}
 }
+
+// TestRestIsBounded: it ends with the other batch, or when it has lasted long enough, and
+// there is none while no other batch runs.
+func TestRestIsBounded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		claims := newClaims()
+		rested := func() (time.Duration, bool) {
+			began := time.Now()
+			rests := claims.rest(t.Context(), restFor)
+			return time.Since(began), rests
+		}
+		if took, rests := rested(); rests || took != 0 {
+			t.Errorf("alone it rested: %v, for %v", rests, took)
+		}
+		for _, runs := range []time.Duration{restFor / 2, 2 * restFor} {
+			other := begin(t, claims, false)
+			go func() { time.Sleep(runs); claims.give(other) }()
+			if took, rests := rested(); !rests || took != min(runs, restFor) {
+				t.Errorf("beside a batch of %v it rested: %v, for %v", runs, rests, took)
+			}
+			time.Sleep(runs) // until it has ended
+		}
+		next := begin(t, claims, false) // what rested took nobody's turn
+		claims.give(next)
+	})
+}
