@@ -2,6 +2,7 @@ package stage
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -23,6 +24,7 @@ type Claim struct {
 	refs    map[contact.Ref]bool
 	whole   map[contact.Tenant]bool // tenants of which it has everything
 	tenants map[contact.Tenant]bool // those of refs
+	past    map[contact.Ref]bool    // what others gave back since the batch began to read
 	waits   bool
 	passed  int // batches of the leading stream that went ahead
 }
@@ -33,7 +35,8 @@ type Claim struct {
 //
 // What a batch has it may lose while it waits for more, so that no two wait for each
 // other: where stale is true, what was read before Take may be out of date, and the batch
-// must begin again, with all that it has asked for. An error is ctx's.
+// must begin again, with all that it has asked for. So it must where another batch has
+// stored something about refs since this one began. An error is ctx's.
 func (c *Claim) Take(ctx context.Context, refs ...contact.Ref) (stale bool, err error) {
 	if c == nil {
 		return false, nil
@@ -41,11 +44,17 @@ func (c *Claim) Take(ctx context.Context, refs ...contact.Ref) (stale bool, err 
 	c.claims.mu.Lock()
 	defer c.claims.mu.Unlock()
 	began := len(c.refs)+len(c.whole) > 0
-	if more := c.add(refs); began && (len(more.refs)+len(more.whole) == 0 || c.claims.free(more, c)) {
-		return false, nil
+	more := c.add(refs)
+	defer func() {
+		if stale {
+			clear(c.past)
+		}
+	}()
+	if began && (len(more.refs)+len(more.whole) == 0 || c.claims.free(more, c)) {
+		return more.touches(c.past), nil
 	}
 	if !began && c.claims.next(c) {
-		return false, nil
+		return more.touches(c.past), nil
 	}
 	c.waits = true
 	defer func() { c.waits = false }()
@@ -109,6 +118,17 @@ func (c *Claim) meets(other *Claim) bool {
 	return false
 }
 
+// touches reports whether a claim has to do with one of some references.
+func (c *Claim) touches(refs map[contact.Ref]bool) bool {
+	for ref := range refs {
+		whole := ref == (contact.Ref{Tenant: ref.Tenant})
+		if c.refs[ref] || c.whole[ref.Tenant] || whole && c.tenants[ref.Tenant] {
+			return true
+		}
+	}
+	return false
+}
+
 // claims are those of one partition's batches: one of the leading stream, and one of all
 // others. It is made by newClaims.
 type claims struct {
@@ -124,7 +144,7 @@ func newClaims() *claims {
 }
 
 func newClaim(of *claims, leads bool) *Claim {
-	return &Claim{claims: of, leads: leads, refs: make(map[contact.Ref]bool), whole: make(map[contact.Tenant]bool), tenants: make(map[contact.Tenant]bool)}
+	return &Claim{claims: of, leads: leads, past: make(map[contact.Ref]bool), refs: make(map[contact.Ref]bool), whole: make(map[contact.Tenant]bool), tenants: make(map[contact.Tenant]bool)}
 }
 
 // begin gives a batch a claim to nothing when its stream may have one, to be given back
@@ -173,6 +193,12 @@ func (s *claims) give(c *Claim) {
 		return
 	}
 	s.all = slices.Delete(s.all, i, i+1)
+	for _, other := range s.all {
+		maps.Copy(other.past, c.refs)
+		for tenant := range c.whole {
+			other.past[contact.Ref{Tenant: tenant}] = true
+		}
+	}
 	s.changed()
 	if !c.leads {
 		<-s.others

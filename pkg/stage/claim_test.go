@@ -131,6 +131,41 @@ func TestClaimsThatMeetWait(t *testing.T) {
 	}
 }
 
+// TestWhatWasStoredMeanwhileIsReadAgain: who is met only while reading may have been stored
+// by a batch that ended after that reading.
+func TestWhatWasStoredMeanwhileIsReadAgain(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		stored, met contact.Ref
+		stale       bool
+	}{
+		{person("a", "ann"), person("a", "ann"), true},
+		{person("a", "ann"), contact.Ref{Tenant: "a"}, true},
+		{contact.Ref{Tenant: "a"}, person("a", "ann"), true},
+		{person("a", "ann"), person("a", "eve"), false},
+		{contact.Ref{Tenant: "b"}, person("a", "ann"), false},
+	} {
+		claims := newClaims()
+		reading, storing := begin(t, claims, true), begin(t, claims, false)
+		take := func(claim *Claim, ref contact.Ref) bool {
+			stale, err := claim.Take(t.Context(), ref)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return stale
+		}
+		take(reading, person("c", "bob"))
+		take(storing, c.stored)
+		claims.give(storing)
+		if stale := take(reading, c.met); stale != c.stale {
+			t.Errorf("%v was stored, then %v met: to begin again %v, want %v", c.stored, c.met, stale, c.stale)
+		}
+		if take(reading, c.met) {
+			t.Error("what is read again is out of date once more")
+		}
+	}
+}
+
 // TestAClaimGivesUpWithItsBatch, and what it waited for is others'.
 func TestAClaimGivesUpWithItsBatch(t *testing.T) {
 	t.Parallel()
