@@ -33,6 +33,9 @@ func IDRef(tenant Tenant, system System, id string) Ref {
 	return Ref{tenant, RefAloware, id}
 }
 
+// KeyRef refers to a contact by its key.
+func KeyRef(tenant Tenant, key Key) Ref { return Ref{tenant, RefKey, string(key)} }
+
 // ErasedRef is a hash of an erased person's id. This one and the next three
 // are all that remains of somebody.
 func ErasedRef(tenant Tenant, system System, id string) Ref {

@@ -38,7 +38,7 @@ func (s store) Find(ctx context.Context, refs []contact.Ref) (map[contact.Ref][]
 			return nil, nil, fmt.Errorf("contact %s of %s: %w", row.Key, row.Tenant, err)
 		}
 		entries[i] = &people.Entry{Name: people.Name{Tenant: row.Tenant, Key: row.Key}, State: state, Revision: row.Revision, Problems: state.Problems(), Held: state.HeldValues(), Seen: state.SeenDisposition()}
-		known = append(append(known, keyRef(row.Tenant, row.Key)), entries[i].Refs()...)
+		known = append(append(known, contact.KeyRef(row.Tenant, row.Key)), entries[i].Refs()...)
 	}
 	if err := take(ctx, s.claim, known); err != nil {
 		return nil, nil, err

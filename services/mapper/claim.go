@@ -70,15 +70,11 @@ func (h *handling) claimNamed(ctx context.Context, deliveries []bus.Delivery) er
 func mayMake(tenant contact.Tenant, in *contact.Incoming) []contact.Ref {
 	switch {
 	case in.Change != nil:
-		return []contact.Ref{keyRef(tenant, contact.NewKey(in.Change.System, in.Change.ID))}
+		return []contact.Ref{contact.KeyRef(tenant, contact.NewKey(in.Change.System, in.Change.ID))}
 	case in.Communication != nil:
-		return []contact.Ref{keyRef(tenant, contact.NewKey(contact.Aloware, in.Communication.ContactID))}
+		return []contact.Ref{contact.KeyRef(tenant, contact.NewKey(contact.Aloware, in.Communication.ContactID))}
 	}
 	return nil
-}
-
-func keyRef(tenant contact.Tenant, key contact.Key) contact.Ref {
-	return contact.Ref{Tenant: tenant, Kind: contact.RefKey, Value: string(key)}
 }
 
 // claimCounts claims the counts of changes where something came of an echo that changes

@@ -43,7 +43,7 @@ func (j *judged) directory(ctx context.Context, d *contact.Directory) error {
 	}
 	refs := make([]contact.Ref, len(waiting))
 	for i, name := range waiting {
-		refs[i] = keyRef(j.tenant, name)
+		refs[i] = contact.KeyRef(j.tenant, name)
 	}
 	if err := j.batch.Load(ctx, refs); err != nil {
 		return err

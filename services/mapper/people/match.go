@@ -10,9 +10,6 @@ import (
 
 // Named are the references that an event names its contact by.
 func Named(tenant contact.Tenant, in *contact.Incoming) []contact.Ref {
-	key := func(key contact.Key) contact.Ref {
-		return contact.Ref{Tenant: tenant, Kind: contact.RefKey, Value: string(key)}
-	}
 	switch {
 	case in.Change != nil:
 		refs := []contact.Ref{contact.IDRef(tenant, in.Change.System, in.Change.ID)}
@@ -23,7 +20,7 @@ func Named(tenant contact.Tenant, in *contact.Incoming) []contact.Ref {
 	case in.Communication != nil:
 		return []contact.Ref{contact.IDRef(tenant, contact.Aloware, in.Communication.ContactID)}
 	case in.Outcome != nil:
-		refs := []contact.Ref{key(in.Outcome.Contact)}
+		refs := []contact.Ref{contact.KeyRef(tenant, in.Outcome.Contact)}
 		if in.Outcome.TargetID != "" {
 			refs = append(refs, contact.IDRef(tenant, in.Outcome.System, in.Outcome.TargetID))
 		}
@@ -34,7 +31,7 @@ func Named(tenant contact.Tenant, in *contact.Incoming) []contact.Ref {
 	case in.Command != nil:
 		var refs []contact.Ref
 		if in.Command.Contact != "" {
-			refs = append(refs, key(in.Command.Contact))
+			refs = append(refs, contact.KeyRef(tenant, in.Command.Contact))
 		}
 		if in.Command.System != 0 && in.Command.ID != "" {
 			refs = append(refs, contact.IDRef(tenant, in.Command.System, in.Command.ID))

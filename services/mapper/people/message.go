@@ -172,7 +172,7 @@ func (j *Message) replace(into, from *Entry) {
 	delete(j.judges, from)
 	j.order = slices.DeleteFunc(j.order, func(e *Entry) bool { return e == from })
 	from.joined = into
-	former := contact.Ref{Tenant: from.Tenant, Kind: contact.RefKey, Value: string(from.Key)}
+	former := contact.KeyRef(from.Tenant, from.Key)
 	j.refs[former] = appendOnce(j.refs[former], into)
 	into.Stored[former] = true
 	for ref := range from.Stored {

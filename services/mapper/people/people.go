@@ -190,7 +190,7 @@ func (b *Batch) ByKey(tenant contact.Tenant, key contact.Key) *Entry {
 	if e := b.contacts[Name{tenant, key}]; e != nil && !e.Deleted {
 		return e
 	}
-	for _, e := range b.refs[contact.Ref{Tenant: tenant, Kind: contact.RefKey, Value: string(key)}] {
+	for _, e := range b.refs[contact.KeyRef(tenant, key)] {
 		if !e.Deleted {
 			return e
 		}
