@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"lockstep.internal/pkg/background"
 	"lockstep.internal/pkg/postgres"
 )
 
@@ -147,6 +148,9 @@ func (s *run) begin(ctx context.Context, leases []postgres.Lease, trusted time.D
 			l.fits = l.most
 		}
 		loops.Go(func() {
+			if !l.leads {
+				background.Enter()
+			}
 			if l.own(reading, working) == lost {
 				cancel() // the partition's other streams are somebody else's too
 			}

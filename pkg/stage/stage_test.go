@@ -14,6 +14,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"lockstep.internal/pkg/background"
 	"lockstep.internal/pkg/bus"
 	"lockstep.internal/pkg/bus/bustest"
 	"lockstep.internal/pkg/contact"
@@ -956,4 +957,30 @@ func TestBusAwayIsWaitedOut(t *testing.T) {
 		t.Errorf("a stop before the first message took %v", took)
 	}
 	w.StartServer() // for the end of the test
+}
+
+// TestTheStreamsBehindWorkInTheBackground: a live edit has the processor before them.
+func TestTheStreamsBehindWorkInTheBackground(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, bustest.Partitions(1))
+	usual, err := background.Niceness()
+	if err != nil {
+		t.Skip("threads have no niceness here: ", err)
+	}
+	var mu sync.Mutex
+	nice := make(map[bus.Stream]int)
+	h := &worker{owner: "a", before: func(_ context.Context, b stage.Batch) error {
+		now, err := background.Niceness()
+		mu.Lock()
+		defer mu.Unlock()
+		nice[b.Stream] = now
+		return err
+	}}
+	w.start(h)
+	w.send(bus.ChangesBulk, w.tenants()[0], "read")
+	w.send(bus.Changes, w.tenants()[0], "edited")
+	w.waitFor(2)
+	if nice[bus.Changes] != usual || nice[bus.ChangesBulk] <= usual {
+		t.Errorf("the niceness is %d of the live stream and %d of the bulk stream; want %d, and more", nice[bus.Changes], nice[bus.ChangesBulk], usual)
+	}
 }

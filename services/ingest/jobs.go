@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"lockstep.internal/pkg/aloware"
+	"lockstep.internal/pkg/background"
 	"lockstep.internal/pkg/contact"
 	"lockstep.internal/pkg/fault"
 	"lockstep.internal/pkg/postgres"
@@ -76,6 +77,7 @@ func (in *Ingest) claimJobs(ctx context.Context, slots chan struct{}, running *s
 		slots <- struct{}{}
 		running.Go(func() {
 			defer func() { <-slots }()
+			background.Enter()
 			in.runJob(ctx, &claimed[i])
 		})
 	}

@@ -13,10 +13,12 @@ import (
 	"net/http/httptest"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"lockstep.internal/pkg/aloware/alowaresim"
+	"lockstep.internal/pkg/background"
 	"lockstep.internal/pkg/bus"
 	"lockstep.internal/pkg/bus/bustest"
 	"lockstep.internal/pkg/contact"
@@ -577,5 +579,33 @@ func TestApplyAsksForEachContactOnce(t *testing.T) {
 	}
 	if n := len(w.published(0)); n != 1234 {
 		t.Errorf("%d contacts were asked for, want 1234", n)
+	}
+}
+
+// callers notes the niceness of the threads that make calls.
+type callers struct{ nicest atomic.Int64 }
+
+func (c *callers) RoundTrip(r *http.Request) (*http.Response, error) {
+	now, err := background.Niceness()
+	if err != nil {
+		return nil, err
+	}
+	c.nicest.Store(max(c.nicest.Load(), int64(now)))
+	return http.DefaultTransport.RoundTrip(r)
+}
+
+// TestAJobWorksInTheBackground: a webhook has the processor before it.
+func TestAJobWorksInTheBackground(t *testing.T) {
+	usual, err := background.Niceness()
+	if err != nil {
+		t.Skip("threads have no niceness here: ", err)
+	}
+	w := newWorld(t, 100, "full")
+	w.request("job1", postgres.FirstSync, walkHubSpot)
+	calls := &callers{}
+	w.ingest("first", &http.Client{Transport: calls})
+	w.until("job1", walked)
+	if nicest := calls.nicest.Load(); nicest <= int64(usual) {
+		t.Errorf("the job calls HubSpot with niceness %d, want more than %d", nicest, usual)
 	}
 }

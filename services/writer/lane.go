@@ -9,6 +9,7 @@ import (
 
 	"github.com/cenkalti/backoff/v4"
 
+	"lockstep.internal/pkg/background"
 	"lockstep.internal/pkg/connection"
 	"lockstep.internal/pkg/contact"
 	"lockstep.internal/pkg/fault"
@@ -136,6 +137,9 @@ func (l *lane) run() {
 			continue
 		}
 		deliveries.Go(func() {
+			if rows[0].Bulk { // live ones come first
+				background.Enter()
+			}
 			work()
 			l.lanes.wake(l.tenant, p.number, false)
 		})

@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"lockstep.internal/pkg/background"
 	"lockstep.internal/pkg/bus"
 	"lockstep.internal/pkg/contact"
 	"lockstep.internal/pkg/fault"
@@ -658,5 +660,38 @@ func TestARefusedSearchHoldsUpOnlyWhatMustBeSought(t *testing.T) {
 		if o.Attempts != 0 {
 			t.Errorf("%s: %d attempts; a refused search is none", o.Contact, o.Attempts)
 		}
+	}
+}
+
+// TestBulkRowsAreWrittenInTheBackground: a live row has the processor before them.
+func TestBulkRowsAreWrittenInTheBackground(t *testing.T) {
+	usual, err := background.Niceness()
+	if err != nil {
+		t.Skip("threads have no niceness here: ", err)
+	}
+	e := newEnv(t, "acme")
+	var mu sync.Mutex
+	nice := make(map[contact.Key]int)
+	e.system.script = func(_ context.Context, _ contact.Tenant, patches []contact.Patch) []*contact.Delivery {
+		now, err := background.Niceness()
+		if err != nil {
+			t.Error(err)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		for _, p := range patches {
+			nice[p.Contact] = now
+		}
+		return nil
+	}
+	e.start("w1")
+	e.send(bus.PatchesBulk, "acme", write(key(1), 1, "city", "read"))
+	e.awaitEmpty()
+	e.send(bus.Patches, "acme", write(key(2), 1, "city", "edited"))
+	e.awaitEmpty()
+	mu.Lock()
+	defer mu.Unlock()
+	if nice[key(2)] != usual || nice[key(1)] <= usual {
+		t.Errorf("the niceness is %d for a live row and %d for a bulk row; want %d, and more", nice[key(2)], nice[key(1)], usual)
 	}
 }
