@@ -9,6 +9,8 @@ import (
 	"time"
 )
 
+const tick = 10 * time.Millisecond // in which Linux counts (USER_HZ)
+
 // Usage is what processes have used of the machine.
 type Usage struct {
 	CPU    time.Duration // user and system time since the start
@@ -100,10 +102,46 @@ func readStat(pid int) (s stat, err error) {
 		return s, fmt.Errorf("process %d: what the kernel tells is too short: %q", pid, text)
 	}
 	number := func(i int) int64 { n, _ := strconv.ParseInt(fields[i-3], 10, 64); return n }
-	const tick = 10 * time.Millisecond
 	s.name, s.parent = text[open+1:end], int(number(4))
 	s.cpu = time.Duration(number(14)+number(15)) * tick
 	s.children = time.Duration(number(16)+number(17)) * tick
 	s.resident = number(24) * int64(os.Getpagesize())
 	return s, nil
+}
+
+// MachineUsage is how the processors' time of all processes was spent.
+type MachineUsage struct {
+	All    time.Duration // of all processors
+	Stolen time.Duration // of it, what the machine below gave to other ones while somebody here wanted it
+}
+
+// Machine is how the processors spent their time since the start.
+func Machine() (u MachineUsage, err error) {
+	raw, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return u, err
+	}
+	return readMachine(string(raw))
+}
+
+// readMachine reads the first line of /proc/stat (man 5 proc): user, nice, system, idle,
+// iowait, irq, softirq, steal, and what is part of user.
+func readMachine(text string) (u MachineUsage, err error) {
+	line, _, _ := strings.Cut(text, "\n")
+	fields := strings.Fields(line)
+	if len(fields) < 9 || fields[0] != "cpu" {
+		return u, fmt.Errorf("the kernel's account of the processors cannot be read: %q", line)
+	}
+	for i, f := range fields[1:9] {
+		n, err := strconv.ParseInt(f, 10, 64)
+		if err != nil {
+			return u, fmt.Errorf("the kernel's account of the processors cannot be read: %w", err)
+		}
+		spent := time.Duration(n) * tick
+		u.All += spent
+		if i == 7 {
+			u.Stolen = spent
+		}
+	}
+	return u, nil
 }

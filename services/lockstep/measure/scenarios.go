@@ -61,10 +61,10 @@ func syncAt(limit int) func(context.Context, Config, fleet.Speaker) ([]line, err
 			return nil, err
 		}
 		const staff = 1500
-		if err := other.hire(ctx, staff); err != nil {
+		if err := w.hire(ctx, other, staff); err != nil {
 			return nil, err
 		}
-		quiet, err := other.during(ctx, "quiet", func(ctx context.Context) error { pause(ctx, time.Minute); return ctx.Err() })
+		quiet, err := other.during(ctx, "quiet", quietly)
 		if err != nil {
 			return nil, err
 		}
@@ -80,30 +80,56 @@ func syncAt(limit int) func(context.Context, Config, fleet.Speaker) ([]line, err
 		if err != nil {
 			return nil, err
 		}
+		if err := r.count(ctx, a); err != nil {
+			return nil, err
+		}
 		lines := r.lines(limit)
 		return append(lines, compare("another tenant's live edits", quiet, busy, 2)...), nil
 	}
 }
 
+// quietly is a time in which only the edits are made that are measured.
+func quietly(ctx context.Context) error {
+	pause(ctx, 2*time.Minute)
+	return ctx.Err()
+}
+
+// observed is what was seen of live edits.
+type observed struct {
+	times
+	stolen float64 // part of the processors' time that the machine below gave to others
+}
+
 // during measures an account's live edits while something else is done.
-func (a *account) during(ctx context.Context, round string, do func(context.Context) error) (times, error) {
+func (a *account) during(ctx context.Context, round string, do func(context.Context) error) (o observed, err error) {
 	working, stop := context.WithCancel(ctx)
 	defer stop()
 	var done edits
+	before, err := fleet.Machine()
+	if err != nil {
+		return o, err
+	}
 	group, working := errgroup.WithContext(working)
 	group.Go(func() error { return a.work(working, editsPerSecond, &done, round) })
 	group.Go(func() error { defer stop(); return do(working) })
 	if err := group.Wait(); err != nil {
-		return nil, err
+		return o, err
 	}
-	return a.took(ctx, &done)
+	after, err := fleet.Machine()
+	if err != nil {
+		return o, err
+	}
+	o.stolen = float64(after.Stolen-before.Stolen) / float64(max(1, after.All-before.All))
+	o.times, err = a.took(ctx, &done)
+	return o, err
 }
 
 // compare tells how much longer edits took than in quiet times.
-func compare(who string, quiet, busy times, factor float64) []line {
+func compare(who string, quiet, busy observed, factor float64) []line {
 	ratio := busy.part(.99).Seconds() / quiet.part(.99).Seconds()
-	show := func(t times) string {
-		return fmt.Sprintf("p50 %v, p95 %v, p99 %v of %d", t.part(.5).Round(time.Millisecond), t.part(.95).Round(time.Millisecond), t.part(.99).Round(time.Millisecond), len(t))
+	show := func(o observed) string {
+		in := func(p float64) time.Duration { return o.part(p).Round(time.Millisecond) }
+		return fmt.Sprintf("p50 %v, p95 %v, p99 %v of %d; %.1f %% of the processors' time went to other machines", in(.5), in(.95), in(.99), len(o.times), 100*o.stolen)
 	}
 	return []line{
 		{what: who + ", in quiet times", value: show(quiet)},
@@ -233,20 +259,23 @@ func (w *world) firstSync(ctx context.Context, a *account, contacts int, kill bo
 	}
 	r.took, r.used = last.Sub(first), atLast.general()-atFirst.general()
 	r.calls, r.contacts = atLast, atLast.Contacts-before.Contacts
-	// Nobody is missing and nobody is there twice.
+	return r, nil
+}
+
+// count finds who is missing after a first sync, and who is there twice.
+func (r *syncRun) count(ctx context.Context, a *account) error {
 	numbers := make(map[string]int)
 	if err := records(ctx, a.hubspot, func(c *record) { numbers[c.Phone]++ }); err != nil {
-		return r, err
+		return err
 	}
 	for _, n := range numbers {
 		r.twice += n - 1
 	}
-	err = records(ctx, a.aloware, func(c *record) {
+	return records(ctx, a.aloware, func(c *record) {
 		if numbers[string(c.PhoneNumber)] == 0 {
 			r.lost++
 		}
 	})
-	return r, err
 }
 
 // live measures edits of the tenant that syncs, and of one on the same
@@ -260,12 +289,12 @@ func live(ctx context.Context, config Config, say fleet.Speaker) ([]line, error)
 	a, other := w.tenants[0], w.tenants[1]
 	const staff = 1500
 	for _, t := range w.tenants {
-		if err := t.hire(ctx, staff); err != nil {
+		if err := w.hire(ctx, t, staff); err != nil {
 			return nil, err
 		}
 	}
-	var quiet, busy [2]times
-	round := func(name string, into *[2]times, do func(context.Context) error) error {
+	var quiet, busy [2]observed
+	round := func(name string, into *[2]observed, do func(context.Context) error) error {
 		var err error
 		into[0], err = a.during(ctx, name, func(ctx context.Context) error {
 			var err error
@@ -274,7 +303,7 @@ func live(ctx context.Context, config Config, say fleet.Speaker) ([]line, error)
 		})
 		return err
 	}
-	if err := round("quiet", &quiet, func(ctx context.Context) error { pause(ctx, time.Minute); return ctx.Err() }); err != nil {
+	if err := round("quiet", &quiet, quietly); err != nil {
 		return nil, err
 	}
 	contacts := config.Contacts / 2
@@ -300,11 +329,10 @@ func outage(ctx context.Context, config Config, say fleet.Speaker) ([]line, erro
 	}
 	defer w.close()
 	a, other := w.tenants[0], w.tenants[1]
-	if err := other.hire(ctx, 1500); err != nil {
+	if err := w.hire(ctx, other, 1500); err != nil {
 		return nil, err
 	}
-	minute := func(ctx context.Context) error { pause(ctx, time.Minute); return ctx.Err() }
-	quiet, err := other.during(ctx, "quiet", minute)
+	quiet, err := other.during(ctx, "quiet", quietly)
 	if err != nil {
 		return nil, err
 	}
@@ -324,7 +352,7 @@ func outage(ctx context.Context, config Config, say fleet.Speaker) ([]line, erro
 	if err := fleet.Post(ctx, a.hubspot, "faults", down, nil); err != nil {
 		return nil, err
 	}
-	busy, err := other.during(ctx, "busy", minute)
+	busy, err := other.during(ctx, "busy", func(ctx context.Context) error { pause(ctx, time.Minute); return ctx.Err() })
 	if err != nil {
 		return nil, err
 	}
@@ -360,14 +388,33 @@ func (w *world) rows(ctx context.Context, a *account) (n int64, err error) {
 
 // waiting waits until so many contacts wait for a tenant's portal.
 func (w *world) waiting(ctx context.Context, a *account, rows int) error {
+	return w.until(ctx, fmt.Sprintf("%d contacts wait for %s", rows, a.ID), func() (bool, error) {
+		return w.db.LaneHolds(ctx, a.ID, contact.HubSpot, rows)
+	})
+}
+
+// hire makes the contacts of an account whose edits are measured, and waits until each system
+// has been told all of them.
+func (w *world) hire(ctx context.Context, a *account, contacts int) error {
+	if err := a.hire(ctx, contacts); err != nil {
+		return err
+	}
+	return w.until(ctx, fmt.Sprintf("nothing waits for %s", a.ID), func() (bool, error) {
+		some, err := w.db.LaneHolds(ctx, a.ID, contact.Aloware, 1)
+		return !some, err
+	})
+}
+
+// until waits, for two minutes, until something holds.
+func (w *world) until(ctx context.Context, what string, holds func() (bool, error)) error {
 	const within = 2 * time.Minute
 	for began := time.Now(); ; pause(ctx, 100*time.Millisecond) {
-		wait, err := w.db.LaneHolds(ctx, a.ID, contact.HubSpot, rows)
-		if err != nil || wait {
+		ok, err := holds()
+		if err != nil || ok {
 			return err
 		}
 		if ctx.Err() != nil || time.Since(began) > within {
-			return fmt.Errorf("no %d contacts wait for %s after %v", rows, a.ID, within)
+			return fmt.Errorf("after %v it is not so that %s", within, what)
 		}
 	}
 }
@@ -409,6 +456,9 @@ func million(ctx context.Context, config Config, say fleet.Speaker) ([]line, err
 		return nil, err
 	}
 	after := w.usage()
+	if err := r.count(ctx, a); err != nil {
+		return nil, err
+	}
 	lines := []line{
 		{what: "contacts made", value: fmt.Sprintf("%d in %.0f s, %.0f a second", r.contacts, r.took.Seconds(), float64(r.contacts)/r.took.Seconds())},
 		most("contacts lost", float64(r.lost), 0, "%.0f"),
