@@ -2,11 +2,14 @@ package background
 
 import "syscall"
 
+// usual is the niceness that the process was started with.
+var usual, errUsual = Niceness()
+
 // lower makes the calling thread nicer: on Linux each one has a niceness of its own, and to be
 // nicer takes no privilege (man 2 setpriority).
 func lower() {
-	if now, err := Niceness(); err == nil {
-		_ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, now+Behind)
+	if errUsual == nil {
+		_ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, usual+Behind)
 	}
 }
 

@@ -188,9 +188,9 @@ func (in *Ingest) Troubles() []string {
 }
 
 // bulkRun bounds the events of a message on the bulk stream: a message is the least
-// that the mapper judges at once, and a live edit may wait for it. Each costs a write to
-// the bus's disk, for which live edits wait too.
-const bulkRun = 32
+// that the mapper judges at once, and an edit of somebody in it may wait for that. Each costs a
+// write to the bus's disk, for which all live edits wait.
+const bulkRun = 100
 
 // publish makes events of one tenant durable in a stream. Events that can
 // never travel are told and left out: everything else is stored then, and to

@@ -12,9 +12,8 @@ import (
 	"lockstep.internal/services/writer/row"
 )
 
-// deliver carries out rows, reports what came of them, and then removes or
-// keeps them.
-func (d *delivery) deliver(ctx context.Context, destination Destination, rows []postgres.LaneRow) {
+// call carries out rows; settle then tells what came of them.
+func (d *delivery) call(ctx context.Context, destination Destination, rows []postgres.LaneRow) {
 	config := d.lanes.config
 	bulk := true
 	for _, r := range rows {
@@ -59,5 +58,4 @@ func (d *delivery) deliver(ctx context.Context, destination Destination, rows []
 		}
 		endDelivery(span, start, config.System, d.patches, d.answers)
 	}
-	d.settle(ctx)
 }

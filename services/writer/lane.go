@@ -127,20 +127,25 @@ func (l *lane) run() {
 		}
 		l.begin(rows)
 		d := &delivery{lane: l, credential: l.built.Credential(config.System)}
-		work := func() {
-			d.deliver(held.In(p.ctx), destination, rows)
+		calling := held.In(p.ctx)
+		settle := func() {
+			d.settle(calling)
 			l.end(rows)
 			release()
 		}
 		if probing {
-			work()
+			d.call(calling, destination, rows)
+			settle()
 			continue
 		}
 		deliveries.Go(func() {
+			d.call(calling, destination, rows)
+			// The quota counts a call until it is answered, so that it waits for no processor
+			// longer than others; what comes after it may.
 			if rows[0].Bulk { // live ones come first
 				background.Enter()
 			}
-			work()
+			settle()
 			l.lanes.wake(l.tenant, p.number, false)
 		})
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	mathrand "math/rand/v2"
-	"slices"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -108,25 +107,19 @@ func storing(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 }
 
-// mostReported bounds the outcomes of a message: it is the least that the mapper judges
-// at once, and a live edit may wait for it.
-const mostReported = 25
-
-// report publishes outcomes and waits for their acknowledgement. While the bus
-// takes nothing it waits: repeating the calls would be worse.
+// report publishes the outcomes of a call in one message, as each costs a write to the bus's
+// disk, and waits for the acknowledgement. While the bus takes nothing it waits: repeating the
+// calls would be worse.
 func (d *delivery) report(ctx context.Context, stream bus.Stream, events []contact.Incoming) error {
 	if len(events) == 0 {
 		return nil
 	}
-	var messages []bus.Message
-	for run := range slices.Chunk(events, mostReported) {
-		messages = append(messages, bus.Message{Tenant: d.tenant, Incoming: run, ID: "outcome/" + rand.Text(), Context: ctx})
-	}
+	message := bus.Message{Tenant: d.tenant, Incoming: events, ID: "outcome/" + rand.Text(), Context: ctx}
 	publisher := d.lanes.config.Bus.Publisher(stream, d.partition.number)
 	publish := func() error {
 		ctx, cancel := storing(ctx)
 		defer cancel()
-		err := publisher.Publish(ctx, messages...)
+		err := publisher.Publish(ctx, message)
 		if err == nil || fault.Is(err, fault.Permanent) {
 			return backoff.Permanent(err)
 		}
@@ -140,15 +133,13 @@ func (d *delivery) report(ctx context.Context, stream bus.Stream, events []conta
 		// The others are stored. One that cannot travel goes without what
 		// was read, or the mapper would wait for it for ever.
 		d.lanes.config.Logger.ErrorContext(ctx, "an outcome is too large and is reported without what was read", "tenant", d.tenant, "error", err)
-		for m := range messages {
-			messages[m].ID += "-bare"
-			for k := range messages[m].Incoming {
-				bare := *messages[m].Incoming[k].Outcome
-				bare.Holds, bare.Candidates = nil, nil
-				messages[m].Incoming[k].Outcome = &bare
-			}
+		message.ID += "-bare"
+		for k := range events {
+			bare := *events[k].Outcome
+			bare.Holds, bare.Candidates = nil, nil
+			events[k].Outcome = &bare
 		}
-		err = publisher.Publish(ctx, messages...)
+		err = publisher.Publish(ctx, message)
 	}
 	if err != nil {
 		return fmt.Errorf("publish %d outcomes: %w", len(events), err)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -16,6 +15,7 @@ import (
 	"lockstep.internal/pkg/bus"
 	"lockstep.internal/pkg/contact"
 	"lockstep.internal/pkg/fault"
+	"lockstep.internal/pkg/quota"
 	"lockstep.internal/pkg/tenant"
 	"lockstep.internal/services/writer"
 )
@@ -663,35 +663,44 @@ func TestARefusedSearchHoldsUpOnlyWhatMustBeSought(t *testing.T) {
 	}
 }
 
-// TestBulkRowsAreWrittenInTheBackground: a live row has the processor before them.
-func TestBulkRowsAreWrittenInTheBackground(t *testing.T) {
+// settlers notes the niceness of the threads that settle what was delivered.
+type settlers struct {
+	nice chan int
+}
+
+func (s *settlers) Delivered(context.Context, contact.System, string, int) {
+	now, _ := background.Niceness()
+	s.nice <- now
+}
+func (s *settlers) Paused(context.Context, contact.System, fault.Class)          {}
+func (s *settlers) Oldest(contact.System, time.Duration)                         {}
+func (s *settlers) Quota(context.Context, contact.System, int, int, quota.Total) {}
+
+// TestBulkRowsAreSettledInTheBackground: a live row has the processor before them. Their calls
+// are not made there, as the quota counts a call until it is answered.
+func TestBulkRowsAreSettledInTheBackground(t *testing.T) {
 	usual, err := background.Niceness()
 	if err != nil {
 		t.Skip("threads have no niceness here: ", err)
 	}
 	e := newEnv(t, "acme")
-	var mu sync.Mutex
-	nice := make(map[contact.Key]int)
-	e.system.script = func(_ context.Context, _ contact.Tenant, patches []contact.Patch) []*contact.Delivery {
+	var called atomic.Int64
+	e.system.script = func(context.Context, contact.Tenant, []contact.Patch) []*contact.Delivery {
 		now, err := background.Niceness()
 		if err != nil {
 			t.Error(err)
 		}
-		mu.Lock()
-		defer mu.Unlock()
-		for _, p := range patches {
-			nice[p.Contact] = now
-		}
+		called.Store(int64(now))
 		return nil
 	}
-	e.start("w1")
-	e.send(bus.PatchesBulk, "acme", write(key(1), 1, "city", "read"))
-	e.awaitEmpty()
-	e.send(bus.Patches, "acme", write(key(2), 1, "city", "edited"))
-	e.awaitEmpty()
-	mu.Lock()
-	defer mu.Unlock()
-	if nice[key(2)] != usual || nice[key(1)] <= usual {
-		t.Errorf("the niceness is %d for a live row and %d for a bulk row; want %d, and more", nice[key(2)], nice[key(1)], usual)
+	seen := &settlers{nice: make(chan int, 2)}
+	e.start("w1", func(c *writer.Config) { c.Observer = seen })
+	for i, stream := range []bus.Stream{bus.PatchesBulk, bus.Patches} {
+		e.send(stream, "acme", write(key(i), 1, "city", "Bonn"))
+		e.awaitEmpty()
+		behind := stream == bus.PatchesBulk
+		if settled := <-seen.nice; (settled > usual) != behind || int(called.Load()) != usual {
+			t.Errorf("%s: called with niceness %d and settled with %d, want %d, and more only for the settling of bulk rows", stream, called.Load(), settled, usual)
+		}
 	}
 }
