@@ -43,3 +43,15 @@ func TestOnlyTheGoroutineThatEnteredGoesBehind(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkEnter is what a goroutine costs that is background work from its start to its end.
+func BenchmarkEnter(b *testing.B) {
+	for b.Loop() {
+		done := make(chan struct{})
+		go func() {
+			Enter()
+			close(done)
+		}()
+		<-done
+	}
+}

@@ -261,6 +261,7 @@ func TestARedirectLeadsNowhere(t *testing.T) {
 		t.Errorf("it came to %+v", out)
 	}
 	from.Close()
+	a = New(Config{Settings: local}) // without a connection that was there before
 	out = a.post(t.Context(), &Target{URL: tenant.Secret(from.URL + "/do-not-tell"), Secret: newSecret()}, &Message{ID: "x"})
 	if out.done || !strings.Contains(out.answer, "connection refused") || strings.Contains(out.answer, "do-not-tell") {
 		t.Errorf("where nobody listens it comes to %+v", out)
