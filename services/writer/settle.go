@@ -107,8 +107,8 @@ func storing(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 }
 
-// report publishes the outcomes of a call in one message, as each costs a write to the bus's
-// disk, and waits for the acknowledgement. While the bus takes nothing it waits: repeating the
+// report publishes the outcomes of a call in as few messages as hold them, as each costs a
+// write to the bus's disk, and waits for the acknowledgement. While the bus takes nothing it waits: repeating the
 // calls would be worse.
 func (d *delivery) report(ctx context.Context, stream bus.Stream, events []contact.Incoming) error {
 	if len(events) == 0 {
