@@ -120,7 +120,6 @@ func (l *lane) drop(ctx context.Context, rows []postgres.LaneRow) error {
 	config := l.lanes.config
 	d := &delivery{lane: l}
 	var stay []postgres.LaneRow
-	var done []int
 	var events []contact.Incoming
 	for _, r := range rows {
 		patch, err := bus.DecodePatch(r.Patch, config.System)
@@ -131,7 +130,7 @@ func (l *lane) drop(ctx context.Context, rows []postgres.LaneRow) error {
 		outcome := dropped(&patch, r.Job)
 		d.rows, d.patches, d.whole = append(d.rows, r), append(d.patches, patch), append(d.whole, true)
 		d.answers = append(d.answers, contact.Delivery{Outcome: outcome})
-		done = append(done, len(done))
+		d.done = append(d.done, len(d.done))
 		events = append(events, contact.Incoming{Outcome: &outcome})
 	}
 	if err := config.DB.FreeLaneRows(ctx, l.tenant, config.System, stay); err != nil {
@@ -140,8 +139,8 @@ func (l *lane) drop(ctx context.Context, rows []postgres.LaneRow) error {
 	if err := d.report(ctx, bus.ChangesBulk, events); err != nil {
 		return err
 	}
-	config.Observer.Delivered(ctx, config.System, resultName(contact.Dropped), len(done))
-	return d.finish(ctx, done, nil)
+	config.Observer.Delivered(ctx, config.System, resultName(contact.Dropped), len(d.done))
+	return d.finish(ctx)
 }
 
 // dropped is the outcome of a patch that is withdrawn.

@@ -128,20 +128,24 @@ func (l *lane) run() {
 		l.begin(rows)
 		d := &delivery{lane: l, credential: l.built.Credential(config.System)}
 		calling := held.In(p.ctx)
+		call := func() {
+			d.call(calling, destination, rows)
+			d.tell(calling)
+		}
 		settle := func() {
 			d.settle(calling)
 			l.end(rows)
 			release()
 		}
 		if probing {
-			d.call(calling, destination, rows)
+			call()
 			settle()
 			continue
 		}
 		deliveries.Go(func() {
-			d.call(calling, destination, rows)
-			// The quota counts a call until it is answered, so that it waits for no processor
-			// longer than others; what comes after it may.
+			// The quota counts a call until it is answered, and the system's own news of it
+			// are on their way: until it is told it waits for no processor longer than others.
+			call()
 			if rows[0].Bulk { // live ones come first
 				background.Enter()
 			}

@@ -31,6 +31,8 @@ type delivery struct {
 	early  []postgres.LaneRow // only a read is left, and it is too early
 	stale  []postgres.LaneRow // all of it was sent already, in newer versions
 	failed []failure
+	done   []int // of patches, whose outcome was told
+	misled []int // of patches, whose id led nowhere
 }
 
 // failure is a row that is not done, and why.
@@ -39,13 +41,10 @@ type failure struct {
 	why *fault.Fault
 }
 
-// settle publishes the outcomes, then removes what is done, and puts off what
-// failed. Rows that it leaves as they are are due, so whatever fails in between
-// only repeats calls.
-func (d *delivery) settle(ctx context.Context) {
+// tell publishes the outcomes: of done rows those that need not be sent again. Misled ones
+// do, without the id that led nowhere.
+func (d *delivery) tell(ctx context.Context) {
 	config := d.lanes.config
-	var done []int
-	var misled []int
 	var events, echoes []contact.Incoming
 	for i := range d.patches {
 		outcome := d.answers[i].Outcome
@@ -59,7 +58,7 @@ func (d *delivery) settle(ctx context.Context) {
 			outcome = refused(&d.patches[i], f)
 		}
 		if row.Misled(d.patches[i], outcome) {
-			misled = append(misled, i)
+			d.misled = append(d.misled, i)
 			continue
 		}
 		outcome.Attempts += d.rows[i].Attempts
@@ -72,14 +71,14 @@ func (d *delivery) settle(ctx context.Context) {
 		}
 		d.answers[i].Outcome = outcome
 		config.Observer.Delivered(ctx, config.System, resultName(outcome.Result), 1)
-		done = append(done, i)
+		d.done = append(d.done, i)
 		if d.rows[i].Bulk && config.System == contact.HubSpot {
 			echoes = append(echoes, contact.Incoming{Outcome: &outcome})
 		} else {
 			events = append(events, contact.Incoming{Outcome: &outcome})
 		}
 	}
-	if len(done) > 0 {
+	if len(d.done) > 0 {
 		d.works(ctx)
 	}
 	// They go where the systems' own news of what was written come too: who was
@@ -91,14 +90,19 @@ func (d *delivery) settle(ctx context.Context) {
 		err = d.report(ctx, bus.ChangesEcho, echoes)
 	}
 	if err != nil {
-		config.Logger.WarnContext(ctx, "outcomes could not be published; the calls are repeated", "tenant", d.tenant, "outcomes", len(done), "error", err)
-		done, misled = nil, nil
+		config.Logger.WarnContext(ctx, "outcomes could not be published; the calls are repeated", "tenant", d.tenant, "outcomes", len(d.done), "error", err)
+		d.done, d.misled = nil, nil
 	}
-	if err := d.finish(ctx, done, misled); err != nil {
-		config.Logger.WarnContext(ctx, "done rows could not be removed; their calls are repeated", "tenant", d.tenant, "rows", len(done), "error", err)
+}
+
+// settle removes what is done and told, and puts off what failed. Rows that it leaves as
+// they are are due, so whatever fails in between only repeats calls.
+func (d *delivery) settle(ctx context.Context) {
+	if err := d.finish(ctx); err != nil {
+		d.lanes.config.Logger.WarnContext(ctx, "done rows could not be removed; their calls are repeated", "tenant", d.tenant, "rows", len(d.done), "error", err)
 		d.pause(ctx, fault.As(err), time.Second, "")
 	}
-	d.react(ctx, len(done) > 0)
+	d.react(ctx, len(d.done) > 0)
 }
 
 // storing is a context for what must be stored also when the ownership ends
@@ -149,16 +153,16 @@ func (d *delivery) report(ctx context.Context, stream bus.Stream, events []conta
 
 // finish removes rows that are done, and keeps what came meanwhile or was held
 // back. misled rows stay, without the id that led nowhere.
-func (d *delivery) finish(ctx context.Context, done, misled []int) error {
+func (d *delivery) finish(ctx context.Context) error {
 	quick := append([]postgres.LaneRow(nil), d.stale...)
-	sent := make(map[contact.Key]int, len(done)+len(misled))
-	for _, i := range done {
+	sent := make(map[contact.Key]int, len(d.done)+len(d.misled))
+	for _, i := range d.done {
 		sent[d.rows[i].Contact] = i
 		if d.whole[i] {
 			quick = append(quick, d.rows[i])
 		}
 	}
-	for _, i := range misled {
+	for _, i := range d.misled {
 		sent[d.rows[i].Contact] = i
 	}
 	if len(quick)+len(sent) == 0 {
@@ -179,7 +183,7 @@ func (d *delivery) finish(ctx context.Context, done, misled []int) error {
 	}
 	pause := backoff.NewExponentialBackOff(backoff.WithInitialInterval(50*time.Millisecond), backoff.WithMaxInterval(2*time.Second), backoff.WithMaxElapsedTime(20*time.Second))
 	return backoff.RetryNotify(once, backoff.WithContext(pause, ctx), func(err error, wait time.Duration) {
-		d.lanes.config.Logger.WarnContext(ctx, "done rows wait for the database", "tenant", d.tenant, "rows", len(done), "again_in", wait, "error", err)
+		d.lanes.config.Logger.WarnContext(ctx, "done rows wait for the database", "tenant", d.tenant, "rows", len(d.done), "again_in", wait, "error", err)
 	})
 }
 
