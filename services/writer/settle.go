@@ -41,8 +41,9 @@ type failure struct {
 	why *fault.Fault
 }
 
-// tell publishes the outcomes: of done rows those that need not be sent again. Misled ones
-// do, without the id that led nowhere.
+// tell publishes what was answered, and sorts the rows: those that are done, those that are
+// sent again without the id that led nowhere, and those that failed. While the bus takes
+// nothing it waits.
 func (d *delivery) tell(ctx context.Context) {
 	config := d.lanes.config
 	var events, echoes []contact.Incoming
