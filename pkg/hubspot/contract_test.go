@@ -634,6 +634,48 @@ func TestChangedSinceGivesEachContactWithHistory(t *testing.T) {
 	}
 }
 
+// TestAFirstSyncIsNotReadInSmallParts: among the many that our app makes the few that people
+// make are read together, as each call that reads is one that does not create a hundred.
+func TestAFirstSyncIsNotReadInSmallParts(t *testing.T) {
+	t.Parallel()
+	p := newPortal(t, hubspotsim.Config{}).withKey()
+	since := time.Now().Add(-time.Minute)
+	const rounds, each = 15, 80
+	people := map[string]bool{}
+	for round := range rounds {
+		var patches []contact.Patch
+		for n := range each {
+			email := fmt.Sprintf("%d-%d@example.com", round, n)
+			patches = append(patches, create(email, email, "", true, "email", email))
+		}
+		for _, made := range p.deliver(patches...) {
+			if made.Err != nil {
+				t.Fatal(made.Err)
+			}
+		}
+		people[p.person("", "email", fmt.Sprintf("person-%d@example.com", round))] = true
+	}
+	before := p.calls("POST /crm/objects/2026-09/contacts/batch/read")
+	for after := ""; ; {
+		changes, next, _, err := p.client.ChangedSince(context.Background(), since, after, []string{"city"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, change := range changes {
+			if !people[change.ID] {
+				t.Errorf("%s is read again or is our own", change.ID)
+			}
+			delete(people, change.ID)
+		}
+		if after = next; next == "" {
+			break
+		}
+	}
+	if calls := p.calls("POST /crm/objects/2026-09/contacts/batch/read") - before; len(people) > 0 || calls > 2 {
+		t.Errorf("%d calls read %d contacts, and %d were not read", calls, rounds-len(people), len(people))
+	}
+}
+
 func TestSchemaCalls(t *testing.T) {
 	t.Parallel()
 	p := newPortal(t, hubspotsim.Config{}).withKey().withKeyAgain()

@@ -18,8 +18,10 @@ import (
 )
 
 const (
-	// changedPage is how many changed contacts one call of ChangedSince gives.
+	// changedPage is how many changed contacts one search finds.
 	changedPage = 100
+	// mostSearched is how many searches one call of ChangedSince makes.
+	mostSearched = 10
 	// indexLag is how far a finished poll stays behind HubSpot's clock, because
 	// the search index shows changes late and out of order.
 	indexLag = contact.Millis(2 * 60 * 1000)
@@ -68,7 +70,7 @@ func parseCursor(after string, since time.Time) (cursor, error) {
 	return c, nil
 }
 
-// ChangedSince gives one page of the contacts that changed at or after a time,
+// ChangedSince gives some of the contacts that changed at or after a time,
 // oldest change first, each as a Snapshot of the named properties with the time
 // and origin of every value. after is "" for the first page and then the last
 // page's next; next is "" on the last page. upTo is how far the read is
@@ -77,6 +79,9 @@ func parseCursor(after string, since time.Time) (cursor, error) {
 //
 // Contacts that nothing happened to since our app made them are left out: what
 // they hold is known, and after a first sync they would be all there are to read.
+// Searches, which have a limit of their own, go on until there is enough for a call
+// that reads: during a first sync it would hold the few of each search that people
+// edited, and take a call that creates a hundred.
 //
 // Pages go by time, not by offset, so that contacts that change meanwhile hide
 // none, and HubSpot's bound of 10,000 results is never met.
@@ -86,24 +91,24 @@ func (c *Client) ChangedSince(ctx context.Context, since time.Time, after string
 	if err != nil {
 		return nil, "", upTo, err
 	}
-	body := searchBody{Properties: []string{modifiedName, createdName, sourceName, sourceIDName}, Limit: min(changedPage+len(at.given), mostFound)}
-	from := strconv.FormatInt(int64(at.at), 10)
-	if at.above == "" {
-		body.Groups = []filterGroup{{Filters: []filter{{Property: modifiedName, Operator: "GTE", Value: from}}}}
-		body.Sorts = []sortBy{{modifiedName, "ASCENDING"}}
-	} else {
-		body.Groups = []filterGroup{{Filters: []filter{
-			{Property: modifiedName, Operator: "EQ", Value: from}, {Property: objectName, Operator: "GT", Value: at.above},
-		}}}
-		body.Sorts = []sortBy{{objectName, "ASCENDING"}}
+	var ids []string
+	var a answer
+	var following *cursor
+	for range mostSearched {
+		var found []string
+		if found, following, a, err = c.searchChanged(ctx, at); err != nil {
+			return nil, "", upTo, fmt.Errorf("search changed contacts: %w", err)
+		}
+		for _, id := range found {
+			if !slices.Contains(ids, id) { // it changed once more meanwhile
+				ids = append(ids, id)
+			}
+		}
+		if following == nil || len(ids) >= mostHistories {
+			break
+		}
+		at = *following
 	}
-	found, a, err := c.search(ctx, body)
-	if err != nil {
-		return nil, "", upTo, fmt.Errorf("search changed contacts: %w", err)
-	}
-	more := len(found.Results) >= body.Limit || found.Paging.after() != "" && len(found.Results) > 0
-	ids, following := at.follow(found.Results, more)
-	ids = slices.DeleteFunc(ids, func(id string) bool { return c.justMade(found.Results, id) })
 	if changes, err = c.snapshots(ctx, ids, properties, contact.Poll); err != nil {
 		return nil, "", upTo, err
 	}
@@ -119,6 +124,29 @@ func (c *Client) ChangedSince(ctx context.Context, since time.Time, after string
 		upTo = reached
 	}
 	return changes, next, upTo, nil
+}
+
+// searchChanged gives the ids of one search that are to be read, and where the next one
+// begins; nil after the last.
+func (c *Client) searchChanged(ctx context.Context, at cursor) (ids []string, following *cursor, a answer, err error) {
+	body := searchBody{Properties: []string{modifiedName, createdName, sourceName, sourceIDName}, Limit: min(changedPage+len(at.given), mostFound)}
+	from := strconv.FormatInt(int64(at.at), 10)
+	if at.above == "" {
+		body.Groups = []filterGroup{{Filters: []filter{{Property: modifiedName, Operator: "GTE", Value: from}}}}
+		body.Sorts = []sortBy{{modifiedName, "ASCENDING"}}
+	} else {
+		body.Groups = []filterGroup{{Filters: []filter{
+			{Property: modifiedName, Operator: "EQ", Value: from}, {Property: objectName, Operator: "GT", Value: at.above},
+		}}}
+		body.Sorts = []sortBy{{objectName, "ASCENDING"}}
+	}
+	found, a, err := c.search(ctx, body)
+	if err != nil {
+		return nil, nil, a, err
+	}
+	more := len(found.Results) >= body.Limit || found.Paging.after() != "" && len(found.Results) > 0
+	ids, following = at.follow(found.Results, more)
+	return slices.DeleteFunc(ids, func(id string) bool { return c.justMade(found.Results, id) }), following, a, nil
 }
 
 // justMade reports whether a contact was made by our app and not changed since,
