@@ -57,7 +57,7 @@ mutate: ## Break each rule in turn: the simulation must find it
 	@go run ./services/lockstep/simulation/cmd/mutate
 
 .PHONY: bench
-bench: deps build ## Measure what is promised into deploy/measured.md (ONLY=live,million; half an hour)
+bench: deps build ## Measure what is promised into deploy/measured.md (ONLY=live,million; an hour)
 	@$(BIN)/measure -report deploy/measured.md $(if $(ONLY),-only $(ONLY))
 
 .PHONY: micro
