@@ -656,7 +656,10 @@ func TestAFirstSyncIsNotReadInSmallParts(t *testing.T) {
 		people[p.person("", "email", fmt.Sprintf("person-%d@example.com", round))] = true
 	}
 	before := p.calls("POST /crm/objects/2026-09/contacts/batch/read")
-	for after := ""; ; {
+	for after, parts := "", 0; ; parts++ {
+		if parts > rounds {
+			t.Fatal("no end")
+		}
 		changes, next, _, err := p.client.ChangedSince(context.Background(), since, after, []string{"city"})
 		if err != nil {
 			t.Fatal(err)

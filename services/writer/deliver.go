@@ -12,7 +12,7 @@ import (
 	"lockstep.internal/services/writer/row"
 )
 
-// call carries out rows; settle then tells what came of them.
+// call carries out rows; tell and settle then do with them what came of it.
 func (d *delivery) call(ctx context.Context, destination Destination, rows []postgres.LaneRow) {
 	config := d.lanes.config
 	bulk := true

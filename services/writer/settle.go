@@ -31,8 +31,8 @@ type delivery struct {
 	early  []postgres.LaneRow // only a read is left, and it is too early
 	stale  []postgres.LaneRow // all of it was sent already, in newer versions
 	failed []failure
-	done   []int // of patches, whose outcome was told
-	misled []int // of patches, whose id led nowhere
+	done   []int // indexes of patches whose outcome was told
+	misled []int // of those whose id led nowhere
 }
 
 // failure is a row that is not done, and why.
@@ -113,8 +113,8 @@ func storing(ctx context.Context) (context.Context, context.CancelFunc) {
 }
 
 // report publishes the outcomes of a call in as few messages as hold them, as each costs a
-// write to the bus's disk, and waits for the acknowledgement. While the bus takes nothing it waits: repeating the
-// calls would be worse.
+// write to the bus's disk, and waits for the acknowledgement. While the bus takes nothing it
+// waits: repeating the calls would be worse.
 func (d *delivery) report(ctx context.Context, stream bus.Stream, events []contact.Incoming) error {
 	if len(events) == 0 {
 		return nil

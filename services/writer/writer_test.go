@@ -701,8 +701,17 @@ func TestBulkRowsAreSettledInTheBackground(t *testing.T) {
 			seen := &settlers{told: make(chan int, 1), settled: make(chan int, 1)}
 			e.start("w1", func(c *writer.Config) { c.Observer = seen })
 			e.send(stream, "acme", write(key(1), 1, "city", "Bonn"))
-			settled := <-seen.settled // the lane rests
-			if c, told := <-called, <-seen.told; c != usual || told != usual || (settled > usual) != (stream == bus.PatchesBulk) {
+			look := func(from chan int) int {
+				select {
+				case niceness := <-from:
+					return niceness
+				case <-time.After(10 * time.Second):
+					t.Fatal("nothing was called, told and settled")
+					return 0
+				}
+			}
+			settled := look(seen.settled) // the lane rests
+			if c, told := look(called), look(seen.told); c != usual || told != usual || (settled > usual) != (stream == bus.PatchesBulk) {
 				t.Errorf("called with niceness %d, told with %d and settled with %d, want %d, and more only for the settling of bulk rows", c, told, settled, usual)
 			}
 		})
