@@ -20,8 +20,10 @@ import (
 const (
 	// changedPage is how many changed contacts one search finds.
 	changedPage = 100
-	// mostSearched is how many searches one call of ChangedSince makes.
+	// mostSearched is how many searches one call of ChangedSince makes; none begins later
+	// than searchFor, as others may want the searches and the caller has a time.
 	mostSearched = 10
+	searchFor    = 10 * time.Second
 	// indexLag is how far a finished poll stays behind HubSpot's clock, because
 	// the search index shows changes late and out of order.
 	indexLag = contact.Millis(2 * 60 * 1000)
@@ -94,6 +96,7 @@ func (c *Client) ChangedSince(ctx context.Context, since time.Time, after string
 	var ids []string
 	var a answer
 	var following *cursor
+	began := c.now()
 	for range mostSearched {
 		var found []string
 		if found, following, a, err = c.searchChanged(ctx, at); err != nil {
@@ -104,7 +107,7 @@ func (c *Client) ChangedSince(ctx context.Context, since time.Time, after string
 				ids = append(ids, id)
 			}
 		}
-		if following == nil || len(ids) >= mostHistories {
+		if following == nil || len(ids) >= mostHistories || c.now().Sub(began) > searchFor {
 			break
 		}
 		at = *following
